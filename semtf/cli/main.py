@@ -1,0 +1,86 @@
+"""`semtf` and `semtf-train`: lazy subcommands, and one-line errors with exit codes 0, 1, 2."""
+
+import importlib
+import os
+import sys
+
+import click
+
+from semtf.errors import InputError
+
+COMMANDS = {
+    "benchmark": "Compare methods side by side on one data set",
+    "config": "Print a preset with all its fields, as JSON",
+    "evaluate": "RMSE of predicted depth maps against true ones",
+    "export": "Write a run as one SavedModel",
+    "predict": "Estimate depth maps from SEM images with a trained run",
+    "report": "Write the HTML page of a run",
+    "simulate": "Make a synthetic fab's data set in the challenge's layout",
+    "train": "Train everything on a data set, into one run folder",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command runs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"semtf.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them, so that --help is fast."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="semtf")
+def semtf() -> None:
+    """Depth maps from SEM images of contact holes."""
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Entry point of `semtf`."""
+    _main(semtf, list(sys.argv[1:] if arguments is None else arguments), "semtf")
+
+
+def run_train(arguments: list[str] | None = None) -> None:
+    """Entry point of `semtf-train`, which is `semtf train`."""
+    from semtf.cli.train import command
+
+    _main(command, list(sys.argv[1:] if arguments is None else arguments), "semtf-train")
+
+
+def _main(command: click.Command, arguments: list[str], name: str) -> None:
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    try:
+        code = command.main(args=arguments, prog_name=name, standalone_mode=False)
+    except click.exceptions.Abort:
+        code = _fail("interrupted", 1)
+    except click.ClickException as error:
+        code = _fail(_one_line(error.format_message()), 2)
+    except InputError as error:
+        code = _fail(_one_line(str(error)), 2)
+    except Exception as error:  # the last line of defence: one line unless --debug
+        if debug:
+            raise
+        code = _fail(f"{type(error).__name__}: {_one_line(str(error))} (--debug shows more)", 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"error: {message}", err=True)
+    return code
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

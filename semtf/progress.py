@@ -1,0 +1,86 @@
+"""Progress on stderr: a rich bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+PLAIN_SECONDS = 10.0
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    """Show the progress of a task; the block calls ``advance(steps, note)``.
+
+    Args:
+        description: what is being done, in a few words.
+        total: number of steps, or None where it is not known.
+
+    Yields:
+        ``advance(steps, note)``: count ``steps`` more; ``note`` is shown behind the bar.
+    """
+    if sys.stderr.isatty():
+        with _bar(description, total) as advance:
+            yield advance
+    else:
+        with _lines(description, total) as advance:
+            yield advance
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Iterate over ``items`` with a progress bar."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    with progress(description, total) as advance:
+        for item in items:
+            yield item
+            advance(1, "")
+
+
+@contextmanager
+def _bar(description: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(description, total=total, note="")
+        yield lambda steps, note: bars.update(task, advance=steps, note=note)
+
+
+@contextmanager
+def _lines(description: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+    start = last = time.monotonic()
+    done = 0
+
+    def show(note: str) -> None:
+        of_total = "" if total is None else f"/{total}"
+        seconds = time.monotonic() - start
+        print(f"{description}: {done}{of_total} {seconds:.0f} s {note}".rstrip(), file=sys.stderr)
+
+    def advance(steps: int, note: str) -> None:
+        nonlocal done, last
+        done += steps
+        if time.monotonic() - last > PLAIN_SECONDS:
+            last = time.monotonic()
+            show(note)
+
+    yield advance
+    if time.monotonic() - start > 2.0:
+        show("done")

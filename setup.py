@@ -1,0 +1,49 @@
+"""Packaging of semtf; the pins are explained in docs/install.md."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+SERVE = ["starlette>=0.40", "uvicorn>=0.30", "orjson>=3.10"]
+TEST = [
+    "hypothesis>=6.100",
+    "import-linter>=2.1",
+    "mypy>=1.11",
+    "opencv-python-headless>=4.10",
+    "pandas-stubs>=2.2",
+    "pytest>=8.3",
+    "ruff>=0.12",
+]
+
+setup(
+    name="semtf",
+    version="0.1.0",
+    description="Depth maps from SEM images of contact holes, with Keras and TensorFlow",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["semtf", "semtf.*"]),
+    package_data={"semtf": ["py.typed"]},
+    python_requires=">=3.11,<3.14",
+    install_requires=[
+        # ScaNN's compiled operations fit one minor version of TensorFlow only.
+        "tensorflow>=2.20,<2.21",
+        "scann>=1.4.2,<1.5",
+        "keras>=3.10,<3.16",
+        "keras-cv>=0.9,<0.10",
+        "numpy>=2,<3",
+        "pandas>=2.2,<4",
+        "click>=8.1",
+        "matplotlib>=3.9",
+        "pillow>=10.4",
+        "rich>=13.7",
+        "scikit-image>=0.24",
+        "scipy>=1.14",
+    ],
+    extras_require={"serve": SERVE, "test": TEST},
+    entry_points={
+        "console_scripts": [
+            "semtf = semtf.cli.main:run",
+            "semtf-train = semtf.cli.main:run_train",
+        ]
+    },
+)
