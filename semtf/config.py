@@ -13,7 +13,7 @@ Case = Literal[1, 2, 3, 4]
 Adapter = Literal["cyclegan", "none"]
 Norm = Literal["batch", "instance", "group", "none"]
 Padding = Literal["replicate", "zero"]
-Weights = Literal["nearest", "uniform", "softmax"]
+Weights = Literal["nearest", "uniform", "softmax", "inverse", "kernel", "reconstruction"]
 IndexKind = Literal["scann", "exact"]
 
 
@@ -81,9 +81,11 @@ class RetrievalConfig:
     dimensions: int = 64
     index: IndexKind = "scann"
     candidates: int = 128
+    rerank: int = 32
     neighbours: int = 8
     weights: Weights = "softmax"
     temperature: float = 0.01
+    ridge: float = 0.1
 
 
 @dataclass(frozen=True)
