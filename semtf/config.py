@@ -14,6 +14,8 @@ Adapter = Literal["cyclegan", "none"]
 Norm = Literal["batch", "instance", "group", "none"]
 Padding = Literal["replicate", "zero"]
 Weights = Literal["nearest", "uniform", "softmax", "inverse", "kernel", "reconstruction"]
+Backbone = Literal["efficientnet_b0", "small", "statistics"]
+Schedule = Literal["cosine", "plateau"]
 IndexKind = Literal["scann", "exact"]
 
 
@@ -63,14 +65,28 @@ class AdaptationConfig:
 
 @dataclass(frozen=True)
 class ClassificationConfig:
-    """The case classifier and its training."""
+    """The case classifier and its training (docs/classification.md).
 
-    backbone: Literal["efficientnet_b0", "small"] = "efficientnet_b0"
+    ``shift`` is in pixels, ``noise`` in grey levels; ``warm_up`` is a share of all steps;
+    ``wrong`` is the accepted share of wrong images among those that are not in doubt.
+    """
+
+    backbone: Backbone = "efficientnet_b0"
     batch: int = 64
-    epochs: int = 6
+    epochs: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 4e-3
+    schedule: Schedule = "cosine"
+    warm_up: float = 0.1
+    patience: int = 5
+    dropout: float = 0.2
+    drop_connect: float = 0.0
+    momentum: float = 0.9
+    shift: int = 2
+    flip: bool = True
+    noise: float = 2.0
     validation: float = 0.1
+    wrong: float = 1e-3
 
 
 @dataclass(frozen=True)
@@ -188,7 +204,12 @@ PRESETS = {
             steps_per_epoch=None,
             halve_at=(100, 200, 300),
         ),
-        classification=ClassificationConfig(epochs=100, learning_rate=1e-4),
+        classification=ClassificationConfig(
+            epochs=100,
+            learning_rate=1e-4,
+            schedule="plateau",
+            drop_connect=0.2,
+        ),
         retrieval=RetrievalConfig(neighbours=1, weights="nearest"),
     ),
 }
