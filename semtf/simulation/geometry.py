@@ -1,0 +1,249 @@
+"""Contact holes as fields: contour, wall and floor, drawn or taken from given depth maps.
+
+A structure is one dimensionless shape field ``s`` (0 on the plate, 1 on the nominal floor) from
+which the depth map of every case follows by the depth law ``D = L − (L − 30)·s``. The model is
+phenomenological: its lengths are nominal and its constants are fitted to published statistics.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt, gaussian_filter, zoom
+from scipy.spatial import cKDTree
+from scipy.special import ndtri
+
+from semtf.config import ImageConfig, plate_level
+
+FLOOR_LEVEL = 30
+MARGIN = 4
+"""Pixels simulated around the image, so that blur and shifts have something to draw from."""
+
+SUPERSAMPLING = 3
+CONTOUR_POINTS = 256
+EDGE = 0.004
+"""Shape value that separates plate from hole: half a grey level of the shallowest case."""
+
+Fields = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class HoleModel:
+    """Constants of the drawn holes; lengths in pixels, heights as fractions of the hole depth."""
+
+    exponent: float = 2.75
+    half_axes: tuple[tuple[float, float], ...] = ((28.0, 16.98), (28.3, 18.0))
+    shares: tuple[float, ...] = (0.7, 0.3)
+    axis_sigma: tuple[float, float] = (0.40, 0.19)
+    crop_sigma: float = 0.1
+    centre_sigma: float = 0.5
+    roughness: float = 0.35
+    roughness_length: float = 8.0
+    wall: float = 0.931
+    wall_length: float = 3.84
+    wall_power: float = 1.94
+    bowl: float = 0.152
+    floor_sigma: float = 0.023
+    floor_length: float = 7.0
+    tilt: float = 0.012
+
+
+HOLE = HoleModel()
+
+
+@dataclass(frozen=True)
+class Structures:
+    """A batch of structures, with ``MARGIN`` pixels around each image.
+
+    Attributes:
+        shape: ``[n, height + 2·MARGIN, width + 2·MARGIN]``, the shape field s.
+        distance: as ``shape``: signed distance to the hole's edge in pixels, positive inside.
+    """
+
+    shape: Fields
+    distance: Fields
+
+    def __len__(self) -> int:
+        return len(self.shape)
+
+    def depth(self, case: int) -> NDArray[np.uint8]:
+        """Depth maps of a case, ``[n, height, width]``: the depth law, rounded to grey levels."""
+        inner = self.shape[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+        return np.clip(np.rint(depth_law(inner, case)), 0, 255).astype(np.uint8)
+
+
+def depth_law(shape: Fields, case: int) -> Fields:
+    """Depth in grey levels of a shape field: ``L − (L − 30)·s``."""
+    level = plate_level(case)
+    return level - (level - FLOOR_LEVEL) * shape
+
+
+def draw_axes(rng: np.random.Generator, count: int, model: HoleModel = HOLE) -> Fields:
+    """Half-axes (row, column) in pixels of ``count`` independent holes or sites, ``[count, 2]``.
+
+    Stratified: the kinds of hole come in their exact shares and the sizes from evenly spaced
+    quantiles, so that a small draw has the spread of a large one.
+    """
+    kinds = np.repeat(np.arange(len(model.shares)), _apportion(model.shares, count))
+    rng.shuffle(kinds)
+    sizes = np.stack([_normal_quantiles(rng, count) for _ in range(2)], axis=1)
+    axes = np.asarray(model.half_axes)[kinds] + sizes * model.axis_sigma
+    return axes.astype(np.float32)
+
+
+def draw_structures(
+    rng: np.random.Generator,
+    axes: Fields,
+    size: tuple[int, int] = ImageConfig().shape,
+    model: HoleModel = HOLE,
+) -> Structures:
+    """Draw one structure for each row of ``axes`` (half-axes in pixels, ``[n, 2]``).
+
+    Centre, edge roughness, floor and tilt are drawn anew for every structure.
+    """
+    height, width = size[0] + 2 * MARGIN, size[1] + 2 * MARGIN
+    axes = axes + rng.normal(0.0, model.crop_sigma, axes.shape)
+    centres = rng.normal(0.0, model.centre_sigma, axes.shape)
+    rough = _roughness(rng, len(axes), float(axes.mean()), model)
+    distance = np.empty((len(axes), height, width), np.float32)
+    for i in range(len(axes)):
+        contour = _contour(axes[i], centres[i], rough[i], model)
+        distance[i] = _signed_distance(contour, height, width)
+    floor = _floor(rng, distance.shape, model)
+    fine = _supersampled(distance)
+    profile = _profile(fine, axes[:, 1].astype(np.float32), model)
+    profile = profile.reshape(len(axes), height, SUPERSAMPLING, width, SUPERSAMPLING)
+    return Structures(profile.mean(axis=(2, 4), dtype=np.float32) * floor, distance)
+
+
+def structures_from_depth(depth: NDArray[np.uint8]) -> Structures:
+    """Structures whose shape fields are those of given depth maps, ``[n, height, width]``.
+
+    The plate level of each map is its maximum, which must lie above the floor level 30. The
+    edge is where the map falls below its plate level.
+    """
+    level = depth.max(axis=(1, 2), keepdims=True).astype(np.float32)
+    shape = (level - depth) / (level - FLOOR_LEVEL)
+    pad = ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN))
+    shape = np.pad(shape, pad, mode="edge").astype(np.float32)
+    return Structures(shape, np.stack([_edge_distance(s) for s in shape]))
+
+
+def _apportion(shares: tuple[float, ...], count: int) -> NDArray[np.int64]:
+    edges = np.rint(np.cumsum((0.0, *shares)) / sum(shares) * count).astype(np.int64)
+    return np.diff(edges)
+
+
+def _normal_quantiles(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    quantiles: NDArray[np.float64] = ndtri((rng.permutation(count) + 0.5) / max(count, 1))
+    return quantiles
+
+
+@functools.cache
+def _angles(ratio: float, exponent: float) -> NDArray[np.float64]:
+    """Superellipse parameters at equal arc lengths, for half-axes in the given ratio."""
+    dense = np.linspace(0.0, 2 * np.pi, 16 * CONTOUR_POINTS + 1)
+    points = _superellipse(dense, ratio, 1.0, exponent)
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    even = np.linspace(0.0, length[-1], CONTOUR_POINTS, endpoint=False)
+    return np.interp(even, length, dense)
+
+
+def _superellipse(
+    angles: NDArray[np.float64], row: float, column: float, exponent: float
+) -> NDArray[np.float64]:
+    sin, cos = np.sin(angles), np.cos(angles)
+    power = 2.0 / exponent
+    return np.stack(
+        [row * np.sign(sin) * np.abs(sin) ** power, column * np.sign(cos) * np.abs(cos) ** power],
+        axis=1,
+    )
+
+
+def _roughness(
+    rng: np.random.Generator, count: int, radius: float, model: HoleModel
+) -> NDArray[np.float64]:
+    """Periodic Gaussian edge displacement in pixels; its correlation falls to 1/e at one length."""
+    step = 2 * np.pi * radius / CONTOUR_POINTS
+    frequency = 2 * np.pi * np.fft.rfftfreq(CONTOUR_POINTS, step)
+    amplitude = np.exp(-((frequency * model.roughness_length) ** 2) / 8)
+    white = rng.standard_normal((count, CONTOUR_POINTS))
+    rough = np.fft.irfft(np.fft.rfft(white, axis=1) * amplitude, CONTOUR_POINTS, axis=1)
+    power = np.fft.irfft(amplitude**2, CONTOUR_POINTS)[0]
+    return model.roughness / np.sqrt(power) * rough
+
+
+def _contour(
+    axes: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    rough: NDArray[np.float64],
+    model: HoleModel,
+) -> NDArray[np.float64]:
+    nominal = model.half_axes[0][0] / model.half_axes[0][1]
+    points = _superellipse(_angles(nominal, model.exponent), axes[0], axes[1], model.exponent)
+    return points + rough[:, None] * _normals(points) + centre
+
+
+def _normals(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Outward unit normals of a closed contour of (row, column) points that runs from +column
+    towards +row."""
+    tangent = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0)
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
+    return normal / np.linalg.norm(normal, axis=1, keepdims=True)
+
+
+def _signed_distance(contour: NDArray[np.float64], height: int, width: int) -> Fields:
+    """Distance of every pixel to the tangent at the nearest contour point, positive inside."""
+    rows = np.arange(height) - (height - 1) / 2
+    columns = np.arange(width) - (width - 1) / 2
+    grid = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    nearest = cKDTree(contour).query(grid)[1]
+    offset = np.einsum("pk,pk->p", contour[nearest] - grid, _normals(contour)[nearest])
+    return offset.reshape(height, width).astype(np.float32)
+
+
+@functools.cache
+def _interpolation(size: int) -> Fields:
+    """Matrix of linear interpolation from ``size`` samples to ``size·SUPERSAMPLING``."""
+    fine = (np.arange(size * SUPERSAMPLING) + 0.5) / SUPERSAMPLING - 0.5
+    columns = [np.interp(fine, np.arange(size), unit) for unit in np.eye(size)]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _supersampled(fields: Fields) -> Fields:
+    rows, columns = _interpolation(fields.shape[1]), _interpolation(fields.shape[2])
+    return rows @ fields @ columns.T
+
+
+def _profile(distance: Fields, half_width: Fields, model: HoleModel) -> Fields:
+    """Wall that saturates with depth, and a shallow bowl: s as a function of the distance."""
+    inside = np.maximum(distance, 0.0)
+    wall = 1 - np.exp(-((inside / model.wall_length) ** model.wall_power))
+    bowl = (inside / half_width[:, None, None]) ** 2
+    return model.wall * wall + model.bowl * bowl
+
+
+def _floor(rng: np.random.Generator, size: tuple[int, ...], model: HoleModel) -> Fields:
+    """Relative height of the floor: a correlated field and a tilt about the centre, mean 1."""
+    count, height, width = size
+    sigma = model.floor_length / 2
+    noise = rng.standard_normal(size, dtype=np.float32)
+    field = gaussian_filter(noise, (0.0, sigma, sigma), mode="wrap")
+    field *= 2 * np.sqrt(np.pi) * sigma * model.floor_sigma
+    rows = np.linspace(-1.0, 1.0, height, dtype=np.float32)[None, :, None]
+    columns = np.linspace(-1.0, 1.0, width, dtype=np.float32)[None, None, :]
+    slope = rng.normal(0.0, model.tilt, (2, count, 1, 1)).astype(np.float32)
+    return 1 + field + slope[0] * rows + slope[1] * columns
+
+
+def _edge_distance(shape: Fields) -> Fields:
+    """Signed distance in pixels to the edge of s > 0, found on a supersampled grid."""
+    fine = zoom(shape, SUPERSAMPLING, order=1, grid_mode=True, mode="nearest") > EDGE
+    if not fine.any() or fine.all():
+        return np.full(shape.shape, np.inf if fine.all() else -np.inf, np.float32)
+    signed = distance_transform_edt(fine) - distance_transform_edt(~fine)
+    signed = (signed - np.sign(signed) * 0.5) / SUPERSAMPLING
+    rows, columns = shape.shape
+    blocks = signed.reshape(rows, SUPERSAMPLING, columns, SUPERSAMPLING)
+    return blocks.mean(axis=(1, 3)).astype(np.float32)

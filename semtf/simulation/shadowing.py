@@ -1,0 +1,127 @@
+"""How much of the detector's hemisphere each point of a hole sees.
+
+``V = (1/2π) ∫ cos² h(φ) dφ`` with the horizon angle ``h`` in azimuth ``φ``: the share of a
+cosine-weighted sky that is not hidden by the walls.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+AZIMUTHS = 16
+
+Fields = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Steepest slope towards each azimuth, per unit of hole depth.
+
+    Because all cases share one shape, their horizons differ by a factor only: the slopes are
+    found once and serve every case.
+
+    Attributes:
+        slopes: ``[azimuths, rows, columns, n]``, in 1/pixel, inside ``box``.
+        box: row and column slices outside of which the slope is zero for every structure.
+        size: (height, width) of the fields in pixels.
+    """
+
+    slopes: Fields
+    box: tuple[slice, slice]
+    size: tuple[int, int]
+
+    def visibility(self, depth: float) -> Fields:
+        """V of each pixel, ``[n, height, width]``, for a hole depth in pixels."""
+        inner = np.zeros(self.slopes.shape[1:], np.float32)
+        for slope in self.slopes:
+            inner += 1 / (1 + (depth * slope) ** 2)
+        visible = np.ones((self.slopes.shape[-1], *self.size), np.float32)
+        visible[:, *self.box] = np.moveaxis(inner / len(self.slopes), -1, 0)
+        return visible
+
+
+def horizon(shape: Fields, azimuths: int = AZIMUTHS) -> Horizon:
+    """Horizons of shape fields ``[n, height, width]`` (0 high, 1 deep).
+
+    The fields are resampled along parallel lines in each direction, at steps of one pixel, and
+    searched to the far edge of the hole. ``azimuths`` is even; opposite ones share their lines.
+    """
+    box = _bounding_box(shape)
+    inner = np.moveaxis(shape[:, *box], 0, -1)
+    rows, columns, count = inner.shape
+    flat = np.ascontiguousarray(inner).reshape(rows * columns, count)
+    slopes = np.empty((azimuths, rows * columns, count), np.float32)
+    for i in range(azimuths // 2):
+        to_lines, to_pixels, lines = _rotation(rows, columns, 2 * np.pi * i / azimuths)
+        heights = (to_lines @ flat).reshape(*lines, count)
+        slopes[2 * i] = to_pixels @ _steepest(heights).reshape(-1, count)
+        backwards = _steepest(heights[:, ::-1])[:, ::-1]
+        slopes[2 * i + 1] = to_pixels @ backwards.reshape(-1, count)
+    return Horizon(slopes.reshape(azimuths, rows, columns, count), box, shape.shape[1:])
+
+
+def _bounding_box(shape: Fields) -> tuple[slice, slice]:
+    """Slices that hold every pixel below the plate, and one pixel of plate around them."""
+    deep = (shape > 0).any(axis=0)
+    slices = []
+    for axis, size in ((1, deep.shape[0]), (0, deep.shape[1])):
+        found = np.flatnonzero(deep.any(axis=axis))
+        first, last = (found[0], found[-1]) if len(found) else (0, 0)
+        slices.append(slice(max(int(first) - 1, 0), min(int(last) + 2, size)))
+    return slices[0], slices[1]
+
+
+def _steepest(heights: Fields) -> Fields:
+    """Steepest rise from each sample to any later one of its line, at least 0.
+
+    ``heights`` is ``[lines, samples, n]``, positive downwards.
+    """
+    samples = heights.shape[1]
+    steepest = np.zeros(heights.shape, np.float32)
+    rise = np.empty_like(steepest)
+    for step in range(1, samples):
+        part = rise[:, :-step]
+        np.subtract(heights[:, :-step], heights[:, step:], out=part)
+        part *= np.float32(1 / step)
+        np.maximum(steepest[:, :-step], part, out=steepest[:, :-step])
+    return steepest
+
+
+@functools.lru_cache(maxsize=512)
+def _rotation(rows: int, columns: int, angle: float) -> tuple[csr_array, csr_array, tuple]:
+    """Bilinear resampling from pixels to lines along ``angle``, and from lines to pixels."""
+    sin, cos = np.sin(angle), np.cos(angle)
+    samples = int(np.ceil(abs(rows * sin) + abs(columns * cos))) + 1
+    lines = int(np.ceil(abs(rows * cos) + abs(columns * sin))) + 1
+    across, along = _centred_grid(lines, samples)
+    to_lines = _bilinear(across * cos + along * sin, along * cos - across * sin, rows, columns)
+    row, column = _centred_grid(rows, columns)
+    to_pixels = _bilinear(row * cos - column * sin, row * sin + column * cos, lines, samples)
+    return to_lines, to_pixels, (lines, samples)
+
+
+def _centred_grid(rows: int, columns: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    row, column = np.mgrid[:rows, :columns].astype(np.float64)
+    return row.ravel() - (rows - 1) / 2, column.ravel() - (columns - 1) / 2
+
+
+def _bilinear(
+    row: NDArray[np.float64], column: NDArray[np.float64], rows: int, columns: int
+) -> csr_array:
+    """Matrix that samples a field of ``rows`` × ``columns`` at centred points, zero outside."""
+    row, column = row + (rows - 1) / 2, column + (columns - 1) / 2
+    top, left = np.floor(row).astype(int), np.floor(column).astype(int)
+    weights, targets, sources = [], [], []
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        weight = (1 - np.abs(row - top - i)) * (1 - np.abs(column - left - j))
+        inside = (top + i >= 0) & (top + i < rows) & (left + j >= 0) & (left + j < columns)
+        keep = np.flatnonzero(inside & (weight > 1e-9))
+        weights.append(weight[keep].astype(np.float32))
+        targets.append(keep)
+        sources.append((top + i)[keep] * columns + (left + j)[keep])
+    entries = (np.concatenate(targets), np.concatenate(sources))
+    size = (len(row), rows * columns)
+    return csr_array((np.concatenate(weights), entries), shape=size, dtype=np.float32)

@@ -1,0 +1,239 @@
+"""The synthetic fab's data set, in the challenge's layout."""
+
+import csv
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from semtf.config import CASES, plate_level
+from semtf.errors import InputError
+from semtf.progress import progress
+from semtf.simulation.geometry import Structures
+from semtf.simulation.microscope import FABS, SIMULATOR, Microscope, Scene, render
+from semtf.simulation.source import Draw, StructureSource, open_source
+
+BUCKETS = (80, 81, 82, 83, 84)
+FIELD_MARGIN = {1: 750, 2: 1100, 3: 1450, 4: 1800}
+"""Plate pixels around a crop that its site's average depth counts, by case."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make: counts per case, seed, the fab's microscope and where to write."""
+
+    root: Path
+    pairs: int
+    train: int
+    test: int
+    seed: int
+    fab: Microscope
+    target_keys: bool
+    source: StructureSource
+
+
+def simulate(
+    out: Path | str,
+    *,
+    pairs: int = 1000,
+    train: int = 400,
+    test: int = 400,
+    seed: int = 0,
+    fab: str = "struct",
+    target_keys: bool = False,
+    depth: Path | str | None = None,
+) -> Path:
+    """Write a synthetic data set in the challenge's layout, with the truth of its test images.
+
+    The structures of pairs, fab training images and test images are independent draws; pairs
+    recur in all four cases under the same base names. The same arguments give the same bytes.
+
+    Args:
+        out: folder to make; it must not exist or be empty.
+        pairs: structures a case, each with two simulator images and a depth map.
+        train: fab images a case, in sites of about 30 crops.
+        test: fab images a case; they are written shuffled over the cases, with
+            ``truth/Depth/<name>.png`` and ``truth/cases.csv``.
+        seed: seed of everything that is drawn.
+        fab: the fab's microscope: ``dose``, ``tonal`` or ``struct``.
+        target_keys: also write ``truth/SEM/Case_k/<bucket>/<base>.png``, each pair's structure
+            as the fab's microscope shows it.
+        depth: folder of 8-bit depth maps (PNG) whose shapes take the place of drawn ones.
+
+    Returns:
+        ``out`` as a path.
+
+    Raises:
+        InputError: an unknown microscope, a negative count, an ``out`` in use, or depth maps
+            that are missing, too few or unreadable.
+    """
+    out = Path(out)
+    _check(out, {"--pairs": pairs, "--train": train, "--test": test, "--seed": seed}, fab)
+    source = open_source(depth, pairs, train, test, seed)
+    with _built(out) as root:
+        order = Order(root, pairs, train, test, seed, FABS[fab], target_keys, source)
+        works = [*_pair_works(order), *_train_works(order), *_test_works(order)]
+        averages = _run(works, 4 * (pairs + train + test))
+        _write_averages(order, averages)
+        _write_cases(order)
+    return out
+
+
+def _check(out: Path, counts: dict[str, int], fab: str) -> None:
+    if fab not in FABS:
+        raise InputError(f"--fab {fab}: no such microscope; choose one of {', '.join(FABS)}")
+    for option, count in counts.items():
+        if count < 0:
+            raise InputError(f"{option} {count}: must not be negative")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: is a file; name a new folder")
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"{out}: is not empty; name a new folder or empty it first")
+
+
+@contextmanager
+def _built(out: Path) -> Iterator[Path]:
+    """A temporary sibling of ``out`` that takes its name only when the block ends well."""
+    partial_out = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.partial")
+    shutil.rmtree(partial_out, ignore_errors=True)
+    partial_out.mkdir(parents=True)
+    try:
+        yield partial_out
+        partial_out.replace(out.absolute())
+    finally:
+        shutil.rmtree(partial_out, ignore_errors=True)
+
+
+Averages = dict[str, float]
+Work = Callable[[], tuple[int, Averages]]
+
+
+def _run(works: list[Work], total: int) -> Averages:
+    """Run the works on all cores; each returns how many images it made, and site averages."""
+    averages: Averages = {}
+    with (
+        progress("simulate", total) as advance,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        futures: list[Future[tuple[int, Averages]]] = [pool.submit(work) for work in works]
+        try:
+            for future in futures:
+                count, site_averages = future.result()
+                averages.update(site_averages)
+                advance(count, "")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return averages
+
+
+def _pair_works(order: Order) -> list[Work]:
+    draws = order.source.pairs()
+    return [partial(_make_pairs, order, draw) for draw in draws]
+
+
+def _make_pairs(order: Order, draw: Draw) -> tuple[int, Averages]:
+    structures, rng = draw.structures()
+    scene = Scene.of(structures)
+    for case in CASES:
+        depth = structures.depth(case)
+        images = render(scene, case, SIMULATOR, rng, exposures=2)
+        keys = render(scene, case, order.fab, rng)[0] if order.target_keys else None
+        for i, base in enumerate(draw.names):
+            folder = f"Case_{case}/{BUCKETS[(draw.first + i) % len(BUCKETS)]}"
+            _save(order.root / "simulation_data/Depth" / folder / f"{base}.png", depth[i])
+            for itr in (0, 1):
+                name = f"{base}_itr{itr}.png"
+                _save(order.root / "simulation_data/SEM" / folder / name, images[itr, i])
+            if keys is not None:
+                _save(order.root / "truth/SEM" / folder / f"{base}.png", keys[i])
+    return 4 * len(draw.names), {}
+
+
+def _train_works(order: Order) -> list[Work]:
+    return [
+        partial(_make_site, order, case, site, draw)
+        for case in CASES
+        for site, draw in enumerate(order.source.sites(case))
+    ]
+
+
+def _make_site(order: Order, case: int, site: int, draw: Draw) -> tuple[int, Averages]:
+    structures, rng = draw.structures()
+    images = render(Scene.of(structures), case, order.fab, rng)[0]
+    level = f"epth_{100 + 10 * case}"
+    folder = order.root / f"train/SEM/D{level}/site_{site:05d}"
+    for i, image in enumerate(images):
+        colour = rng.random() < 2 / 3
+        pixels = np.repeat(image[..., None], 3, axis=2) if colour else image
+        _save(folder / f"SEM_{draw.first + i:06d}.png", pixels)
+    average = average_depth(structures, case)
+    return len(images), {f"d{level}_site_{site:05d}": average}
+
+
+def average_depth(structures: Structures, case: int) -> float:
+    """Average depth in grey levels of a site's field of view: its crops and plate around them."""
+    margin = FIELD_MARGIN[case]
+    depth = structures.depth(case)
+    pixels = depth[0].size
+    return float((depth.mean() * pixels + plate_level(case) * margin) / (pixels + margin))
+
+
+def _test_works(order: Order) -> list[Work]:
+    names = _test_names(order)
+    works: list[Work] = []
+    for case in CASES:
+        for draw in order.source.tests(case):
+            chosen = names[case - 1, draw.first : draw.first + len(draw.names)]
+            works.append(partial(_make_tests, order, case, chosen, draw))
+    return works
+
+
+def _test_names(order: Order) -> NDArray[np.int64]:
+    """Numbers of the test images, ``[case − 1, structure]``: shuffled over the cases."""
+    rng = np.random.default_rng([order.seed, len(CASES)])
+    return rng.permutation(len(CASES) * order.test).reshape(len(CASES), order.test)
+
+
+def _make_tests(
+    order: Order, case: int, names: NDArray[np.int64], draw: Draw
+) -> tuple[int, Averages]:
+    structures, rng = draw.structures()
+    images = render(Scene.of(structures), case, order.fab, rng)[0]
+    for name, image, depth in zip(names, images, structures.depth(case), strict=True):
+        _save(order.root / f"test/SEM/{name:06d}.png", image)
+        _save(order.root / f"truth/Depth/{name:06d}.png", depth)
+    return len(images), {}
+
+
+def _write_averages(order: Order, averages: Averages) -> None:
+    path = order.root / "train/average_depth.csv"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["0", "1"])
+        writer.writerows((site, f"{value:.6f}") for site, value in sorted(averages.items()))
+
+
+def _write_cases(order: Order) -> None:
+    path = order.root / "truth/cases.csv"
+    path.parent.mkdir(exist_ok=True)
+    names = _test_names(order)
+    cases = {int(name): case for case in CASES for name in names[case - 1]}
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", "case"])
+        writer.writerows((f"{name:06d}.png", cases[name]) for name in sorted(cases))
+
+
+def _save(path: Path, image: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, compress_level=1)
