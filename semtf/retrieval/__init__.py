@@ -1,0 +1,1 @@
+"""Storage of adapted keys and depth values, search over shifted keys, and blending weights."""

@@ -1,0 +1,287 @@
+"""From SEM images to their most similar stored pairs and to depth: one graph of TensorFlow
+operations, for Python and for the exported model alike.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from semtf.config import RetrievalConfig, Weights
+from semtf.errors import InputError
+from semtf.retrieval import weighting
+from semtf.retrieval.chunks import in_chunks
+from semtf.retrieval.embedding import PCA, back_projected, normalise, shifted, shifts
+from semtf.retrieval.index import ExactIndex, Index, ScannIndex
+from semtf.retrieval.storage import Storage
+
+# No AutoGraph: nothing in here is Python control flow on tensors.
+as_written = tf.autograph.experimental.do_not_convert
+RERANK_FLOATS = 1 << 22
+INDEXES: dict[str, type[Index]] = {"exact": ExactIndex, "scann": ScannIndex}
+
+
+class Neighbours(NamedTuple):
+    """The most similar pairs of each image, best first.
+
+    Attributes:
+        pair: int32 ``[q, k]``, the place in the storage; a pair occurs once in a row.
+        shift: int32 ``[q, k, 2]``, pixels (rows, columns) that align the key with the image.
+        similarity: float32 ``[q, k]``, cosine of the z-scored pixels of the image and the
+            shifted key; -inf where the search found fewer pairs than ``k``.
+    """
+
+    pair: tf.Tensor
+    shift: tf.Tensor
+    similarity: tf.Tensor
+
+
+class Retriever(tf.Module):
+    """Search of the storage of one case, and the blending of what it finds.
+
+    Every method works eagerly and inside a ``tf.function``; the arrays are ``tf.Variable``s.
+    """
+
+    def __init__(
+        self, storage: Storage, config: RetrievalConfig, pca: PCA, index: Index, lengths: np.ndarray
+    ) -> None:
+        super().__init__(name="retriever")
+        self.storage = storage
+        self.config = config
+        self.pca = pca
+        self.index = index
+        self.shape = storage.keys.shape[1:]
+        with tf.device("CPU"):
+            self._keys = tf.Variable(_flat(storage.keys), trainable=False, name="keys")
+            self._values = tf.Variable(_flat(storage.values), trainable=False, name="values")
+        self._lengths = tf.Variable(lengths, trainable=False, name="lengths")
+        self._shifts = tf.constant(shifts(config.shift))
+        self._sources = tf.constant(_sources(self.shape, config.shift))
+
+    @classmethod
+    def build(cls, storage: Storage, config: RetrievalConfig, seed: int) -> "Retriever":
+        """Fit the PCA, make every key in every shift a row, and build the index.
+
+        Args:
+            storage: the pairs of one case.
+            config: shift radius, dimensions, kind of index, candidates and weights.
+            seed: picks the sample that the PCA is fitted on.
+        """
+        pca = PCA.fit(storage.keys, config.shift, config.dimensions, seed)
+        rows, lengths = _rows(storage.keys, config.shift, pca)
+        return cls(storage, config, pca, INDEXES[config.index].build(rows), lengths)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``retrieval.json`` and ``.npy`` files; ScaNN's state goes into ``scann/``."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pca.save(folder)
+        self.index.save(folder)
+        np.save(folder / "lengths.npy", self._lengths.numpy(), allow_pickle=False)
+        text = json.dumps(dataclasses.asdict(self.config), indent=2)
+        (folder / "retrieval.json").write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        storage: Storage,
+        index: Literal["scann", "exact"] | None = None,
+    ) -> "Retriever":
+        """Read what `save` wrote.
+
+        Args:
+            folder: where `save` wrote.
+            storage: the storage it was built on.
+            index: the kind of index to search with; None for the kind it was built with.
+
+        Raises:
+            InputError: the folder is none, it does not fit the storage, or ScaNN cannot load.
+        """
+        folder = Path(folder)
+        try:
+            config = RetrievalConfig(**json.loads((folder / "retrieval.json").read_text("utf-8")))
+            pca = PCA.load(folder)
+            lengths = np.load(folder / "lengths.npy", allow_pickle=False)
+            kind = index or config.index
+            built = INDEXES[kind].load(folder)
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{folder}: not a retrieval folder ({error}); train the run again"
+            ) from error
+        if len(lengths) != len(storage):
+            raise InputError(
+                f"{folder}: built on {len(lengths)} pairs, but the storage holds {len(storage)}; "
+                "build the index again"
+            )
+        return cls(storage, dataclasses.replace(config, index=kind), pca, built, lengths)
+
+    @as_written
+    def search(self, images: tf.Tensor, k: int) -> Neighbours:
+        """The ``k`` most similar pairs of each image.
+
+        Args:
+            images: ``[q, H, W]``, uint8 or float32, in any affine grey scale.
+            k: pairs to return; fewer columns come back where fewer are stored.
+        """
+        images = normalise(images)
+        k = min(k, len(self.storage))
+        wanted = min(max(k, self.config.rerank), len(self.storage))
+        moves = self._shifts.shape[0]
+        rows = min(max(self.config.candidates, 8 * wanted), len(self.storage) * moves)
+        similarity, row = self.index.search(self.pca.queries(images), rows)
+        pair, found = _distinct(row // moves, similarity, wanted)
+        return self._rerank(images, pair, found, k)
+
+    def _rerank(self, images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor, k: int) -> Neighbours:
+        """Compare candidates on all pixels and in every shift; keep the ``k`` best pairs."""
+
+        def some(images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            keys = tf.cast(tf.gather(self._keys, pair), tf.float32)
+            moved = back_projected(images, self.config.shift)
+            moved = tf.reshape(moved, [-1, moved.shape[1], keys.shape[2]])
+            cosine = tf.matmul(keys, moved, transpose_b=True)
+            cosine = tf.math.divide_no_nan(cosine, tf.gather(self._lengths, pair))
+            best = tf.where(found, tf.reduce_max(cosine, axis=2), -np.inf)
+            similarity, place = tf.math.top_k(best, k)
+            shift = tf.gather(self._shifts, tf.argmax(cosine, axis=2))
+            return (
+                tf.gather(pair, place, batch_dims=1),
+                tf.gather(shift, place, batch_dims=1),
+                similarity,
+            )
+
+        chunk = max(1, RERANK_FLOATS // (pair.shape[1] * self._keys.shape[1]))
+        types = (tf.int32, tf.int32, tf.float32)
+        return Neighbours(*in_chunks(some, (images, pair, found), chunk, types))
+
+    @as_written
+    def keys(self, neighbours: Neighbours) -> tf.Tensor:
+        """The keys of neighbours moved with their shift, float32 ``[q, k, H, W]``."""
+        return self._moved(self._keys, neighbours)
+
+    @as_written
+    def values(self, neighbours: Neighbours) -> tf.Tensor:
+        """The depth values of neighbours moved with their shift, float32 ``[q, k, H, W]``."""
+        return self._moved(self._values, neighbours)
+
+    @as_written
+    def depth(
+        self, images: tf.Tensor, k: int, weights: Weights
+    ) -> tuple[tf.Tensor, Neighbours, tf.Tensor]:
+        """Depth of images from their ``k`` most similar pairs.
+
+        Args:
+            images: ``[q, H, W]`` as in `search`.
+            k: number of pairs.
+            weights: how they are weighted; ``"nearest"`` uses the first only.
+
+        Returns:
+            Depth in grey levels float32 ``[q, H, W]``, the neighbours, their weights ``[q, k]``.
+        """
+        neighbours = self.search(images, k)
+        weight = self.weights(images, neighbours, weights)
+        return self.blend(neighbours, weight), neighbours, weight
+
+    @as_written
+    def weights(self, images: tf.Tensor, neighbours: Neighbours, weights: Weights) -> tf.Tensor:
+        """The weights ``[q, k]`` of neighbours that `search` found for images."""
+        if weights == "reconstruction":
+            return self._reconstruction(images, neighbours)
+        functions = {
+            "nearest": weighting.nearest,
+            "uniform": weighting.uniform,
+            "softmax": lambda similarity: weighting.softmax(similarity, self.config.temperature),
+            "inverse": weighting.inverse_distance,
+            "kernel": weighting.gaussian_kernel,
+        }
+        if weights not in functions:
+            raise InputError(
+                f"--weights {weights}: no such weights; choose one of {', '.join(functions)}, "
+                "reconstruction"
+            )
+        return functions[weights](neighbours.similarity)
+
+    @as_written
+    def blend(self, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
+        """The weighted sum of the shifted depth values, float32 ``[q, H, W]``."""
+
+        def some(pair: tf.Tensor, shift: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor]:
+            values = self.values(Neighbours(pair, shift, weights))
+            return (tf.einsum("qk,qkhw->qhw", weights, values),)
+
+        parts = (neighbours.pair, neighbours.shift, weights)
+        return in_chunks(some, parts, self._chunk(weights), (tf.float32,))[0]
+
+    def _reconstruction(self, images: tf.Tensor, neighbours: Neighbours) -> tf.Tensor:
+        def some(images: tf.Tensor, *parts: tf.Tensor) -> tuple[tf.Tensor]:
+            found = Neighbours(*parts)
+            k = found.pair.shape[1]
+            keys = tf.reshape(self.keys(found), [-1, *self.shape])
+            keys = tf.reshape(normalise(keys), [-1, k, self._keys.shape[1]])
+            queries = tf.reshape(images, [-1, self._keys.shape[1]])
+            present = found.similarity > -np.inf
+            return (weighting.reconstruction(queries, keys, self.config.ridge, present=present),)
+
+        parts = (normalise(images), *neighbours)
+        return in_chunks(some, parts, self._chunk(neighbours.pair), (tf.float32,))[0]
+
+    def _chunk(self, per_neighbour: tf.Tensor) -> int:
+        return max(1, RERANK_FLOATS // (per_neighbour.shape[1] * self._keys.shape[1]))
+
+    def _moved(self, stored: tf.Variable, neighbours: Neighbours) -> tf.Tensor:
+        radius = self.config.shift
+        row, column = tf.unstack(neighbours.shift + radius, axis=-1)
+        source = tf.gather(self._sources, row * (2 * radius + 1) + column)
+        images = tf.gather(tf.gather(stored, neighbours.pair), source, batch_dims=2)
+        images = tf.reshape(images, [-1, neighbours.pair.shape[1], *self.shape])
+        return tf.cast(images, tf.float32)
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    return np.asarray(images).reshape(len(images), -1)
+
+
+def _sources(shape: tuple[int, ...], radius: int) -> np.ndarray:
+    """For each shift, the flat place every pixel is taken from: int32 ``[S, H·W]``."""
+    height, width = shape
+    places = tf.reshape(tf.range(height * width), [1, height, width])
+    moved = [shifted(places, tuple(move)).numpy() for move in shifts(radius)]
+    return np.reshape(moved, [len(moved), -1])
+
+
+def _rows(keys: np.ndarray, radius: int, pca: PCA, chunk: int = 512) -> tuple[np.ndarray, ...]:
+    """Rows ``[n·S, d]``, the shifts of a key side by side, and centred lengths ``[n, S]``."""
+    moves = shifts(radius)
+    rows = np.empty((len(keys), len(moves), pca.components.shape[1]), np.float32)
+    lengths = np.empty((len(keys), len(moves)), np.float32)
+    for start in range(0, len(keys), chunk):
+        part = tf.cast(keys[start : start + chunk], tf.float32)
+        for s, move in enumerate(moves):
+            images = shifted(part, tuple(move))
+            deviation = tf.math.reduce_std(images, axis=[1, 2])
+            lengths[start : start + chunk, s] = deviation * np.sqrt(keys[0].size)
+            rows[start : start + chunk, s] = pca.rows(normalise(images))
+    return rows.reshape(-1, rows.shape[-1]), lengths
+
+
+def _distinct(pair: tf.Tensor, similarity: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first ``k`` different pairs of each row, and whether there were as many.
+
+    Args:
+        pair: int32 ``[q, m]``, best first, with repetitions.
+        similarity: float32 ``[q, m]``; -inf marks a place that holds no pair.
+        k: different pairs wanted, at most ``m``.
+    """
+    order = tf.argsort(pair, axis=1, stable=True)
+    ordered = tf.gather(pair, order, batch_dims=1)
+    first = tf.concat([tf.ones_like(ordered[:, :1], tf.bool), ordered[:, 1:] != ordered[:, :-1]], 1)
+    first &= tf.gather(similarity, order, batch_dims=1) > -np.inf
+    # The places of first occurrences, negated so that top_k gives the best candidates first.
+    places = tf.where(first, -order, tf.int32.min)
+    best, _ = tf.math.top_k(places, k)
+    found = best > tf.int32.min
+    return tf.gather(pair, tf.where(found, -best, 0), batch_dims=1), found

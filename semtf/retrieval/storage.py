@@ -1,0 +1,106 @@
+"""The storage of one case: adapted SEM keys and the depth values that belong to them, on disk."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semtf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Keys (adapted SEM images) and values (depth maps) of the pairs of one case.
+
+    Attributes:
+        keys: uint8 grey levels ``[n, H, W]``; memory-mapped when opened from disk.
+        values: uint8 depth levels ``[n, H, W]``, smaller is deeper; memory-mapped likewise.
+        names: ``[n]`` strings, the base of each pair.
+        case: the case the pairs belong to, 1 to 4.
+    """
+
+    keys: np.ndarray
+    values: np.ndarray
+    names: np.ndarray
+    case: int
+
+    def __post_init__(self) -> None:
+        for label, images in (("keys", self.keys), ("values", self.values)):
+            if images.dtype != np.uint8 or images.ndim != 3:
+                raise InputError(
+                    f"storage {label}: expected uint8 [n, H, W], got {images.dtype} "
+                    f"{list(images.shape)}; round to grey levels first"
+                )
+        if self.keys.shape != self.values.shape or len(self.names) != len(self.keys):
+            raise InputError(
+                f"storage of case {self.case}: {list(self.keys.shape)} keys, "
+                f"{list(self.values.shape)} values and {len(self.names)} names do not match; "
+                "give one value and one name for each key"
+            )
+        if len(self.keys) == 0:
+            raise InputError(f"storage of case {self.case}: no pairs; add simulator pairs")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        *,
+        case: int,
+        keys: np.ndarray,
+        values: np.ndarray,
+        names: np.ndarray,
+    ) -> "Storage":
+        """Write a storage folder and open it.
+
+        The folder holds ``keys.npy``, ``values.npy`` and ``names.json``; nothing is pickled.
+        Raises InputError where the arrays do not fit together.
+        """
+        storage = cls(keys, values, np.asarray(names, dtype=str), case)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "keys.npy", storage.keys, allow_pickle=False)
+        np.save(folder / "values.npy", storage.values, allow_pickle=False)
+        text = json.dumps({"case": case, "names": storage.names.tolist()}, indent=0)
+        (folder / "names.json").write_text(text + "\n", encoding="utf-8")
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Storage":
+        """Open a storage folder, memory-mapped; raises InputError where it is none."""
+        folder = Path(folder)
+        try:
+            keys = np.load(folder / "keys.npy", mmap_mode="r", allow_pickle=False)
+            values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+            head = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+            names, case = np.asarray(head["names"], dtype=str), int(head["case"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder}: not a storage folder ({error}); train the run again"
+            ) from error
+        return cls(keys, values, names, case)
+
+    def extended(
+        self, folder: str | Path, *, keys: np.ndarray, values: np.ndarray, names: np.ndarray
+    ) -> "Storage":
+        """Write this storage with more pairs behind its own into ``folder``, and open it.
+
+        Raises InputError on a name that is already stored or given twice.
+        """
+        names = np.asarray(names, dtype=str)
+        unique, counts = np.unique(np.concatenate([self.names, names]), return_counts=True)
+        if np.any(counts > 1):
+            raise InputError(
+                f"storage of case {self.case}: pair {unique[counts > 1][0]} is there already; "
+                "leave it out of the pairs to add"
+            )
+        return self.create(
+            folder,
+            case=self.case,
+            keys=np.concatenate([self.keys, keys]),
+            values=np.concatenate([self.values, values]),
+            names=np.concatenate([self.names, names]),
+        )

@@ -1,0 +1,94 @@
+"""Weights of the neighbours, ``[q, k]`` summing to 1: pure functions of TensorFlow operations.
+
+Similarities are cosines ``[q, k]``, best first; -inf marks a place without a neighbour, which
+gets the weight 0.
+"""
+
+import tensorflow as tf
+
+DISTANCE_FLOOR = 1e-6
+TINY = 1e-12
+
+
+def nearest(similarity: tf.Tensor) -> tf.Tensor:
+    """Everything on the most similar neighbour."""
+    return tf.one_hot(tf.argmax(similarity, axis=1), tf.shape(similarity)[1])
+
+
+def uniform(similarity: tf.Tensor) -> tf.Tensor:
+    """The same for every neighbour."""
+    return _summing_to_one(tf.cast(_present(similarity), tf.float32))
+
+
+def softmax(similarity: tf.Tensor, temperature: float | tf.Tensor) -> tf.Tensor:
+    """``exp(similarity / temperature)``, normalised; a low temperature tends to `nearest`."""
+    return tf.nn.softmax(similarity / temperature, axis=1)
+
+
+def inverse_distance(similarity: tf.Tensor, power: float = 2.0) -> tf.Tensor:
+    """``1 / distance**power`` with the distance of unit vectors (Shepard, 1968)."""
+    distance = tf.maximum(distances(similarity), DISTANCE_FLOOR)
+    return _summing_to_one(tf.where(_present(similarity), distance**-power, 0.0))
+
+
+def gaussian_kernel(similarity: tf.Tensor) -> tf.Tensor:
+    """``exp(-distance² / 2h²)``, the bandwidth h being the distance of the last neighbour.
+
+    The Nadaraya-Watson estimator with the adaptive bandwidth of Cleveland (1979).
+    """
+    distance = distances(similarity)
+    finite = tf.where(_present(similarity), distance, 0.0)
+    bandwidth = tf.maximum(tf.reduce_max(finite, axis=1, keepdims=True), DISTANCE_FLOOR)
+    return tf.nn.softmax(-0.5 * tf.square(distance / bandwidth), axis=1)
+
+
+def reconstruction(
+    queries: tf.Tensor,
+    keys: tf.Tensor,
+    ridge: float | tf.Tensor,
+    pixel_weights: tf.Tensor | None = None,
+    present: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Weights that rebuild each query from its keys: local linear reconstruction.
+
+    Minimises ``|query - Σ w_i key_i|² + ridge · trace(C)/k · |w|²`` under ``Σ w_i = 1``, with
+    ``C_ij = <query - key_i, query - key_j>`` (Roweis and Saul, Science 290, 2000; the ridge is
+    that of Saul and Roweis, JMLR 4, 2003). Weights may be negative.
+
+    Args:
+        queries: float32 ``[q, p]``.
+        keys: float32 ``[q, k, p]``, aligned with the query.
+        ridge: relative to the mean of the diagonal of C.
+        pixel_weights: float32 ``[p]``, not negative; all ones where None.
+        present: bool ``[q, k]``, False where there is no neighbour; all True where None.
+
+    Returns:
+        float32 ``[q, k]``.
+    """
+    difference = queries[:, None, :] - keys
+    if pixel_weights is not None:
+        difference *= tf.sqrt(pixel_weights)
+    if present is not None:
+        difference = tf.where(present[..., None], difference, 0.0)
+    gram = tf.matmul(difference, difference, transpose_b=True)
+    k = tf.cast(tf.shape(gram)[-1], tf.float32)
+    penalty = ridge * tf.linalg.trace(gram) / k + TINY
+    ones = (
+        tf.ones_like(gram[..., :1]) if present is None else tf.cast(present[..., None], tf.float32)
+    )
+    matrix = gram + penalty[:, None, None] * tf.eye(tf.shape(gram)[-1])
+    factor = tf.linalg.cholesky(matrix)
+    return _summing_to_one(tf.linalg.cholesky_solve(factor, ones)[..., 0])
+
+
+def distances(similarity: tf.Tensor) -> tf.Tensor:
+    """Euclidean distance of unit vectors of that cosine: ``sqrt(2 - 2·cosine)``."""
+    return tf.sqrt(tf.maximum(2.0 - 2.0 * similarity, 0.0))
+
+
+def _present(similarity: tf.Tensor) -> tf.Tensor:
+    return similarity > float("-inf")
+
+
+def _summing_to_one(weights: tf.Tensor) -> tf.Tensor:
+    return weights / tf.reduce_sum(weights, axis=1, keepdims=True)
