@@ -1,0 +1,286 @@
+"""A data set in the challenge's layout, packed and ready to draw from."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from semtf.data import layout, packing
+from semtf.data.average_depth import read_average_depth
+from semtf.data.decoding import decode_files
+from semtf.data.images import Gray, Size, decode_image
+from semtf.data.layout import Crop, Layout, Pair, Skipped
+from semtf.data.source import File, Source, open_source
+from semtf.errors import InputError
+from semtf.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Names = npt.NDArray[np.str_]
+Rows = npt.NDArray[np.bool_] | npt.NDArray[np.integer] | slice
+IMAGES = (".png", ".tif", ".tiff")
+WAY_OUT = "repair or remove it, or leave bad files out with --skip-bad"
+
+
+@dataclass(frozen=True)
+class SimulatorSet:
+    """The simulator's pairs of one case.
+
+    Attributes:
+        case: 1 to 4.
+        sem: uint8 [n, 2, rows, columns], both SEM images of each hole (itr0, itr1).
+        depth: uint8 [n, rows, columns], the depth maps.
+        bases: str [n], the hole; the same holes recur in every case.
+        buckets: str [n], the folder of each.
+    """
+
+    case: int
+    sem: Gray
+    depth: Gray
+    bases: Names
+    buckets: Names
+
+    def __len__(self) -> int:
+        return len(self.sem)
+
+    def subset(self, rows: Rows) -> "SimulatorSet":
+        """The pairs chosen by a mask, by row numbers or by a slice."""
+        return SimulatorSet(
+            self.case, self.sem[rows], self.depth[rows], self.bases[rows], self.buckets[rows]
+        )
+
+    def mean_sem(self, rows: Rows = slice(None)) -> npt.NDArray[np.float32]:
+        """The mean of itr0 and itr1, float32 [n, rows, columns] in grey levels."""
+        pair = self.sem[rows]
+        total = pair[:, 0].astype(np.float32) + pair[:, 1]
+        return total * np.float32(0.5)
+
+
+@dataclass(frozen=True)
+class FabSet:
+    """The fab's images of one case: uint8 [n, rows, columns], with their site and file name."""
+
+    case: int
+    images: Gray
+    sites: Names
+    names: Names
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, rows: Rows) -> "FabSet":
+        """The images chosen by a mask, by row numbers or by a slice."""
+        return FabSet(self.case, self.images[rows], self.sites[rows], self.names[rows])
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Images of which nothing else is known: uint8 [n, rows, columns] and their file names."""
+
+    images: Gray
+    names: Names
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def subset(self, rows: Rows) -> "ImageSet":
+        """The images chosen by a mask, by row numbers or by a slice."""
+        return ImageSet(self.images[rows], self.names[rows], self.skipped)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """An open data set; see `open_dataset`."""
+
+    root: Path
+    cases: tuple[int, ...]
+    average_depth: "pd.DataFrame"
+    skipped: list[Skipped]
+    _simulator: dict[int, SimulatorSet]
+    _fab: dict[int, FabSet]
+    _test: ImageSet
+
+    def simulator(self, case: int) -> SimulatorSet:
+        """The simulator's pairs of a case; raises InputError where the case was not opened."""
+        return self._simulator[self._checked(case)]
+
+    def fab(self, case: int) -> FabSet:
+        """The fab's images of a case; raises InputError where the case was not opened."""
+        return self._fab[self._checked(case)]
+
+    def test(self) -> ImageSet:
+        """The test images; raises InputError where there are none."""
+        if not len(self._test):
+            raise InputError(f"{self.root}: there are no images in test/SEM")
+        return self._test
+
+    def _checked(self, case: int) -> int:
+        if case not in self.cases:
+            raise InputError(f"case {case} is none of the opened cases {self.cases}")
+        return case
+
+
+def open_dataset(
+    root: Path | str,
+    *,
+    cases: Iterable[int] = (1, 2, 3, 4),
+    cache: Path | None = None,
+    skip_bad: bool = False,
+    size: Size = (72, 48),
+) -> Dataset:
+    """Open a folder in the challenge's layout, or the zip file of one; check and pack every image.
+
+    Args:
+        root: the folder, or the zip file (which is read without unpacking it).
+        cases: the cases to open.
+        cache: where to keep the packed images; see `packing.cache_folder` for the default.
+        skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
+        size: expected (rows, columns) of every image.
+
+    Raises:
+        InputError: nothing is there, a case has no pairs or no fab images, a file has no partner
+            or is no usable image (unless ``skip_bad``), or average_depth.csv has wrong columns.
+    """
+    source = open_source(root)
+    cases = tuple(cases)
+    found = layout.scan(source, cases)
+    depth_table = read_average_depth(source, found.average_depth)
+    skipped = list(found.skipped)
+    with _Packer(source, packing.cache_folder(source.root, size, cache), size, found) as packer:
+        simulator = {case: _simulator(packer, case, found.pairs[case], skipped) for case in cases}
+        fab = {case: _fab(packer, case, found.fab[case], skipped) for case in cases}
+        images, good = packer.pack("test", found.test, skipped)
+    pixels, names = _keep(good, images, _strings(map(_name, found.test)))
+    test = ImageSet(pixels, names)
+    if not skip_bad:
+        refuse(skipped)
+    for case in cases:
+        if not len(simulator[case]) or not len(fab[case]):
+            raise InputError(f"{source.root}: case {case} has no usable images left")
+    return Dataset(source.root, cases, depth_table, skipped, simulator, fab, test)
+
+
+def open_images(
+    folder: Path | str,
+    *,
+    size: Size = (72, 48),
+    skip_bad: bool = False,
+    range16: tuple[float, float] | None = None,
+) -> ImageSet:
+    """Read the PNG and TIFF files that lie directly in a folder or zip file, sorted by name.
+
+    Args:
+        folder: the folder, or a zip file; its images may lie in one top folder.
+        size: expected (rows, columns) of every image.
+        skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
+        range16: the values of 16-bit images that become grey levels 0 and 255; without it
+            16-bit images are refused.
+
+    Raises:
+        InputError: nothing is there, or a file is no usable image (unless ``skip_bad``).
+    """
+    source = open_source(folder)
+    files = layout.flat_images(source, "", IMAGES)
+    if not files and len(source.folders()) == 1:
+        files = layout.flat_images(source, source.folders()[0], IMAGES)
+    if not files:
+        raise InputError(f"{source.root}: no PNG or TIFF images lie in it")
+    images = np.zeros((len(files), *size), np.uint8)
+    problems: list[str] = []
+    decode = partial(decode_image, size=size, range16=range16)
+    with progress("Reading images", len(files)) as advance:
+        for chunk in decode_files(source, files, size, decode=decode):
+            images[chunk.start : chunk.start + len(chunk.images)] = chunk.images
+            problems += chunk.problems
+            advance(len(chunk.images), "")
+    skipped = _skipped(source, files, problems)
+    if not skip_bad:
+        refuse(skipped)
+    if len(skipped) == len(files):
+        raise InputError(f"{source.root}: it has no usable images; the first: {skipped[0].reason}")
+    good = np.array([not problem for problem in problems])
+    pixels, names = _keep(good, images, _strings(map(_name, files)))
+    return ImageSet(pixels, names, skipped)
+
+
+def refuse(skipped: Sequence[Skipped]) -> None:
+    """Raise InputError for the first file that cannot be used, counting the others."""
+    if skipped:
+        more = f" ({len(skipped)} such files)" if len(skipped) > 1 else ""
+        raise InputError(f"{skipped[0].path}: {skipped[0].reason}; {WAY_OUT}{more}")
+
+
+class _Packer:
+    """Packs the sets of one data set under the lock of its cache, with one progress bar."""
+
+    def __init__(self, source: Source, folder: Path, size: Size, found: Layout) -> None:
+        self.source, self.folder, self.size = source, folder, size
+        self.total = found.count()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "_Packer":
+        self._stack.enter_context(packing.locked(self.folder))
+        self._advance = self._stack.enter_context(progress("Packing images", self.total))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def pack(
+        self, name: str, files: Sequence[File], skipped: list[Skipped]
+    ) -> tuple[Gray, npt.NDArray[np.bool_]]:
+        """The images of a set and which of them are usable; the others go to ``skipped``."""
+        if not files:
+            return np.zeros((0, *self.size), np.uint8), np.ones(0, bool)
+        folder = self.folder / name
+        images, problems = packing.pack(self.source, files, folder, self.size, self._advance)
+        skipped += _skipped(self.source, files, problems)
+        return images, np.array([not problem for problem in problems])
+
+
+def _simulator(
+    packer: _Packer, case: int, pairs: list[Pair], skipped: list[Skipped]
+) -> SimulatorSet:
+    files = [file for pair in pairs for file in (pair.itr0, pair.itr1)]
+    sem, good_sem = packer.pack(f"simulator-{case}-sem", files, skipped)
+    depth_files = [pair.depth for pair in pairs]
+    depth, good_depth = packer.pack(f"simulator-{case}-depth", depth_files, skipped)
+    good = good_sem.reshape(-1, 2).all(axis=1) & good_depth
+    bases = _strings(pair.base for pair in pairs)
+    buckets = _strings(pair.bucket for pair in pairs)
+    sem = sem.reshape(len(pairs), 2, *packer.size)
+    return SimulatorSet(case, *_keep(good, sem, depth, bases, buckets))
+
+
+def _fab(packer: _Packer, case: int, crops: list[Crop], skipped: list[Skipped]) -> FabSet:
+    images, good = packer.pack(f"fab-{case}", [crop.file for crop in crops], skipped)
+    sites = _strings(crop.site for crop in crops)
+    return FabSet(case, *_keep(good, images, sites, _strings(crop.name for crop in crops)))
+
+
+def _keep(good: npt.NDArray[np.bool_], *arrays: Any) -> tuple[Any, ...]:
+    """Rows that are good; without a bad one the arrays themselves, still memory-mapped."""
+    return arrays if good.all() else tuple(array[good] for array in arrays)
+
+
+def _skipped(source: Source, files: Sequence[File], problems: Sequence[str]) -> list[Skipped]:
+    return [
+        Skipped(source.where(file.path), problem)
+        for file, problem in zip(files, problems, strict=True)
+        if problem
+    ]
+
+
+def _strings(values: Iterable[str]) -> Names:
+    return np.array(list(values), dtype=np.str_)
+
+
+def _name(file: File) -> str:
+    return file.path.rpartition("/")[2]

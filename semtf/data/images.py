@@ -1,0 +1,219 @@
+"""One image: the header check before decoding, the grey policy, and the scale of the networks.
+
+Decoders are lenient in ways that spoil a measurement without a word: 16-bit samples are cut to
+8, palette indices are taken for grey levels, a flipped bit inside the compressed data goes
+unnoticed. So the file is read as the PNG specification (ISO/IEC 15948) lays it out, chunk by
+chunk with its checksums, before Pillow decodes it.
+"""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from semtf.errors import InputError
+
+Gray = npt.NDArray[np.uint8]
+Size = tuple[int, int]
+
+FULL_SCALE = 212.0
+"""Maximum of every SEM image, of both domains: each is normalised to it."""
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_BYTES = 1 << 20
+GREY, RGB = 0, 2
+REFUSED = {3: "a colour palette", 4: "an alpha channel", 6: "an alpha channel"}
+
+
+class BadImageError(Exception):
+    """Why one file is no usable image; the caller knows its name."""
+
+
+def decode_png(data: bytes, size: Size, *, sixteen: bool = False) -> npt.NDArray[np.generic]:
+    """Decode a PNG that holds one grey image of the given size.
+
+    Args:
+        data: the bytes of the file.
+        size: expected (rows, columns).
+        sixteen: take 16-bit grey images too.
+
+    Returns:
+        uint8 [rows, columns], or uint16 where ``sixteen`` and the file holds 16 bits a sample.
+
+    Raises:
+        BadImageError: the file breaks the grey policy: 8-bit grey, or RGB with three equal
+            channels, of the expected size and with every checksum right.
+    """
+    colour = check_png(data, size, sixteen=sixteen)
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            pixels = np.asarray(image)
+    except Exception as error:  # Pillow documents no closed set of errors for malformed files
+        raise BadImageError(f"the compressed data cannot be decoded ({error})") from error
+    return one_channel(pixels) if colour == RGB else pixels
+
+
+def decode_image(
+    data: bytes, name: str, *, size: Size, range16: tuple[float, float] | None = None
+) -> Gray:
+    """Decode a PNG or TIFF that holds one grey image; 16-bit values are scaled by ``range16``.
+
+    Args:
+        data: the bytes of the file.
+        name: its name; the ending says which format it must be.
+        size: expected (rows, columns).
+        range16: the 16-bit values that become grey levels 0 and 255; values outside are clipped.
+
+    Returns:
+        uint8 [rows, columns].
+
+    Raises:
+        BadImageError: the file breaks the grey policy, or has 16 bits and there is no ``range16``.
+    """
+    if name.lower().endswith(".png"):
+        pixels = decode_png(data, size, sixteen=range16 is not None)
+    else:
+        pixels = decode_tiff(data, size)
+    if pixels.dtype == np.uint8:
+        return pixels.view(np.uint8)
+    if range16 is None:
+        raise BadImageError("16 bits a sample; give the range of its values or save it as 8-bit")
+    low, high = range16
+    levels = (pixels.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def decode_tiff(data: bytes, size: Size) -> npt.NDArray[np.generic]:
+    """Decode a TIFF of one page, grey (8 or 16 bits) or RGB with three equal channels.
+
+    Raises:
+        BadImageError: with the reason.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+            check_size(image.size[::-1], size)
+            if getattr(image, "n_frames", 1) != 1:
+                raise BadImageError("a TIFF of several pages; save one image a file")
+            if image.mode not in ("L", "RGB", "I;16", "I;16B"):
+                raise BadImageError(f"pixel format {image.mode}; save it as 8- or 16-bit grey")
+            pixels = np.asarray(image)
+    except BadImageError:
+        raise
+    except Exception as error:  # Pillow documents no closed set of errors for malformed files
+        raise BadImageError(f"it cannot be decoded as TIFF ({error})") from error
+    pixels = one_channel(pixels) if pixels.ndim == 3 else pixels
+    return pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint16)
+
+
+def one_channel(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The common channel of [rows, columns, 3]; raises BadImageError where the channels differ."""
+    first = pixels[..., 0]
+    if not (np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])):
+        raise BadImageError("a colour image (its three channels differ); save it as grey")
+    return first
+
+
+def check_png(data: bytes, size: Size, *, sixteen: bool = False) -> int:
+    """Check header, checksums and structure without decoding; the colour type (0 or 2).
+
+    Raises:
+        BadImageError: with the reason.
+    """
+    if not data.startswith(SIGNATURE):
+        raise BadImageError(_other_format(data))
+    if len(data) < 33 or data[8:16] != b"\x00\x00\x00\rIHDR":
+        raise BadImageError("truncated: it ends inside the PNG header")
+    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    check_size((height, width), size)
+    if colour in REFUSED:
+        raise BadImageError(f"it has {REFUSED[colour]}; save it as 8-bit grey")
+    if colour not in (GREY, RGB):
+        raise BadImageError(f"damaged: colour type {colour} does not exist")
+    if depth != 8 and not (sixteen and depth == 16 and colour == GREY):
+        raise BadImageError(f"{depth} bits a sample; save it as 8-bit grey")
+    _check_chunks(data)
+    return int(colour)
+
+
+def check_size(found: Size, expected: Size) -> None:
+    """Raise BadImageError where an image is not of the expected (rows, columns)."""
+    if found == expected:
+        return
+    hint = " (transposed?)" if found == expected[::-1] else ""
+    raise BadImageError(
+        f"it is {found[0]} x {found[1]} (rows x columns), expected {expected[0]} x {expected[1]}"
+        + hint
+    )
+
+
+def check_bytes(length: int) -> None:
+    """Raise BadImageError where a file is empty or far larger than one crop can be."""
+    if length == 0:
+        raise BadImageError("the file is empty")
+    if length > MAX_BYTES:
+        raise BadImageError(f"{length} bytes are too many for one image (at most {MAX_BYTES})")
+
+
+def _check_chunks(data: bytes) -> None:
+    position, seen_data, kind = len(SIGNATURE), False, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack_from(">I4s", data.ljust(position + 8, b"\0"), position)
+        end = position + 8 + length
+        if end + 4 > len(data):
+            raise BadImageError("truncated: the file ends inside a chunk")
+        if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise BadImageError(f"damaged: the checksum of its {kind!r} chunk is wrong")
+        if kind == b"tRNS":
+            raise BadImageError("it has transparent pixels; save it as 8-bit grey")
+        if kind == b"acTL":
+            raise BadImageError("it is an animation")
+        seen_data |= kind == b"IDAT"
+        position = end + 4
+    if not seen_data:
+        raise BadImageError("it has no image data")
+
+
+def _other_format(data: bytes) -> str:
+    if data.startswith(b"\xff\xd8"):
+        return "JPEG data under the name of a PNG: JPEG changes grey levels, so export it again"
+    return "it is no PNG file"
+
+
+def read_png(path: Path | str, size: Size) -> Gray:
+    """Read one grey PNG from disk as uint8 [rows, columns].
+
+    Raises:
+        InputError: naming the file, where it is missing or breaks the grey policy.
+    """
+    try:
+        check_bytes(Path(path).stat().st_size)
+        return np.array(decode_png(Path(path).read_bytes(), size), np.uint8)
+    except (BadImageError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: {reason}") from error
+
+
+def write_png(path: Path | str, image: Gray) -> None:
+    """Write uint8 [rows, columns] as an 8-bit grey PNG.
+
+    Raises:
+        ValueError: the array has another type or shape.
+    """
+    if image.dtype != np.uint8 or image.ndim != 2:
+        raise ValueError(f"expected uint8 [rows, columns], got {image.dtype} {image.shape}")
+    Image.fromarray(image).save(path, format="PNG")
+
+
+def to_network(levels: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    """Grey levels to the scale of the networks, ``x/212·2 − 1``; same shape, float32."""
+    return np.asarray(levels, np.float32) * np.float32(2 / FULL_SCALE) - np.float32(1)
+
+
+def from_network(values: npt.ArrayLike) -> Gray:
+    """The inverse of `to_network`: rounded and clipped to 0..255, uint8."""
+    levels = (np.asarray(values, np.float32) + np.float32(1)) * np.float32(FULL_SCALE / 2)
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
