@@ -21,6 +21,8 @@ MARGIN = 4
 """Pixels simulated around the image, so that blur and shifts have something to draw from."""
 
 SUPERSAMPLING = 3
+"""Samples a pixel and axis at which the profile of the wall is evaluated."""
+
 CONTOUR_POINTS = 256
 EDGE = 0.004
 """Shape value that separates plate from hole: half a grey level of the shallowest case."""
@@ -103,18 +105,16 @@ def draw_structures(
     Centre, edge roughness, floor and tilt are drawn anew for every structure.
     """
     height, width = size[0] + 2 * MARGIN, size[1] + 2 * MARGIN
-    axes = axes + rng.normal(0.0, model.crop_sigma, axes.shape)
+    half_axes = axes + rng.normal(0.0, model.crop_sigma, axes.shape)
     centres = rng.normal(0.0, model.centre_sigma, axes.shape)
     rough = _roughness(rng, len(axes), float(axes.mean()), model)
     distance = np.empty((len(axes), height, width), np.float32)
-    for i in range(len(axes)):
-        contour = _contour(axes[i], centres[i], rough[i], model)
+    shape = _floor(rng, distance.shape, model)
+    for i in range(len(axes)):  # one at a time, because its fields fit the processor's cache
+        contour = _contour(half_axes[i], centres[i], rough[i], model)
         distance[i] = _signed_distance(contour, height, width)
-    floor = _floor(rng, distance.shape, model)
-    fine = _supersampled(distance)
-    profile = _profile(fine, axes[:, 1].astype(np.float32), model)
-    profile = profile.reshape(len(axes), height, SUPERSAMPLING, width, SUPERSAMPLING)
-    return Structures(profile.mean(axis=(2, 4), dtype=np.float32) * floor, distance)
+        shape[i] *= _averaged(_profile(_supersampled(distance[i]), float(half_axes[i, 1]), model))
+    return Structures(shape, distance)
 
 
 def structures_from_depth(depth: NDArray[np.uint8]) -> Structures:
@@ -203,25 +203,31 @@ def _signed_distance(contour: NDArray[np.float64], height: int, width: int) -> F
     return offset.reshape(height, width).astype(np.float32)
 
 
-@functools.cache
-def _interpolation(size: int) -> Fields:
-    """Matrix of linear interpolation from ``size`` samples to ``size·SUPERSAMPLING``."""
-    fine = (np.arange(size * SUPERSAMPLING) + 0.5) / SUPERSAMPLING - 0.5
-    columns = [np.interp(fine, np.arange(size), unit) for unit in np.eye(size)]
-    return np.stack(columns, axis=1).astype(np.float32)
+def _supersampled(field: Fields) -> Fields:
+    """Linear interpolation of ``[height, width]`` to ``SUPERSAMPLING`` × as many samples."""
+    for axis in (0, 1):
+        field = np.moveaxis(field, axis, 0)
+        before = np.concatenate([field[:1], field[:-1]])
+        after = np.concatenate([field[1:], field[-1:]])
+        third = np.float32(1 / 3)
+        parts = (field + third * (before - field), field, field + third * (after - field))
+        field = np.moveaxis(np.stack(parts, axis=1).reshape(-1, field.shape[1]), 0, axis)
+    return field
 
 
-def _supersampled(fields: Fields) -> Fields:
-    rows, columns = _interpolation(fields.shape[1]), _interpolation(fields.shape[2])
-    return rows @ fields @ columns.T
+def _averaged(field: Fields) -> Fields:
+    """Mean of each pixel's ``SUPERSAMPLING``² samples."""
+    rows, columns = (size // SUPERSAMPLING for size in field.shape)
+    total = field.reshape(rows, SUPERSAMPLING, columns, SUPERSAMPLING).sum(axis=(1, 3))
+    return total / np.float32(SUPERSAMPLING**2)
 
 
-def _profile(distance: Fields, half_width: Fields, model: HoleModel) -> Fields:
+def _profile(distance: Fields, half_width: float, model: HoleModel) -> Fields:
     """Wall that saturates with depth, and a shallow bowl: s as a function of the distance."""
-    inside = np.maximum(distance, 0.0)
-    wall = 1 - np.exp(-((inside / model.wall_length) ** model.wall_power))
-    bowl = (inside / half_width[:, None, None]) ** 2
-    return model.wall * wall + model.bowl * bowl
+    inside: Fields = np.maximum(distance, 0.0, dtype=np.float32)
+    wall: Fields = 1 - np.exp(-np.power(inside / np.float32(model.wall_length), model.wall_power))
+    bowl: Fields = np.square(inside / np.float32(half_width))
+    return np.float32(model.wall) * wall + np.float32(model.bowl) * bowl
 
 
 def _floor(rng: np.random.Generator, size: tuple[int, ...], model: HoleModel) -> Fields:
@@ -244,6 +250,4 @@ def _edge_distance(shape: Fields) -> Fields:
         return np.full(shape.shape, np.inf if fine.all() else -np.inf, np.float32)
     signed = distance_transform_edt(fine) - distance_transform_edt(~fine)
     signed = (signed - np.sign(signed) * 0.5) / SUPERSAMPLING
-    rows, columns = shape.shape
-    blocks = signed.reshape(rows, SUPERSAMPLING, columns, SUPERSAMPLING)
-    return blocks.mean(axis=(1, 3)).astype(np.float32)
+    return _averaged(signed.astype(np.float32))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
+from scipy.sparse import csr_array, kron
 
 from semtf.config import plate_level
 from semtf.simulation.geometry import FLOOR_LEVEL, MARGIN, Fields, Structures
@@ -93,8 +94,9 @@ class Scene:
     @classmethod
     def of(cls, structures: Structures) -> "Scene":
         """Find horizons and (row, column) gradients of the shape fields."""
-        rows, columns = np.gradient(structures.shape, axis=(1, 2))
-        return cls(structures, horizon(structures.shape), (rows, columns))
+        shape = structures.shape
+        gradient = (np.gradient(shape, axis=1), np.gradient(shape, axis=2))
+        return cls(structures, horizon(shape), gradient)
 
 
 def hole_depth(case: int) -> float:
@@ -116,10 +118,11 @@ def render(
 def formed(scene: Scene, case: int, microscope: Microscope) -> Fields:
     """Image before any noise, ``[n, height, width]``, relative to a flat plate."""
     signal = emission(scene, hole_depth(case), microscope)
-    height, width = (size - 2 * MARGIN for size in signal.shape[1:])
-    rows = _spread(height, microscope.blur[0], microscope.magnification[0])
-    columns = _spread(width, microscope.blur[1], microscope.magnification[1])
-    return (rows @ signal @ columns.T) ** np.float32(microscope.contrast)
+    count, rows, columns = signal.shape
+    height, width = rows - 2 * MARGIN, columns - 2 * MARGIN
+    spread = _spread(height, width, microscope.blur, microscope.magnification)
+    image = (spread @ signal.reshape(count, -1).T).T.reshape(count, height, width)
+    return image ** np.float32(microscope.contrast)
 
 
 def emission(scene: Scene, depth: float, microscope: Microscope) -> Fields:
@@ -165,12 +168,21 @@ def normalise(image: Fields) -> NDArray[np.uint8]:
     return np.rint(np.clip(image / peak, 0.0, 1.0) * WHITE).astype(np.uint8)
 
 
-@functools.lru_cache(maxsize=64)
-def _spread(size: int, sigma: float, magnification: float) -> Fields:
-    """Matrix ``[size, size + 2·MARGIN]`` that blurs, magnifies and crops one axis at once."""
+@functools.lru_cache(maxsize=16)
+def _spread(
+    height: int, width: int, blur: tuple[float, float], magnification: tuple[float, float]
+) -> csr_array:
+    """Matrix that blurs, magnifies and crops images with margins, all at once."""
+    rows = _spread_axis(height, blur[0], magnification[0])
+    columns = _spread_axis(width, blur[1], magnification[1])
+    return csr_array(kron(rows, columns, format="csr"))
+
+
+def _spread_axis(size: int, sigma: float, magnification: float) -> Fields:
     source = np.arange(size + 2 * MARGIN) - (size + 2 * MARGIN - 1) / 2
     target = (np.arange(size) - (size - 1) / 2) / magnification
-    weights = np.exp(-((target[:, None] - source) ** 2) / (2 * sigma**2))
+    distance = np.abs(target[:, None] - source)
+    weights = np.where(distance < 4 * sigma, np.exp(-(distance**2) / (2 * sigma**2)), 0.0)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 

@@ -65,10 +65,10 @@ def horizon(shape: Fields, azimuths: int = AZIMUTHS) -> Horizon:
 
 def _bounding_box(shape: Fields) -> tuple[slice, slice]:
     """Slices that hold every pixel below the plate, and one pixel of plate around them."""
-    deep = (shape > 0).any(axis=0)
+    deepest = shape.max(axis=0)
     slices = []
-    for axis, size in ((1, deep.shape[0]), (0, deep.shape[1])):
-        found = np.flatnonzero(deep.any(axis=axis))
+    for axis, size in ((1, deepest.shape[0]), (0, deepest.shape[1])):
+        found = np.flatnonzero(deepest.max(axis=axis) > 0)
         first, last = (found[0], found[-1]) if len(found) else (0, 0)
         slices.append(slice(max(int(first) - 1, 0), min(int(last) + 2, size)))
     return slices[0], slices[1]
