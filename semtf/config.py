@@ -59,8 +59,7 @@ class AdaptationConfig:
     other_epochs: int = 3
     steps_per_epoch: int | None = 30
     halve_at: tuple[int, ...] = ()
-    ema: float = 0.95
-    ema_every: int = 5
+    ema: float = 0.99
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ class ClassificationConfig:
 
     backbone: Backbone = "efficientnet_b0"
     batch: int = 64
-    epochs: int = 8
+    epochs: int = 12
+    steps_per_epoch: int | None = 25
     learning_rate: float = 1e-3
     weight_decay: float = 4e-3
     schedule: Schedule = "cosine"
@@ -206,6 +206,7 @@ PRESETS = {
         ),
         classification=ClassificationConfig(
             epochs=100,
+            steps_per_epoch=None,
             learning_rate=1e-4,
             schedule="plateau",
             drop_connect=0.2,

@@ -1,0 +1,1 @@
+"""The case of an image: EfficientNet-B0 and lighter networks, calibrated."""

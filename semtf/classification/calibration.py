@@ -1,0 +1,127 @@
+"""Calibration: temperature scaling, its error, and when to abstain."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability diagram: one entry a bin of confidence, bins of equal width over [0, 1].
+
+    ``confidence`` and ``accuracy`` are means over the images of a bin, NaN where it is empty;
+    ``count`` is their number.
+    """
+
+    confidence: Floats
+    accuracy: Floats
+    count: Ints
+
+
+def nll(logits: Floats, labels: Ints, temperature: float = 1.0) -> float:
+    """Mean negative log likelihood of integer ``labels [n]`` under ``logits [n, c]``."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    return float(-log_softmax(scaled, axis=1)[np.arange(len(labels)), labels].mean())
+
+
+def fit_temperature(
+    logits: Floats, labels: Ints, *, bounds: tuple[float, float] = (0.05, 20.0)
+) -> float:
+    """The temperature that minimises the negative log likelihood of held-out images.
+
+    Args:
+        logits: ``[n, c]``, of images that were not trained on.
+        labels: ``[n]``, class index of each image.
+        bounds: range of the temperature. Where every image is right, the likelihood has no
+            maximum short of the lower bound; see Notes.
+
+    Returns:
+        The temperature; 1 where there are no images or only one class.
+
+    Notes:
+        C. Guo et al., On Calibration of Modern Neural Networks, 2017. Each class is given half
+        an image's worth of doubt (labels smoothed by 0.5/n, Platt's target), so that a
+        hold-out without errors gives a finite temperature and honest probabilities.
+    """
+    n = len(labels)
+    if n == 0 or logits.shape[1] < 2:
+        return 1.0
+    targets = np.full(logits.shape, 0.5 / (n + 1) / (logits.shape[1] - 1))
+    targets[np.arange(n), labels] = 1 - 0.5 / (n + 1)
+    values = np.asarray(logits, np.float64)
+
+    def loss(log_temperature: float) -> float:
+        return -float((targets * log_softmax(values / np.exp(log_temperature), axis=1)).sum()) / n
+
+    found = minimize_scalar(loss, bounds=tuple(np.log(bounds)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def reliability(probabilities: Floats, labels: Ints, bins: int = 15) -> Reliability:
+    """Accuracy against confidence, as a reliability diagram shows it.
+
+    Args:
+        probabilities: ``[n, c]``, each row summing to 1.
+        labels: ``[n]``, class index of each image.
+        bins: number of bins of equal width.
+    """
+    top = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.clip(np.ceil(top * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        confidence = np.bincount(place, weights=top, minlength=bins) / count
+        accuracy = np.bincount(place, weights=right, minlength=bins) / count
+    return Reliability(confidence, accuracy, count)
+
+
+def expected_calibration_error(probabilities: Floats, labels: Ints, bins: int = 15) -> float:
+    """Mean distance between accuracy and confidence over bins, weighted by their images.
+
+    Arguments as in `reliability`. Source: M. Naeini et al., Obtaining Well Calibrated
+    Probabilities Using Bayesian Binning, 2015.
+    """
+    if len(labels) == 0:
+        return 0.0
+    diagram = reliability(probabilities, labels, bins)
+    gap = np.nan_to_num(np.abs(diagram.accuracy - diagram.confidence))
+    return float((gap * diagram.count).sum() / diagram.count.sum())
+
+
+def abstention_threshold(probabilities: Floats, labels: Ints, wrong: float = 1e-3) -> float:
+    """The lowest confidence above which at most a share ``wrong`` of the images is wrong.
+
+    Args:
+        probabilities: calibrated, ``[n, c]``, of images that were not trained on.
+        labels: ``[n]``, class index of each image.
+        wrong: the largest accepted share of wrong images among those kept.
+
+    Returns:
+        A threshold t: keep an image where its highest probability is at least t. It is 0 where
+        nothing needs to be left out, and above 1 where no part can be kept.
+    """
+    top = probabilities.max(axis=1)
+    error = probabilities.argmax(axis=1) != labels
+    order = np.argsort(-top, kind="stable")
+    share = np.cumsum(error[order]) / np.arange(1, len(order) + 1)
+    last_of_ties = np.append(np.diff(top[order]) != 0, True)
+    allowed = np.flatnonzero((share <= wrong) & last_of_ties)
+    if len(allowed) == len(order) or (len(allowed) and allowed[-1] == len(order) - 1):
+        return 0.0
+    if not len(allowed):
+        return float(np.nextafter(1.0, 2.0))
+    kept, first_left_out = top[order][allowed[-1]], top[order][allowed[-1] + 1]
+    return float((kept + first_left_out) / 2)
+
+
+def scaled_softmax(logits: Floats, temperature: float) -> NDArray[np.float32]:
+    """Probabilities ``[n, c]`` of ``logits [n, c]`` at a temperature."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    probabilities: NDArray[np.float32] = softmax(scaled, axis=1).astype(np.float32)
+    return probabilities

@@ -1,0 +1,216 @@
+"""Train a classifier on labelled fab images, held-out sites aside, and calibrate it on those."""
+
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from semtf.classification.augmentation import augmentation
+from semtf.classification.calibration import (
+    abstention_threshold,
+    expected_calibration_error,
+    fit_temperature,
+    scaled_softmax,
+)
+from semtf.classification.classifier import NETWORKS, Classifier
+from semtf.config import ClassificationConfig
+from semtf.data.pipelines import labelled, split
+from semtf.errors import InputError
+from semtf.progress import progress
+
+Images = NDArray[np.uint8]
+Ints = NDArray[np.integer]
+Mask = NDArray[np.bool_]
+
+
+def train(
+    images: Images,
+    cases: Ints,
+    sites: NDArray[np.str_],
+    config: ClassificationConfig,
+    *,
+    seed: int,
+    folder: Path,
+    strategy: tf.distribute.Strategy | None = None,
+    weights_file: Path | None = None,
+    held_out: Mask | None = None,
+    resume: bool = False,
+) -> Classifier:
+    """Train, calibrate on held-out sites and save into ``folder``.
+
+    Args:
+        images: grey levels, uint8 ``[n, height, width]``.
+        cases: ``[n]``, the case of each image, 1–4; a single case is enough.
+        sites: ``[n]``, the site of each image; images of one site stay on one side of the split.
+        config: network, schedule and augmentation.
+        seed: of the split, the initial weights, the order and the augmentation.
+        folder: where ``classifier.json``, ``model.weights.h5`` and ``history.csv`` go, and, until
+            training ends, the backup to resume from.
+        strategy: places the variables and splits each batch; the current one where None.
+        weights_file: published EfficientNet-B0 weights to start from.
+        held_out: ``[n]``, the images to calibrate on; chosen by site where None.
+        resume: go on from the backup in ``folder``, if there is one.
+
+    Returns:
+        The classifier, as `Classifier.load` would read it.
+
+    Raises:
+        InputError: there are no images, or lengths differ.
+    """
+    _check(images, cases, sites)
+    names = tuple(int(case) for case in np.unique(cases))
+    labels = np.searchsorted(names, cases).astype(np.int32)
+    if held_out is None:
+        held_out = _hold_out(cases, sites, config.validation, seed)
+    keras.utils.set_random_seed(seed)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        model = NETWORKS[config.backbone](images.shape[1:], len(names), **_network_settings(config))
+        steps = config.steps_per_epoch or math.ceil(int((~held_out).sum()) / config.batch)
+        model.compile(
+            _optimizer(config, steps),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+            # XLA on CPU made EfficientNet's training step six times slower.
+            jit_compile=False,
+        )
+    _fit(
+        model,
+        images,
+        labels,
+        held_out,
+        config,
+        steps=steps,
+        seed=seed,
+        folder=folder,
+        resume=resume,
+    )
+    classifier = Classifier(model, names, config.backbone)
+    calibrate(classifier, images[held_out], labels[held_out], config.wrong)
+    classifier.save(folder)
+    return classifier
+
+
+def calibrate(classifier: Classifier, images: Images, labels: Ints, wrong: float) -> None:
+    """Set temperature, threshold and metrics of ``classifier`` from images it has not seen.
+
+    Args:
+        classifier: changed in place.
+        images: grey levels, uint8 ``[n, height, width]``; without any, nothing is calibrated.
+        labels: ``[n]``, index of each image's case in ``classifier.cases``.
+        wrong: the largest accepted share of wrong images above the threshold.
+    """
+    logits = classifier.logits(images)
+    classifier.temperature = fit_temperature(logits, labels)
+    probabilities = scaled_softmax(logits, classifier.temperature)
+    classifier.threshold = abstention_threshold(probabilities, labels, wrong)
+    right = probabilities.argmax(axis=1) == labels
+    kept = probabilities.max(axis=1) >= classifier.threshold
+    classifier.metrics = {
+        "images": len(labels),
+        "accuracy": float(right.mean()) if len(labels) else None,
+        "calibration_error_before": expected_calibration_error(scaled_softmax(logits, 1.0), labels),
+        "calibration_error": expected_calibration_error(probabilities, labels),
+        "kept": float(kept.mean()) if len(labels) else None,
+    }
+
+
+def _check(images: Images, cases: Ints, sites: NDArray[np.str_]) -> None:
+    if not len(images):
+        raise InputError("no fab images to train the classifier on; check train/SEM")
+    if not len(images) == len(cases) == len(sites):
+        raise InputError(
+            f"{len(images)} images, {len(cases)} cases and {len(sites)} sites: "
+            "the classifier needs one case and one site for each image"
+        )
+
+
+def _hold_out(cases: Ints, sites: NDArray[np.str_], fraction: float, seed: int) -> Mask:
+    """A share of the sites of every case; none of a case that has one site only."""
+    held_out = np.zeros(len(cases), bool)
+    for case in np.unique(cases):
+        members = np.flatnonzero(cases == case)
+        if len(np.unique(sites[members])) > 1:
+            held_out[members] = split(sites[members], fraction, seed + int(case))
+    return held_out
+
+
+def _network_settings(config: ClassificationConfig) -> dict[str, Any]:
+    if config.backbone == "efficientnet_b0":
+        return {
+            "dropout": config.dropout,
+            "drop_connect": config.drop_connect,
+            "momentum": config.momentum,
+        }
+    return {"momentum": config.momentum}
+
+
+def _optimizer(config: ClassificationConfig, steps: int) -> keras.optimizers.Optimizer:
+    rate: Any = config.learning_rate
+    if config.schedule == "cosine":
+        warm_up = round(config.warm_up * config.epochs * steps)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warm_up else config.learning_rate,
+            config.epochs * steps - warm_up,
+            warmup_target=config.learning_rate if warm_up else None,
+            warmup_steps=warm_up,
+        )
+    return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
+
+
+def _fit(
+    model: keras.Model,
+    images: Images,
+    labels: Ints,
+    held_out: Mask,
+    config: ClassificationConfig,
+    *,
+    steps: int,
+    seed: int,
+    folder: Path,
+    resume: bool,
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    backup = folder / "backup"
+    if not resume:
+        shutil.rmtree(backup, ignore_errors=True)
+    data = labelled(images[~held_out], labels[~held_out], batch=config.batch, seed=seed)
+    change = augmentation(
+        images.shape[1:], shift=config.shift, flip=config.flip, noise=config.noise, seed=seed
+    )
+    if change is not None:
+        data = data.map(change).prefetch(2)
+    validation = None
+    if held_out.any():
+        validation = labelled(
+            images[held_out], labels[held_out], batch=256, seed=seed, shuffle=False, repeat=False
+        )
+    callbacks: list[keras.callbacks.Callback] = [
+        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=resume),
+        keras.callbacks.BackupAndRestore(str(backup)),
+    ]
+    if config.schedule == "plateau":
+        monitor = "loss" if validation is None else "val_loss"
+        callbacks.append(
+            keras.callbacks.ReduceLROnPlateau(monitor, factor=0.5, patience=config.patience)
+        )
+    with progress("classifier", config.epochs) as advance:
+        callbacks.append(
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: advance(1, _note(logs)))
+        )
+        model.fit(
+            data,
+            steps_per_epoch=steps,
+            epochs=config.epochs,
+            validation_data=validation,
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+
+def _note(logs: dict[str, float]) -> str:
+    return " ".join(f"{name} {value:.4f}" for name, value in logs.items() if "acc" in name)

@@ -1,0 +1,27 @@
+"""One case a site: the images of a site share it, so they vote."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def site_vote(probabilities: NDArray[np.floating], sites: NDArray[np.str_]) -> NDArray[np.float32]:
+    """The probabilities of each site, given to each of its images.
+
+    The images of a site are taken as independent views of one case: the log probabilities are
+    summed over the site and normalised again.
+
+    Args:
+        probabilities: calibrated, ``[n, c]``, each row summing to 1.
+        sites: ``[n]``, the site of each image.
+
+    Returns:
+        ``[n, c]``: the same row for every image of a site.
+    """
+    _, place = np.unique(sites, return_inverse=True)
+    logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
+    summed = np.zeros((place.max(initial=-1) + 1, probabilities.shape[1]))
+    np.add.at(summed, place, logs)
+    summed -= summed.max(axis=1, keepdims=True)
+    votes = np.exp(summed)
+    votes /= votes.sum(axis=1, keepdims=True)
+    return votes[place].astype(np.float32)

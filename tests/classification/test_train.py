@@ -1,0 +1,92 @@
+"""Training, calibration and the saved form of a classifier, on drawn holes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semtf.classification.classifier import Classifier
+from semtf.classification.train import train
+from semtf.config import ClassificationConfig
+from semtf.errors import InputError
+
+LIGHT = ClassificationConfig(
+    backbone="small", batch=32, epochs=6, steps_per_epoch=15, learning_rate=5e-3
+)
+
+
+def drawn(count: int = 40, cases: tuple[int, ...] = (1, 2, 3, 4), seed: int = 0):
+    """Noisy ellipses whose floor is darker the deeper the case, in sites of ten."""
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(cases, count)
+    row, column = np.mgrid[:72, :48]
+    hole = ((column - 24) / 17) ** 2 + ((row - 36) / 28) ** 2 < 1
+    clean = np.where(hole, 90 - 15 * labels[:, None, None], 160)
+    images = (clean + generator.normal(0, 8, clean.shape)).clip(0, 212).astype(np.uint8)
+    sites = np.array([f"site_{i // 10:05d}" for i in range(len(labels))])
+    return images, labels, sites
+
+
+def test_trained_classifier_knows_new_images_and_reloads(tmp_path: Path) -> None:
+    images, cases, sites = drawn()
+    trained = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
+    new, new_cases, _ = drawn(seed=1)
+    probabilities = trained.probabilities(new)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    right = np.array(trained.cases)[probabilities.argmax(axis=1)] == new_cases
+    assert right.mean() > 0.97
+    loaded = Classifier.load(tmp_path)
+    assert (loaded.cases, loaded.temperature) == (trained.cases, trained.temperature)
+    assert loaded.threshold == trained.threshold
+    np.testing.assert_array_equal(loaded.probabilities(new), probabilities)
+    np.testing.assert_allclose(loaded.probabilities(new.astype(np.float64)), probabilities)
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 1 + LIGHT.epochs
+
+
+def test_single_case_has_probability_one(tmp_path: Path) -> None:
+    images, cases, sites = drawn(cases=(3,))
+    classifier = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
+    assert classifier.cases == (3,)
+    assert classifier.threshold == 0
+    np.testing.assert_array_equal(classifier.probabilities(images), np.ones((40, 1)))
+
+
+def test_one_site_a_case_trains_without_calibration(tmp_path: Path) -> None:
+    images, cases, _ = drawn()
+    sites = np.full(len(images), "site_00000")
+    classifier = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
+    assert (classifier.temperature, classifier.metrics["images"]) == (1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda i, c, s: (i[:0], c[:0], s[:0]), "no fab images"),
+        (lambda i, c, s: (i, c[:-1], s), "one case and one site"),
+    ],
+)
+def test_bad_input_is_named(tmp_path: Path, change, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train(*change(*drawn(10)), LIGHT, seed=0, folder=tmp_path)
+
+
+def test_wrong_shape_and_missing_folder_are_named(tmp_path: Path) -> None:
+    images, cases, sites = drawn(10)
+    classifier = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
+    with pytest.raises(InputError, match=r"\(40, 48, 72\)"):
+        classifier.probabilities(images.transpose(0, 2, 1))
+    with pytest.raises(InputError, match="no classifier there"):
+        Classifier.load(tmp_path / "nowhere")
+
+
+def test_two_replicas_train_to_the_same_network(tmp_path: Path) -> None:
+    images, cases, sites = drawn()
+    devices = tf.config.list_logical_devices("CPU")
+    if len(devices) < 2:
+        pytest.skip("needs two logical CPU devices")
+    strategy = tf.distribute.MirroredStrategy([device.name for device in devices[:2]])
+    classifier = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path, strategy=strategy)
+    right = np.array(classifier.cases)[classifier.probabilities(images).argmax(1)] == cases
+    assert right.mean() > 0.97
