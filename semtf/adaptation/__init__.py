@@ -1,0 +1,1 @@
+"""Domain adaptation: simulator images redrawn as the fab's microscope would show them."""

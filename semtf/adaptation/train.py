@@ -1,0 +1,140 @@
+"""Train the CycleGAN of one case, and translate simulator images with it."""
+
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from semtf.adaptation import networks
+from semtf.adaptation.callbacks import CHECKPOINT, Checkpoint, Halvings, MovingAverage, Report
+from semtf.adaptation.cyclegan import CycleGAN
+from semtf.config import AdaptationConfig, ImageConfig
+from semtf.data.dataset import FabSet, SimulatorSet
+from semtf.data.images import from_network, to_network
+from semtf.data.pipelines import unpaired
+from semtf.errors import InputError
+from semtf.progress import progress
+
+NETWORKS = ("to_target", "to_source", "target_critic", "source_critic")
+HISTORY = "history.csv"
+
+
+def train(
+    simulator: SimulatorSet,
+    fab: FabSet,
+    image: ImageConfig,
+    config: AdaptationConfig,
+    *,
+    folder: Path,
+    seed: int,
+    warm_start: Path | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> CycleGAN:
+    """Train the CycleGAN of one case; goes on from the folder's checkpoint where it has one.
+
+    Args:
+        simulator: the pairs of the case, the source domain.
+        fab: the fab's images of the case, the target domain.
+        image: size of the images.
+        config: networks, losses and schedule; ``other_epochs`` count after a warm start.
+        folder: where the weights of the four networks and ``history.csv`` go.
+        seed: of the initial weights, the order of the images and the gradient penalty.
+        warm_start: folder of another case to start from.
+        strategy: where to train; the current strategy where None.
+
+    Returns:
+        The trained CycleGAN; its generators hold their moving averages.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(seed)
+    with (strategy or tf.distribute.get_strategy()).scope():
+        network = CycleGAN(image, config, seed)
+        network.compile(jit_compile=False)
+    if warm_start is not None:
+        load(network, warm_start)
+    epochs = config.first_epochs if warm_start is None else config.other_epochs
+    fit(network, simulator, fab, epochs=epochs, folder=folder, seed=seed, name=f"case {fab.case}")
+    for part in NETWORKS:
+        getattr(network, part).save_weights(folder / f"{part}.weights.h5")
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return network
+
+
+def fit(
+    network: CycleGAN,
+    simulator: SimulatorSet,
+    fab: FabSet,
+    *,
+    epochs: int,
+    folder: Path,
+    seed: int,
+    name: str,
+) -> None:
+    """Run ``keras.Model.fit`` with the callbacks; ends with the averages in the generators."""
+    config = network.config
+    batch = config.batch * config.critic_steps
+    steps = config.steps_per_epoch or math.ceil(len(simulator) / batch)
+    average = MovingAverage(network, config.ema)
+    checkpoint = Checkpoint(network, average, folder)
+    done = checkpoint.restore()
+    data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
+    with progress(f"CycleGAN, {name}", (epochs - done) * steps) as advance:
+        network.fit(
+            data,
+            epochs=epochs,
+            initial_epoch=done,
+            steps_per_epoch=steps,
+            verbose=0,
+            callbacks=[
+                average,
+                Halvings(network),
+                keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
+                checkpoint,
+                Report(advance),
+            ],
+        )
+    average.swap()
+
+
+def load(network: CycleGAN, folder: Path) -> None:
+    """Read the weights of all four networks from a folder that `train` wrote."""
+    for part in NETWORKS:
+        _load(getattr(network, part), folder / f"{part}.weights.h5")
+
+
+def load_generator(folder: Path, image: ImageConfig, config: AdaptationConfig) -> keras.Model:
+    """The generator from simulator to fab of a folder that `train` wrote."""
+    model = networks.generator(image, config, "to_target")
+    _load(model, folder / "to_target.weights.h5")
+    return model
+
+
+def adapt(
+    generator: keras.Model, sem: npt.NDArray[np.float32], batch: int = 64
+) -> npt.NDArray[np.uint8]:
+    """Simulator images as the fab's microscope would show them.
+
+    Args:
+        generator: from `load_generator` or `CycleGAN.to_target`.
+        sem: ``[n, H, W]`` grey levels, the mean of itr0 and itr1.
+        batch: images a pass.
+
+    Returns:
+        uint8 ``[n, H, W]`` grey levels.
+    """
+    translate = tf.function(lambda images: generator(images, training=False))
+    adapted = np.empty(sem.shape, np.uint8)
+    for start in range(0, len(sem), batch):
+        images = to_network(sem[start : start + batch])[..., None]
+        adapted[start : start + batch] = from_network(translate(images).numpy()[..., 0])
+    return adapted
+
+
+def _load(model: keras.Model, path: Path) -> None:
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); train the case again") from error
