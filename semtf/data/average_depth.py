@@ -5,7 +5,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from semtf.data.source import File, Source
+from semtf.data.source import File, Source, read_file, where
 from semtf.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,9 +29,10 @@ def read_average_depth(source: Source, file: File | None) -> "pd.DataFrame":
 
     if file is None:
         return pd.DataFrame({"case": [], "site": [], "depth": []}).astype({"case": int})
-    name = source.where(file.path)
+    name = where(source.root, file.path)
     try:
-        table = pd.read_csv(io.BytesIO(source.read(file)), dtype=str, keep_default_na=False)
+        data = io.BytesIO(read_file(source.root, file))
+        table = pd.read_csv(data, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{name}: cannot be read as a CSV file ({error})") from error
     if list(table.columns) != HEADER:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,10 @@ import numpy.typing as npt
 
 from semtf.data import layout, packing
 from semtf.data.average_depth import read_average_depth
-from semtf.data.decoding import decode_files
-from semtf.data.images import Gray, Size, decode_image
-from semtf.data.layout import Crop, Layout, Pair, Skipped
-from semtf.data.source import File, Source, open_source
+from semtf.data.decoding import Decoder, Task
+from semtf.data.images import Gray, Size
+from semtf.data.layout import Layout, Member, Skipped
+from semtf.data.source import File, Source, open_source, where
 from semtf.errors import InputError
 from semtf.progress import progress
 
@@ -148,16 +147,16 @@ def open_dataset(
         InputError: nothing is there, a case has no pairs or no fab images, a file has no partner
             or is no usable image (unless ``skip_bad``), or average_depth.csv has wrong columns.
     """
-    source = open_source(root)
+    source = layout.open_layout(root)
     cases = tuple(cases)
     found = layout.scan(source, cases)
     depth_table = read_average_depth(source, found.average_depth)
     skipped = list(found.skipped)
     with _Packer(source, packing.cache_folder(source.root, size, cache), size, found) as packer:
-        simulator = {case: _simulator(packer, case, found.pairs[case], skipped) for case in cases}
-        fab = {case: _fab(packer, case, found.fab[case], skipped) for case in cases}
+        simulator = {case: _simulator(packer, case, found, skipped) for case in cases}
+        fab = {case: _fab(packer, case, found, skipped) for case in cases}
         images, good = packer.pack("test", found.test, skipped)
-    pixels, names = _keep(good, images, _strings(map(_name, found.test)))
+    pixels, names = _keep(good, images, _strings(member.base for member in found.test))
     test = ImageSet(pixels, names)
     if not skip_bad:
         refuse(skipped)
@@ -194,9 +193,11 @@ def open_images(
         raise InputError(f"{source.root}: no PNG or TIFF images lie in it")
     images = np.zeros((len(files), *size), np.uint8)
     problems: list[str] = []
-    decode = partial(decode_image, size=size, range16=range16)
-    with progress("Reading images", len(files)) as advance:
-        for chunk in decode_files(source, files, size, decode=decode):
+    with (
+        Decoder(Task(source.root, size, range16)) as decoder,
+        progress("Reading images", len(files)) as advance,
+    ):
+        for chunk in decoder.decode(files):
             images[chunk.start : chunk.start + len(chunk.images)] = chunk.images
             problems += chunk.problems
             advance(len(chunk.images), "")
@@ -223,46 +224,46 @@ class _Packer:
     def __init__(self, source: Source, folder: Path, size: Size, found: Layout) -> None:
         self.source, self.folder, self.size = source, folder, size
         self.total = found.count()
+        self._decoder = Decoder(Task(source.root, size))
         self._stack = ExitStack()
 
     def __enter__(self) -> "_Packer":
         self._stack.enter_context(packing.locked(self.folder))
         self._advance = self._stack.enter_context(progress("Packing images", self.total))
+        self._stack.enter_context(self._decoder)
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
     def pack(
-        self, name: str, files: Sequence[File], skipped: list[Skipped]
+        self, name: str, members: Sequence[Member], skipped: list[Skipped]
     ) -> tuple[Gray, npt.NDArray[np.bool_]]:
         """The images of a set and which of them are usable; the others go to ``skipped``."""
-        if not files:
+        if not members:
             return np.zeros((0, *self.size), np.uint8), np.ones(0, bool)
         folder = self.folder / name
-        images, problems = packing.pack(self.source, files, folder, self.size, self._advance)
+        images, problems = packing.pack(self._decoder, members, folder, self._advance)
+        files = [member.file for member in members]
         skipped += _skipped(self.source, files, problems)
         return images, np.array([not problem for problem in problems])
 
 
-def _simulator(
-    packer: _Packer, case: int, pairs: list[Pair], skipped: list[Skipped]
-) -> SimulatorSet:
-    files = [file for pair in pairs for file in (pair.itr0, pair.itr1)]
-    sem, good_sem = packer.pack(f"simulator-{case}-sem", files, skipped)
-    depth_files = [pair.depth for pair in pairs]
-    depth, good_depth = packer.pack(f"simulator-{case}-depth", depth_files, skipped)
+def _simulator(packer: _Packer, case: int, found: Layout, skipped: list[Skipped]) -> SimulatorSet:
+    sem, good_sem = packer.pack(f"simulator-{case}-sem", found.sem[case], skipped)
+    depth, good_depth = packer.pack(f"simulator-{case}-depth", found.depth[case], skipped)
     good = good_sem.reshape(-1, 2).all(axis=1) & good_depth
-    bases = _strings(pair.base for pair in pairs)
-    buckets = _strings(pair.bucket for pair in pairs)
-    sem = sem.reshape(len(pairs), 2, *packer.size)
+    bases = _strings(member.base for member in found.depth[case])
+    buckets = _strings(member.folder for member in found.depth[case])
+    sem = sem.reshape(len(depth), 2, *packer.size)
     return SimulatorSet(case, *_keep(good, sem, depth, bases, buckets))
 
 
-def _fab(packer: _Packer, case: int, crops: list[Crop], skipped: list[Skipped]) -> FabSet:
-    images, good = packer.pack(f"fab-{case}", [crop.file for crop in crops], skipped)
-    sites = _strings(crop.site for crop in crops)
-    return FabSet(case, *_keep(good, images, sites, _strings(crop.name for crop in crops)))
+def _fab(packer: _Packer, case: int, found: Layout, skipped: list[Skipped]) -> FabSet:
+    images, good = packer.pack(f"fab-{case}", found.fab[case], skipped)
+    sites = _strings(member.folder for member in found.fab[case])
+    names = _strings(member.base for member in found.fab[case])
+    return FabSet(case, *_keep(good, images, sites, names))
 
 
 def _keep(good: npt.NDArray[np.bool_], *arrays: Any) -> tuple[Any, ...]:
@@ -272,7 +273,7 @@ def _keep(good: npt.NDArray[np.bool_], *arrays: Any) -> tuple[Any, ...]:
 
 def _skipped(source: Source, files: Sequence[File], problems: Sequence[str]) -> list[Skipped]:
     return [
-        Skipped(source.where(file.path), problem)
+        Skipped(where(source.root, file.path), problem)
         for file, problem in zip(files, problems, strict=True)
         if problem
     ]

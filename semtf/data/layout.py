@@ -10,12 +10,14 @@ test/SEM/<name>.png
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
-from semtf.data.source import File, Source
+from semtf.data.source import File, Source, open_source, where
 from semtf.errors import InputError
 
 PARTS = ("simulation_data", "train", "test")
+KINDS = ("itr0", "itr1", "depth")
 AVERAGE_DEPTH = "train/average_depth.csv"
 
 
@@ -26,39 +28,48 @@ class Skipped(NamedTuple):
     reason: str
 
 
-class Pair(NamedTuple):
-    """Two SEM images and the depth map of one simulated hole."""
+class Member(NamedTuple):
+    """A file and what it shows.
 
-    bucket: str
-    base: str
-    itr0: File
-    itr1: File
-    depth: File
+    Attributes:
+        file: the file.
+        case: 1 to 4, or 0 for a test image.
+        folder: the bucket of a simulator image, the site of a fab image.
+        base: the hole of a simulator image, the file name of others.
+    """
 
-
-class Crop(NamedTuple):
-    """One fab image of a site."""
-
-    site: str
-    name: str
     file: File
+    case: int
+    folder: str
+    base: str
 
 
 @dataclass
 class Layout:
-    """What a source holds, by case; ``skipped`` are the files that have no partner."""
+    """What a source holds.
+
+    Attributes:
+        prefix: the top folder, ``""`` or ``"name/"``.
+        sem: by case, itr0 and itr1 of each pair one after the other.
+        depth: by case, the depth maps of the same pairs.
+        fab: by case, the fab images.
+        test: the test images.
+        average_depth: the table of site averages, if there is one.
+        skipped: files that have no partner or no place.
+    """
 
     prefix: str
-    pairs: dict[int, list[Pair]] = field(default_factory=dict)
-    fab: dict[int, list[Crop]] = field(default_factory=dict)
-    test: list[File] = field(default_factory=list)
+    sem: dict[int, list[Member]] = field(default_factory=dict)
+    depth: dict[int, list[Member]] = field(default_factory=dict)
+    fab: dict[int, list[Member]] = field(default_factory=dict)
+    test: list[Member] = field(default_factory=list)
     average_depth: File | None = None
     skipped: list[Skipped] = field(default_factory=list)
 
     def count(self) -> int:
         """How many images there are."""
-        pairs = sum(map(len, self.pairs.values()))
-        return 3 * pairs + sum(map(len, self.fab.values())) + len(self.test)
+        by_case = (*self.sem.values(), *self.depth.values(), *self.fab.values())
+        return sum(map(len, by_case)) + len(self.test)
 
 
 def fab_folder(case: int) -> str:
@@ -76,11 +87,21 @@ def scan(source: Source, cases: Iterable[int]) -> Layout:
     prefix = find_prefix(source)
     layout = Layout(prefix)
     for case in cases:
-        layout.pairs[case] = _pairs(source, prefix, case, layout.skipped)
-        layout.fab[case] = _crops(source, prefix, case, layout.skipped)
-    layout.test = flat_images(source, f"{prefix}test/SEM")
+        layout.sem[case], layout.depth[case] = _pairs(source, prefix, case, layout.skipped)
+        layout.fab[case] = _fab(source, prefix, case, layout.skipped)
+    test = flat_images(source, f"{prefix}test/SEM")
+    layout.test = [Member(file, 0, "", file.path.rpartition("/")[2]) for file in test]
     layout.average_depth = source.find(prefix + AVERAGE_DEPTH)
     return layout
+
+
+def open_layout(root: Path | str) -> Source:
+    """The source of a data set: the folder or zip file itself, or the ``open.zip`` in a folder."""
+    source = open_source(root)
+    packed = source.root / "open.zip"
+    if packed.is_file() and not set(source.folders()) & set(PARTS):
+        return open_source(packed)
+    return source
 
 
 def find_prefix(source: Source) -> str:
@@ -98,49 +119,61 @@ def find_prefix(source: Source) -> str:
     )
 
 
-def _pairs(source: Source, prefix: str, case: int, skipped: list[Skipped]) -> list[Pair]:
-    found: dict[tuple[str, str], dict[str, File]] = defaultdict(dict)
-    sem = f"{prefix}simulation_data/SEM/Case_{case}"
-    depth = f"{prefix}simulation_data/Depth/Case_{case}"
-    for file in _images(source, sem, skipped):
-        bucket, name = _place(file, sem)
-        base, _, kind = name[:-4].rpartition("_")
-        if kind not in ("itr0", "itr1") or not base:
-            reason = "its name does not end in _itr0.png or _itr1.png"
-            skipped.append(Skipped(source.where(file.path), reason))
-        else:
-            found[bucket, base][kind] = file
-    for file in _images(source, depth, skipped):
-        bucket, name = _place(file, depth)
-        found[bucket, name[:-4]]["depth"] = file
-    pairs = []
-    for (bucket, base), kinds in sorted(found.items()):
-        missing = [kind for kind in ("itr0", "itr1", "depth") if kind not in kinds]
+def _pairs(
+    source: Source, prefix: str, case: int, skipped: list[Skipped]
+) -> tuple[list[Member], list[Member]]:
+    sem, depth = [], []
+    for (bucket, base), kinds in sorted(_kinds(source, prefix, case, skipped).items()):
+        missing = [kind for kind in KINDS if kind not in kinds]
         if missing:
             reason = f"it has no partner: {' and '.join(missing)} of {base} missing"
-            skipped += [Skipped(source.where(file.path), reason) for file in kinds.values()]
+            skipped += [_skip(source, file, reason) for file in kinds.values()]
         else:
-            pairs.append(Pair(bucket, base, kinds["itr0"], kinds["itr1"], kinds["depth"]))
-    if not pairs:
+            members = [Member(kinds[kind], case, bucket, base) for kind in KINDS]
+            sem += members[:2]
+            depth.append(members[2])
+    if not depth:
+        place = where(source.root, f"{prefix}simulation_data/SEM/Case_{case}")
         raise InputError(
-            f"{source.where(sem)}: case {case} has no pairs of SEM images and depth maps; "
+            f"{place}: case {case} has no pairs of SEM images and depth maps; "
             "choose the cases that are there with --case"
         )
-    return pairs
+    return sem, depth
 
 
-def _crops(source: Source, prefix: str, case: int, skipped: list[Skipped]) -> list[Crop]:
-    folder = f"{prefix}train/SEM/{fab_folder(case)}"
-    crops = []
+def _kinds(
+    source: Source, prefix: str, case: int, skipped: list[Skipped]
+) -> dict[tuple[str, str], dict[str, File]]:
+    """By bucket and base, the files of a hole: itr0, itr1 and depth."""
+    found: dict[tuple[str, str], dict[str, File]] = defaultdict(dict)
+    folder = f"{prefix}simulation_data/SEM/Case_{case}"
     for file in _images(source, folder, skipped):
-        site, name = _place(file, folder)
-        crops.append(Crop(site, name, file))
-    if not crops:
+        bucket, name = _place(file, folder)
+        base, _, kind = name[:-4].rpartition("_")
+        if kind in KINDS[:2] and base:
+            found[bucket, base][kind] = file
+        else:
+            skipped.append(_skip(source, file, "its name ends neither in _itr0 nor in _itr1"))
+    folder = f"{prefix}simulation_data/Depth/Case_{case}"
+    for file in _images(source, folder, skipped):
+        bucket, name = _place(file, folder)
+        found[bucket, name[:-4]]["depth"] = file
+    return found
+
+
+def _fab(source: Source, prefix: str, case: int, skipped: list[Skipped]) -> list[Member]:
+    folder = f"{prefix}train/SEM/{fab_folder(case)}"
+    files = _images(source, folder, skipped)
+    if not files:
         raise InputError(
-            f"{source.where(folder)}: case {case} has no fab images; "
+            f"{where(source.root, folder)}: case {case} has no fab images; "
             "choose the cases that are there with --case"
         )
-    return crops
+    return [Member(file, case, *_place(file, folder)) for file in files]
+
+
+def _skip(source: Source, file: File, reason: str) -> Skipped:
+    return Skipped(where(source.root, file.path), reason)
 
 
 def _images(source: Source, folder: str, skipped: list[Skipped]) -> list[File]:
@@ -151,8 +184,7 @@ def _images(source: Source, folder: str, skipped: list[Skipped]) -> list[File]:
         if file.path.count("/", len(folder) + 1) == 1:
             images.append(file)
         else:
-            reason = "it lies in another depth of folders than the layout has"
-            skipped.append(Skipped(source.where(file.path), reason))
+            skipped.append(_skip(source, file, "it is not one folder deep, as the layout has it"))
     return images
 
 

@@ -3,7 +3,7 @@
 A set (the SEM images of a case, its depth maps, a fab level, the test images) is one folder:
 
     <state>.npy           uint8 [files, rows, columns], in the order of the manifest
-    <state>.csv           the manifest: path, bytes, stamp, SHA-256, problem of every file
+    <state>.csv           the manifest: path, bytes, stamp, SHA-256, problem and place of each file
     <state>.part.*        the same while it is being written; a killed run goes on from it
 
 ``<state>`` is a digest of all paths, sizes and stamps: a changed, added or removed file gives
@@ -14,20 +14,29 @@ final name last, so a state is either whole or not there.
 import csv
 import fcntl
 import hashlib
+import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TextIO
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
-from semtf.data.decoding import CHUNK, decode_files
+from semtf.data.decoding import CHUNK, Chunk, Decoder
 from semtf.data.images import Gray, Size
-from semtf.data.source import File, Source
+from semtf.data.layout import Member
+from semtf.data.source import File
 from semtf.errors import InputError
 
-COLUMNS = ("path", "size", "stamp", "sha256", "problem")
+VERSION = 1
+"""Raised when the grey policy changes: what older versions packed is then decoded again."""
+COLUMNS = ("row", "path", "size", "stamp", "sha256", "problem", "case", "folder", "base")
+SAVED_EVERY = 16 * CHUNK
+
+Map = np.memmap[tuple[int, ...], np.dtype[np.uint8]]
+Advance = Callable[[int, str], None]
 
 
 class Packed(NamedTuple):
@@ -38,30 +47,40 @@ class Packed(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One line of a manifest and the array row it belongs to."""
+    """One line of a manifest: a file, what became of it, and its row in the array."""
 
-    file: File
+    row: int
+    path: str
+    size: int
+    stamp: int
     sha256: str
     problem: str
-    row: int
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        return self.path, self.size, self.stamp
 
 
 def cache_folder(root: Path, size: Size, cache: Path | None = None) -> Path:
-    """Where the packed images of a data set live.
+    """Where the packed images of a data set live, one folder for each image size.
 
     ``cache`` itself, or ``$SEMTF_CACHE/<hash of the resolved path>``, or the same below
-    ``~/.cache/semtf``; in it one folder for each image size.
+    ``~/.cache/semtf``. The data folder is never written to.
     """
     if cache is None:
         base = os.environ.get("SEMTF_CACHE") or "~/.cache/semtf"
-        name = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+        name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
         cache = Path(base).expanduser() / name
     return cache / f"{size[0]}x{size[1]}"
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a cache folder for one process; another one waits, then finds the work done."""
+    """Hold a cache folder for one process; another one waits, then finds the work done.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
@@ -75,123 +94,148 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def pack(
-    source: Source,
-    files: Sequence[File],
-    folder: Path,
-    size: Size,
-    advance: Callable[[int, str], None],
-) -> Packed:
-    """The images of ``files``, in their order, decoded or taken from the cache.
+def pack(decoder: Decoder, members: Sequence[Member], folder: Path, advance: Advance) -> Packed:
+    """The images of a set, in the order of ``members``, decoded or taken from the cache.
 
     Args:
-        source: where the files are.
-        files: what to pack.
+        decoder: what decodes them.
+        members: the files of the set and what they show.
         folder: the folder of this set inside the cache; the caller holds its lock.
-        size: expected (rows, columns).
         advance: told of every file that is done.
+
+    Raises:
+        InputError: there is no room for the cache.
     """
-    state = _state(files)
-    manifest = folder / f"{state}.csv"
-    if manifest.exists():
-        advance(len(files), "")
-        return Packed(_open(folder, state), [row.problem for row in _read(manifest)])
-    folder.mkdir(parents=True, exist_ok=True)
-    problems = _build(source, files, folder, state, size, advance)
+    state = _state(members)
+    pixels, manifest = folder / f"{state}.npy", folder / f"{state}.csv"
+    if pixels.exists() and manifest.exists():
+        advance(len(members), "")
+        rows = list(_read(manifest))
+    else:
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = _build(decoder, members, folder, state, advance)
     for other in folder.iterdir():
-        if not other.name.startswith(state):
+        if other not in (pixels, manifest):
             other.unlink()
-    return Packed(_open(folder, state), problems)
+    return Packed(np.load(pixels, mmap_mode="r"), [row.problem for row in rows])
 
 
-def _state(files: Sequence[File]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.path}\0{file.size}\0{file.stamp}\n".encode())
+def _state(members: Sequence[Member]) -> str:
+    digest = hashlib.sha256(f"{VERSION}\n".encode())
+    for member in members:
+        file = member.file
+        digest.update(os.fsencode(f"{file.path}\0{file.size}\0{file.stamp}\n"))
     return digest.hexdigest()[:16]
 
 
-def _open(folder: Path, state: str) -> Gray:
-    images: Gray = np.load(folder / f"{state}.npy", mmap_mode="r")
+def _build(
+    decoder: Decoder, members: Sequence[Member], folder: Path, state: str, advance: Advance
+) -> list[Row]:
+    pixels, journal = folder / f"{state}.part.npy", folder / f"{state}.part.csv"
+    if pixels.exists() and journal.exists():
+        images = open_memmap(pixels, mode="r+")
+        done = {row.row: row for row in _read(journal)}
+    else:
+        journal.unlink(missing_ok=True)
+        images = _allocate(pixels, (len(members), *decoder.task.size))
+        done = _reuse(members, folder, images)
+    todo = [row for row in range(len(members)) if row not in done]
+    advance(len(done), "")
+    with _open_csv(journal, "w") as stream:
+        _write(stream, done.values(), members)
+        files = [members[row].file for row in todo]
+        for fresh in _decoded(decoder, files, todo, images, advance):
+            _write(stream, fresh, members, header=False)
+            done |= {row.row: row for row in fresh}
+    images.flush()
+    rows = [done[row] for row in range(len(members))]
+    with _open_csv(journal, "w") as stream:
+        _write(stream, rows, members)
+    pixels.replace(folder / f"{state}.npy")
+    journal.replace(folder / f"{state}.csv")
+    return rows
+
+
+def _allocate(pixels: Path, shape: tuple[int, int, int]) -> Map:
+    """A new array whose bytes the disk has granted: writing to a full disk's map is fatal."""
+    images = open_memmap(pixels, mode="w+", dtype=np.uint8, shape=shape)
+    try:
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            with pixels.open("r+b") as stream:
+                os.posix_fallocate(stream.fileno(), 0, pixels.stat().st_size)
+    except OSError as error:
+        pixels.unlink()
+        raise InputError(
+            f"{pixels.parent}: no room for the image cache, {images.nbytes} bytes "
+            f"({error.strerror}); set SEMTF_CACHE to a folder with room"
+        ) from error
     return images
 
 
-def _build(
-    source: Source,
-    files: Sequence[File],
-    folder: Path,
-    state: str,
-    size: Size,
-    advance: Callable[[int, str], None],
-) -> list[str]:
-    pixels, journal = folder / f"{state}.part.npy", folder / f"{state}.part.csv"
+def _decoded(
+    decoder: Decoder, files: Sequence[File], todo: Sequence[int], images: Map, advance: Advance
+) -> Iterator[list[Row]]:
+    """Decode into ``images``; yields the rows whose pixels have reached the file."""
+    fresh: list[Row] = []
+    for chunk in decoder.decode(files):
+        places = todo[chunk.start : chunk.start + len(chunk.images)]
+        images[places] = chunk.images
+        fresh += _rows(files[chunk.start :], places, chunk)
+        advance(len(places), "")
+        if len(fresh) >= SAVED_EVERY:
+            images.flush()
+            yield fresh
+            fresh = []
+    yield fresh
+
+
+def _rows(files: Sequence[File], places: Sequence[int], chunk: Chunk) -> list[Row]:
+    return [
+        Row(place, file.path, file.size, file.stamp, digest, problem)
+        for place, file, digest, problem in zip(
+            places, files, chunk.digests, chunk.problems, strict=False
+        )
+    ]
+
+
+def _reuse(members: Sequence[Member], folder: Path, images: Gray) -> dict[int, Row]:
+    """Copy the rows of unchanged files from older states; the rows that need no decoding."""
     done: dict[int, Row] = {}
-    if pixels.exists() and journal.exists():
-        images = np.lib.format.open_memmap(pixels, mode="r+")
-        done = {row.row: row for row in _read(journal)}
-    else:
-        shape = (len(files), *size)
-        images = np.lib.format.open_memmap(pixels, mode="w+", dtype=np.uint8, shape=shape)
-        done = _reuse(files, folder, images)
-    with journal.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("row", *COLUMNS))
-        writer.writerows(_line(row) for row in done.values())
-        advance(len(done), "")
-        todo = [row for row in range(len(files)) if row not in done]
-        for chunk in decode_files(source, [files[row] for row in todo], size):
-            rows = todo[chunk.start : chunk.start + len(chunk.images)]
-            images[rows] = chunk.images
-            fresh = [
-                Row(files[row], digest, problem, row)
-                for row, digest, problem in zip(rows, chunk.digests, chunk.problems, strict=True)
-            ]
-            writer.writerows(map(_line, fresh))
-            stream.flush()
-            done |= {row.row: row for row in fresh}
-            advance(len(rows), "")
-    images.flush()
-    return _finish(folder, state, [done[row] for row in range(len(files))])
-
-
-def _finish(folder: Path, state: str, rows: list[Row]) -> list[str]:
-    final = folder / f"{state}.part.final.csv"
-    with final.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("row", *COLUMNS))
-        writer.writerows(map(_line, rows))
-    (folder / f"{state}.part.npy").replace(folder / f"{state}.npy")
-    final.replace(folder / f"{state}.csv")
-    (folder / f"{state}.part.csv").unlink()
-    return [row.problem for row in rows]
-
-
-def _reuse(files: Sequence[File], folder: Path, images: Gray) -> dict[int, Row]:
-    """Copy the rows of unchanged files from an older state; the rows that need no decoding."""
-    done: dict[int, Row] = {}
-    for manifest in folder.glob("*.csv"):
+    for manifest in sorted(folder.glob("*.csv")):
         pixels = manifest.with_suffix(".npy")
         if not pixels.exists():
             continue
         old = np.load(pixels, mmap_mode="r")
-        known = {row.file: row for row in _read(manifest)}
-        rows = [row for row, file in enumerate(files) if row not in done and file in known]
+        known = {row.key: row for row in _read(manifest)}
+        keys = {row: member.file[:3] for row, member in enumerate(members) if row not in done}
+        rows = [row for row, key in keys.items() if key in known]
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            images[part] = old[[known[files[row]].row for row in part]]
-        done |= {row: known[files[row]]._replace(row=row) for row in rows}
+            images[part] = old[[known[keys[row]].row for row in part]]
+        done |= {row: known[keys[row]]._replace(row=row) for row in rows}
     return done
 
 
-def _line(row: Row) -> tuple[object, ...]:
-    return (row.row, *row.file, row.sha256, row.problem)
+def _open_csv(path: Path, mode: Literal["r", "w"]) -> TextIO:
+    return path.open(mode, newline="", encoding="utf-8", errors="surrogateescape")
 
 
-def _read(manifest: Path) -> list[Row]:
-    """The rows of a manifest; a last line cut off by a kill is left out."""
-    with manifest.open(newline="", encoding="utf-8") as stream:
-        lines = stream.read().rpartition("\n")[0].splitlines()
-    return [
-        Row(File(path, int(size), int(stamp)), sha256, problem, int(row))
-        for row, path, size, stamp, sha256, problem in csv.reader(lines[1:])
-    ]
+def _write(
+    stream: TextIO, rows: Iterable[Row], members: Sequence[Member], header: bool = True
+) -> None:
+    writer = csv.writer(stream)
+    if header:
+        writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow((*row, *members[row.row][1:]))
+    stream.flush()
+
+
+def _read(manifest: Path) -> Iterator[Row]:
+    """The rows of a manifest, up to a last line that a kill cut off."""
+    with _open_csv(manifest, "r") as stream:
+        whole = stream.read().rpartition("\n")[0]
+    lines = csv.reader(io.StringIO(whole, newline=""))
+    next(lines, None)
+    for row, path, size, stamp, sha256, problem, *_ in lines:
+        yield Row(int(row), path, int(size), int(stamp), sha256, problem)

@@ -2,39 +2,58 @@
 
 import os
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from semtf.errors import InputError
 
 STRAY = "__MACOSX"
 MAX_DEPTH = 8
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+
+
+class Span(NamedTuple):
+    """Where a zip member lies: its header's offset, compressed bytes and compression method."""
+
+    offset: int
+    stored: int
+    method: int
 
 
 class File(NamedTuple):
-    """A file of a source: its path inside (with /), bytes, and a stamp that a change alters."""
+    """A file of a source.
+
+    Attributes:
+        path: inside the source, with ``/``.
+        size: its bytes.
+        stamp: a number that a change of its content alters.
+        span: where it lies in the zip archive; None in a folder.
+    """
 
     path: str
     size: int
     stamp: int
+    span: Span | None = None
 
 
 class Source(Protocol):
-    """Files that can be listed and read by name; `read` may be called from many threads."""
+    """Files that can be listed and found by name; `read_file` gives their bytes."""
 
     root: Path
 
-    def folders(self, under: str = "") -> list[str]: ...
+    def folders(self, under: str = "") -> list[str]:
+        """The names of the folders directly in ``under``, sorted."""
 
-    def files(self, under: str = "") -> list[File]: ...
+    def files(self, under: str = "") -> list[File]:
+        """All files below ``under``, sorted; an empty list where it does not exist."""
 
-    def find(self, path: str) -> File | None: ...
-
-    def read(self, file: File) -> bytes: ...
-
-    def where(self, path: str) -> str: ...
+    def find(self, path: str) -> File | None:
+        """One file by its path, or None."""
 
 
 def open_source(root: Path | str) -> Source:
@@ -45,8 +64,13 @@ def open_source(root: Path | str) -> Source:
     if path.is_dir():
         return FolderSource(path.resolve())
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path}: neither a folder nor a zip file")
+        raise InputError(f"{path}: neither a folder nor a whole zip file")
     return ZipSource(path.resolve())
+
+
+def where(root: Path, path: str) -> str:
+    """A file as the user would name it; a member as ``…/open.zip/test/SEM/000000.png``."""
+    return f"{root}/{path}"
 
 
 def is_stray(path: str) -> bool:
@@ -54,14 +78,31 @@ def is_stray(path: str) -> bool:
     return path.startswith((".", STRAY)) or "/." in path
 
 
+def read_file(root: Path, file: File) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        OSError: it cannot be read, or is no longer what was listed.
+    """
+    if file.span is None:
+        with (root / file.path).open("rb", buffering=0) as stream:
+            data = stream.read(file.size + 1)
+    else:
+        data = _read_member(_archive(root), file.span, file.size)
+        if zlib.crc32(data) != file.stamp:
+            raise OSError("the checksum of the zip member is wrong")
+    if len(data) != file.size:
+        raise OSError("it changed while it was read")
+    return data
+
+
 class FolderSource:
-    """The files below a folder, sorted by path; stray files left out."""
+    """The files below a folder, stray files left out."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def folders(self, under: str = "") -> list[str]:
-        """The names of the folders directly in ``under``, sorted."""
         return sorted(
             entry.name
             for entry in _entries(str(self.root / under))
@@ -69,12 +110,10 @@ class FolderSource:
         )
 
     def find(self, path: str) -> File | None:
-        """One file by its path, or None."""
         found = self.root / path
         return File(path, *_stamp(found.stat())) if found.is_file() else None
 
     def files(self, under: str = "") -> list[File]:
-        """All files below ``under``; an empty list where it does not exist."""
         start = self.root / under
         return sorted(self._walk(str(start), under, MAX_DEPTH)) if start.is_dir() else []
 
@@ -83,20 +122,10 @@ class FolderSource:
             path = f"{inside}/{entry.name}" if inside else entry.name
             if is_stray(entry.name):
                 continue
-            if entry.is_dir():
-                if depth:
-                    yield from self._walk(entry.path, path, depth - 1)
-            else:
-                yield _stat(entry, path)
-
-    def read(self, file: File) -> bytes:
-        """The bytes of a file; raises OSError."""
-        with (self.root / file.path).open("rb", buffering=0) as stream:
-            return stream.read(file.size + 1)
-
-    def where(self, path: str) -> str:
-        """A path as the user would name it."""
-        return str(self.root / path)
+            if not entry.is_dir():
+                yield _listed(entry, path)
+            elif depth:
+                yield from self._walk(entry.path, path, depth - 1)
 
 
 def _entries(folder: str) -> "list[os.DirEntry[str]]":
@@ -107,63 +136,77 @@ def _entries(folder: str) -> "list[os.DirEntry[str]]":
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
-def _stat(entry: "os.DirEntry[str]", path: str) -> File:
+def _listed(entry: "os.DirEntry[str]", path: str) -> File:
+    """The file of an entry; a dangling link or a pipe has no bytes and is refused as empty."""
     try:
         found = entry.stat()
-    except OSError:  # a dangling link: kept, so that reading it names the file
+    except OSError:
         return File(path, 0, 0)
     return File(path, *_stamp(found)) if stat.S_ISREG(found.st_mode) else File(path, 0, 0)
 
 
 def _stamp(found: os.stat_result) -> tuple[int, int]:
-    """Size, and the later of both times: a restored modification time is a change too."""
+    """Size, and the later of both times: a restored modification time hides no change."""
     return found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 class ZipSource:
-    """The members of a zip archive, read in place; stray members left out."""
+    """The members of a zip archive, stray members left out; a stamp is a member's CRC-32."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
-            self._archive = zipfile.ZipFile(root)
+            with zipfile.ZipFile(root) as archive:
+                self._files = dict(_members(root, archive))
         except (zipfile.BadZipFile, OSError) as error:
             raise InputError(f"{root}: the zip file is broken ({error}); fetch it again") from error
-        self._members = {
-            member.filename: member
-            for member in self._archive.infolist()
-            if not member.is_dir() and not is_stray(member.filename)
-        }
 
     def folders(self, under: str = "") -> list[str]:
-        """The names of the folders directly in ``under``, sorted."""
         prefix = f"{under}/" if under else ""
-        inside = (name[len(prefix) :] for name in self._members if name.startswith(prefix))
-        return sorted({name.partition("/")[0] for name in inside if "/" in name})
+        inside = (path[len(prefix) :] for path in self._files if path.startswith(prefix))
+        return sorted({path.partition("/")[0] for path in inside if "/" in path})
 
     def find(self, path: str) -> File | None:
-        """One member by its name, or None."""
-        member = self._members.get(path)
-        return None if member is None else File(path, member.file_size, member.CRC)
+        return self._files.get(path)
 
     def files(self, under: str = "") -> list[File]:
-        """All members below ``under``, sorted; the stamp is the member's CRC-32."""
         prefix = f"{under}/" if under else ""
-        return sorted(
-            File(name, member.file_size, member.CRC)
-            for name, member in self._members.items()
-            if name.startswith(prefix)
-        )
+        return sorted(file for path, file in self._files.items() if path.startswith(prefix))
 
-    def read(self, file: File) -> bytes:
-        """The bytes of a member; raises OSError where the archive is damaged."""
-        member = self._members[file.path]
-        try:
-            with self._archive.open(member) as stream:
-                return stream.read(file.size + 1)
-        except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
-            raise OSError(f"the zip member cannot be read ({error})") from error
 
-    def where(self, path: str) -> str:
-        """A member as the user would name it: ``open.zip/test/SEM/…``."""
-        return f"{self.root}/{path}"
+def _members(root: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, File]]:
+    for member in archive.infolist():
+        path = member.filename.replace("\\", "/")
+        if member.is_dir() or is_stray(path):
+            continue
+        if member.flag_bits & 1:
+            raise InputError(f"{where(root, path)}: is encrypted; unpack it with its password")
+        span = Span(member.header_offset, member.compress_size, member.compress_type)
+        yield path, File(path, member.file_size, member.CRC, span)
+
+
+@lru_cache(maxsize=4)
+def _archive(root: Path) -> BinaryIO:
+    return root.open("rb", buffering=0)
+
+
+def _read_member(archive: BinaryIO, span: Span, size: int) -> bytes:
+    """Read one member by its place.
+
+    `zipfile` has listed the members; reading them through it needs one handle and the whole
+    directory in every process, and costs as much as decoding the image.
+    """
+    header = os.pread(archive.fileno(), LOCAL_HEADER.size, span.offset)
+    if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
+        raise OSError("the zip member has no header")
+    _, name, extra = LOCAL_HEADER.unpack(header)
+    start = span.offset + LOCAL_HEADER.size + name + extra
+    data = os.pread(archive.fileno(), span.stored, start)
+    if span.method == zipfile.ZIP_STORED:
+        return data
+    if span.method != zipfile.ZIP_DEFLATED:
+        raise OSError("the zip member is neither stored nor deflated")
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
+    except zlib.error as error:
+        raise OSError(f"the zip member is damaged ({error})") from error
