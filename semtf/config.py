@@ -133,7 +133,7 @@ class RunConfig:
         values = dataclasses.asdict(self)
         for name, text in settings.items():
             *path, last = name.split(".")
-            target = values
+            target: Any = values
             for part in path:
                 target = target.get(part) if isinstance(target, dict) else None
             if not isinstance(target, dict) or last not in target:

@@ -1,8 +1,8 @@
 """Keras callbacks of the CycleGAN's training: moving average, checkpoint, progress."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -60,11 +60,11 @@ class Checkpoint(keras.callbacks.Callback):
 
     def write(self, epochs: int) -> None:
         """Write atomically: a kill at any instant leaves the old or the new checkpoint."""
-        arrays = {f"{i:04d}": np.asarray(v) for i, v in enumerate(self.variables)}
+        arrays: dict[str, Any] = {f"{i:04d}": np.asarray(v) for i, v in enumerate(self.variables)}
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("wb") as file:
             np.savez(file, epochs=np.int64(epochs), **arrays)
-        os.replace(temporary, self.path)
+        temporary.replace(self.path)
 
     def restore(self) -> int:
         """Read the last checkpoint into the variables; epochs done, 0 where there is none."""

@@ -125,7 +125,10 @@ def adapt(
     Returns:
         uint8 ``[n, H, W]`` grey levels.
     """
-    translate = tf.function(lambda images: generator(images, training=False))
+    spec = tf.TensorSpec(generator.input_shape, tf.float32)
+    translate = tf.function(
+        lambda images: generator(images, training=False), input_signature=[spec]
+    )
     adapted = np.empty(sem.shape, np.uint8)
     for start in range(0, len(sem), batch):
         images = to_network(sem[start : start + batch])[..., None]

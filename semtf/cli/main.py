@@ -1,6 +1,7 @@
 """`semtf` and `semtf-train`: lazy subcommands, and one-line errors with exit codes 0, 1, 2."""
 
 import importlib
+import logging
 import os
 import sys
 
@@ -62,6 +63,7 @@ def _main(command: click.Command, arguments: list[str], name: str) -> None:
     arguments = [argument for argument in arguments if argument != "--debug"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "2")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    logging.getLogger("tensorflow").setLevel(logging.WARNING if debug else logging.ERROR)
     try:
         code = command.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.Abort:

@@ -1,0 +1,53 @@
+"""semtf: depth maps from SEM images of contact holes.
+
+The flow: files become arrays (`semtf.data`; `semtf.simulation` makes them where there are none),
+simulator images become fab-like ones (`semtf.adaptation`), which are stored with their depth maps
+and searched (`semtf.retrieval`); a classifier tells the plate level of a fab image
+(`semtf.classification`), `semtf.estimation` brings the two together, `semtf.pipeline` trains it
+all into one run folder, and `semtf.serving` exports that as one SavedModel.
+
+    semtf.simulate("data", pairs=1000, seed=0)
+    run = semtf.train("data")
+    result = semtf.load(run.path).predict(images)
+    semtf.export(run.path, "saved_models/semtf/1")
+"""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from semtf.errors import InputError
+
+if TYPE_CHECKING:
+    from semtf.estimation.estimator import DepthResult, Estimator, load
+    from semtf.pipeline import train
+    from semtf.run import Run
+    from semtf.serving.export import export
+    from semtf.simulation.world import simulate
+
+__all__ = ["DepthResult", "Estimator", "InputError", "Run", "export", "load", "simulate", "train"]
+
+# Both are read when TensorFlow and Keras are first imported.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+_WHERE = {
+    "DepthResult": "semtf.estimation.estimator",
+    "Estimator": "semtf.estimation.estimator",
+    "Run": "semtf.run",
+    "export": "semtf.serving.export",
+    "load": "semtf.estimation.estimator",
+    "simulate": "semtf.simulation.world",
+    "train": "semtf.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: TensorFlow takes seconds to load."""
+    if name not in _WHERE:
+        raise AttributeError(f"module 'semtf' has no attribute {name!r}")
+    return getattr(importlib.import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,49 @@
+"""`semtf predict`: SEM images to depth maps."""
+
+from pathlib import Path
+
+import click
+
+from semtf.cli.options import FOLDER, WEIGHTS, run_option, skip_bad_option
+from semtf.config import IndexKind, Weights
+
+CHUNK = 1024
+
+
+@click.command(name="predict")
+@run_option
+@click.option("--images", required=True, type=FOLDER, help="Folder or zip file of SEM images.")
+@click.option("--out", required=True, type=FOLDER, help="Folder, or a name that ends in .zip.")
+@click.option("--k", type=int, help="Neighbours an image; default as trained.")
+@click.option("--weights", type=click.Choice(WEIGHTS), help="How neighbours are weighted.")
+@click.option("--index", type=click.Choice(["scann", "exact"]), help="How they are searched.")
+@click.option("--arrays", is_flag=True, help="Also write float32 .npy of depth and sigma.")
+@skip_bad_option
+def command(
+    run: Path,
+    images: Path,
+    out: Path,
+    k: int | None,
+    weights: Weights | None,
+    index: IndexKind | None,
+    arrays: bool,
+    skip_bad: bool,
+) -> None:
+    """Estimate a depth map for every SEM image of a folder."""
+    from semtf.data.dataset import open_images
+    from semtf.estimation.estimator import load
+    from semtf.estimation.predictions import Predictions
+    from semtf.run import Run
+
+    found = open_images(images, size=Run.open(run).config.image.shape, skip_bad=skip_bad)
+    estimator = load(run, k=k, weights=weights, index=index)
+    flagged = 0
+    with Predictions(out, arrays=arrays) as predictions:
+        for start in range(0, len(found), CHUNK):
+            chunk = slice(start, start + CHUNK)
+            result = estimator.predict(found.images[chunk])
+            predictions.write(found.names[chunk].tolist(), result)
+            flagged += sum(map(bool, result.flags))
+    for bad in found.skipped:
+        click.echo(f"left out {bad.path}: {bad.reason}", err=True)
+    click.echo(f"{out}: {len(found)} depth maps, {flagged} flagged in predictions.csv")

@@ -1,0 +1,107 @@
+"""`semtf train` and `semtf-train`: train everything on a data set."""
+
+from pathlib import Path
+
+import click
+
+from semtf.cli.options import FOLDER, cache_option, json_option, skip_bad_option
+from semtf.config import PRESETS, RunConfig, preset
+from semtf.errors import InputError
+
+SYNTHETIC = Path("data")
+ZIP = "open.zip"
+
+
+@click.command(name="train")
+@click.option(
+    "--case",
+    type=click.Choice(["all", "1", "2", "3", "4"]),
+    default="all",
+    show_default=True,
+    help="Which case to train; 2 to 4 start from case 1 where the run has it.",
+)
+@click.option(
+    "--data",
+    type=FOLDER,
+    help="Folder in the challenge's layout, or its zip file. Default: the current folder, "
+    "open.zip or data/ in it; where there is none, a synthetic fab is made in data/.",
+)
+@click.option("--run", type=FOLDER, help="The run folder; default a new one in saved_models/.")
+@click.option("--preset", "name", type=click.Choice(list(PRESETS)), help="Settings.")
+@click.option("--adapter", type=click.Choice(["cyclegan", "none"]), help="How images are adapted.")
+@click.option("--seed", type=int, help="Seed of everything random.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Change one field of the preset.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@skip_bad_option
+@cache_option
+@json_option
+def command(
+    case: str,
+    data: Path | None,
+    run: Path | None,
+    name: str | None,
+    adapter: str | None,
+    seed: int | None,
+    settings: tuple[str, ...],
+    resume: bool,
+    skip_bad: bool,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """Train adaptation, storage and classifier, into one run folder."""
+    config = _config(name, adapter, seed, settings)
+    if resume and run is None:
+        raise InputError("--resume: say which run with --run")
+    if data is None:
+        data = find_data()
+    from semtf import pipeline
+
+    made = pipeline.train(
+        data, case, run=run, config=config, resume=resume, skip_bad=skip_bad, cache=cache
+    )
+    if as_json:
+        import json
+
+        click.echo(json.dumps({"run": str(made.path), "cases": list(made.cases)}))
+    else:
+        click.echo(f"{made.path}: trained case {', '.join(map(str, made.cases))}")
+
+
+def find_data() -> Path:
+    """The data set of the current folder; the synthetic fab, made at need, where there is none."""
+    for candidate in (Path(), Path(ZIP), SYNTHETIC):
+        if candidate.is_file() or (candidate / "simulation_data").is_dir():
+            return candidate
+    click.echo(
+        f"No data set here (simulation_data/ or {ZIP}): making a synthetic fab in {SYNTHETIC}/. "
+        "Depth from it says nothing about your own fab.",
+        err=True,
+    )
+    from semtf.simulation.world import simulate
+
+    return simulate(SYNTHETIC)
+
+
+def _config(
+    name: str | None, adapter: str | None, seed: int | None, settings: tuple[str, ...]
+) -> RunConfig | None:
+    """The settings that the options ask for; None where they ask for nothing."""
+    if name is None and adapter is None and seed is None and not settings:
+        return None
+    changes = {}
+    for setting in settings:
+        field, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting}: write FIELD=VALUE, as in adaptation.width=32")
+        changes[field] = value
+    if adapter is not None:
+        changes["adaptation.adapter"] = adapter
+    if seed is not None:
+        changes["seed"] = str(seed)
+    return preset(name or "quick").with_settings(changes)

@@ -1,0 +1,1 @@
+"""Estimation: from SEM images to case, neighbours and depth."""

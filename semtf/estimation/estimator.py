@@ -1,0 +1,202 @@
+"""Depth maps from SEM images with a trained run."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from semtf.classification.classifier import Classifier
+from semtf.config import IndexKind, Weights
+from semtf.errors import InputError
+from semtf.estimation.graph import Estimate, Parts, estimate
+from semtf.progress import progress
+from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.storage import Storage
+from semtf.run import Run
+
+LIMIT = "similarity.json"
+FLAGS = {"doubt": "case_in_doubt", "untrained": "case_not_trained", "unlike": "unlike_storage"}
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One stored pair that an estimate was made from.
+
+    Attributes:
+        pair: the pair's base name.
+        shift: pixels (rows, columns) it was moved by.
+        weight: its part of the estimate; all sum to 1.
+    """
+
+    pair: str
+    shift: tuple[int, int]
+    weight: float
+
+
+@dataclass(frozen=True)
+class DepthResult:
+    """Estimates for ``n`` images; arrays as `semtf.estimation.graph.Estimate` has them.
+
+    Attributes:
+        depth: float32 ``[n, H, W]``, grey levels, smaller is deeper.
+        sigma: float32 ``[n, H, W]``, weighted spread of the neighbours in grey levels.
+        case: int32 ``[n]``, 1 to 4.
+        case_probability: float32 ``[n]``, of that case.
+        similarity: float32 ``[n]``, cosine of the best neighbour.
+        neighbours: for each image its neighbours, best first.
+        flags: for each image what is doubtful about it: ``case_in_doubt`` (the depth blends the
+            two likely cases), ``case_not_trained``, ``unlike_storage``.
+    """
+
+    depth: npt.NDArray[np.float32]
+    sigma: npt.NDArray[np.float32]
+    case: npt.NDArray[np.int32]
+    case_probability: npt.NDArray[np.float32]
+    similarity: npt.NDArray[np.float32]
+    neighbours: list[list[Neighbour]]
+    flags: list[list[str]]
+
+    def __len__(self) -> int:
+        return len(self.depth)
+
+    def grey(self) -> npt.NDArray[np.uint8]:
+        """The depth maps rounded to uint8 ``[n, H, W]``."""
+        return np.clip(np.rint(self.depth), 0, 255).astype(np.uint8)
+
+
+class Estimator:
+    """SEM images to depth maps: classify, search, blend. Made by `load`."""
+
+    def __init__(self, parts: Parts, k: int, weights: Weights) -> None:
+        self.parts = parts
+        self.k = k
+        self.weights = weights
+        self.shape = next(iter(parts.retrievers.values())).shape
+        spec = tf.TensorSpec([None, *self.shape], tf.float32)
+        self._estimate = tf.function(
+            lambda images: estimate(images, parts, k, weights), input_signature=[spec]
+        )
+
+    def predict(self, images: npt.NDArray[Any], batch: int = BATCH) -> DepthResult:
+        """Estimate depth maps.
+
+        Args:
+            images: SEM images in grey levels, uint8 or float ``[n, H, W]``.
+            batch: images at a time.
+
+        Raises:
+            InputError: the shape is not that of the run, or a value is not finite.
+        """
+        images = np.asarray(images)
+        if images.ndim != 3 or images.shape[1:] != tuple(self.shape):
+            raise InputError(
+                f"images of shape {list(images.shape)}: this run takes [n, {self.shape[0]}, "
+                f"{self.shape[1]}] grey levels (rows, columns)"
+            )
+        if not np.isfinite(images).all():
+            raise InputError("images: there are values that are not finite; mend them first")
+        starts = range(0, max(len(images), 1), batch)
+        results = []
+        with progress("Estimating depth", len(images)) as advance:
+            for start in starts:
+                part = images[start : start + batch]
+                results.append(self._estimate(tf.constant(part, tf.float32)))
+                advance(len(part), "")
+        return self._result(
+            Estimate(*(np.concatenate(column) for column in zip(*results, strict=True)))
+        )
+
+    def _result(self, found: Estimate) -> DepthResult:
+        places = [self.parts.cases.index(case) for case in found.case]
+        flags = [
+            [name for field, name in FLAGS.items() if getattr(found, field)[i]]
+            for i in range(len(found.depth))
+        ]
+        return DepthResult(
+            depth=found.depth,
+            sigma=found.sigma,
+            case=found.case,
+            case_probability=found.case_probability[np.arange(len(places)), places],
+            similarity=found.similarity,
+            neighbours=[self._neighbours(found, i) for i in range(len(found.depth))],
+            flags=flags,
+        )
+
+    def _neighbours(self, found: Estimate, i: int) -> list[Neighbour]:
+        names = self.parts.retrievers[int(found.case[i])].storage.names
+        columns = zip(found.pair[i], found.shift[i], found.weight[i], strict=True)
+        return [
+            Neighbour(str(names[pair]), (int(shift[0]), int(shift[1])), float(weight))
+            for pair, shift, weight in columns
+            if pair >= 0
+        ]
+
+
+def load(
+    run: Path | str,
+    *,
+    k: int | None = None,
+    weights: Weights | None = None,
+    index: IndexKind | None = None,
+) -> Estimator:
+    """The estimator of a run.
+
+    Args:
+        run: the run's folder.
+        k: neighbours an image; the run's own number where None.
+        weights: how they are weighted; the run's own choice where None.
+        index: the kind of search; the run's own where None.
+
+    Raises:
+        InputError: there is no run, or it has no trained case.
+    """
+    opened = Run.open(run)
+    if not opened.cases or not opened.classifier.is_dir():
+        raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+    if k is not None and k < 1:
+        raise InputError(f"--k {k}: at least one neighbour is needed")
+    config = opened.config.retrieval
+    return Estimator(load_parts(opened, index), k or config.neighbours, weights or config.weights)
+
+
+def load_parts(run: Run, index: IndexKind | None = None) -> Parts:
+    """The classifier and retrievers of a run."""
+    classifier = Classifier.load(run.classifier)
+    folders = {case: run.storage(case) for case in run.cases}
+    return Parts(
+        classifier=classifier.model,
+        cases=classifier.cases,
+        temperature=classifier.temperature,
+        threshold=classifier.threshold,
+        retrievers={
+            case: Retriever.load(folder, Storage.open(folder), index)
+            for case, folder in folders.items()
+        },
+        limits={case: read_limit(folder) for case, folder in folders.items()},
+    )
+
+
+def write_limit(retriever: Retriever, images: npt.NDArray[np.uint8], folder: Path) -> None:
+    """Note how similar the fab's own images are to the storage, for the flag of unlike ones.
+
+    The limit is the 0.5 % quantile of the images' top similarity, less half the distance from
+    there to the median, so that it flags what the fab does not normally show.
+    """
+    starts = range(0, len(images), BATCH)
+    top = [retriever.search(images[s : s + BATCH], 1).similarity[:, 0] for s in starts]
+    low, middle = np.quantile(np.concatenate(top), [0.005, 0.5])
+    limit = {"limit": float(low - 0.5 * (middle - low)), "median": float(middle)}
+    (folder / LIMIT).write_text(json.dumps(limit, indent=2) + "\n", encoding="utf-8")
+
+
+def read_limit(folder: Path) -> float:
+    """The similarity below which an image is unlike the storage."""
+    try:
+        return float(json.loads((folder / LIMIT).read_text(encoding="utf-8"))["limit"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder / LIMIT}: cannot be read ({error}); train again") from error

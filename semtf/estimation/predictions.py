@@ -1,0 +1,102 @@
+"""What a prediction leaves on disk: depth maps as PNG in a folder or flat zip, and one table."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from PIL import Image
+
+from semtf.errors import InputError
+from semtf.estimation.estimator import DepthResult, Neighbour
+
+TABLE = "predictions.csv"
+COLUMNS = (
+    "name",
+    "case",
+    "case_probability",
+    "similarity",
+    "sigma_mean",
+    "flags",
+    "neighbours",
+)
+
+
+class Predictions(AbstractContextManager["Predictions"]):
+    """Writes results as they come: PNG files into a folder, or into a zip file.
+
+    ``predictions.csv`` lies in the folder, or beside the zip file, which holds images only, as
+    the challenge's submission wants it. A zip file gets its name when it is complete.
+    """
+
+    def __init__(self, out: Path, *, arrays: bool = False) -> None:
+        self.out = out
+        self.zipped = out.suffix.lower() == ".zip"
+        if arrays and self.zipped:
+            raise InputError(f"--arrays: write into a folder, not into {out.name}")
+        if not self.zipped and out.is_file():
+            raise InputError(f"{out}: is a file; give a folder or a name that ends in .zip")
+        self.arrays = arrays
+        folder = out.parent if self.zipped else out
+        folder.mkdir(parents=True, exist_ok=True)
+        self.temporary = out.with_name(out.name + ".partial")
+        self.table_path = folder / TABLE
+
+    def __enter__(self) -> "Predictions":
+        self.table = self.table_path.open("w", newline="", encoding="utf-8")
+        self.writer = csv.writer(self.table)
+        self.writer.writerow(COLUMNS)
+        self.archive = zipfile.ZipFile(self.temporary, "w") if self.zipped else None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.table.close()
+        if self.archive is not None:
+            self.archive.close()
+            if kind is None:
+                self.temporary.replace(self.out)
+            else:
+                self.temporary.unlink(missing_ok=True)
+
+    def write(self, names: Sequence[str], result: DepthResult) -> None:
+        """Write the results of the images of these file names."""
+        for i, (name, grey) in enumerate(zip(names, result.grey(), strict=True)):
+            self._write_png(f"{Path(name).stem}.png", grey)
+            if self.arrays:
+                np.save(self.out / f"{Path(name).stem}.npy", result.depth[i])
+                np.save(self.out / f"{Path(name).stem}_sigma.npy", result.sigma[i])
+            self.writer.writerow(_row(name, result, i))
+
+    def _write_png(self, name: str, grey: np.ndarray) -> None:
+        if self.archive is None:
+            Image.fromarray(grey).save(self.out / name, format="PNG")
+            return
+        buffer = io.BytesIO()
+        Image.fromarray(grey).save(buffer, format="PNG")
+        self.archive.writestr(name, buffer.getvalue())
+
+
+def _row(name: str, result: DepthResult, i: int) -> tuple[str, ...]:
+    return (
+        name,
+        str(result.case[i]),
+        f"{result.case_probability[i]:.6f}",
+        f"{result.similarity[i]:.6f}",
+        f"{result.sigma[i].mean():.4f}",
+        " ".join(result.flags[i]),
+        " ".join(map(_neighbour, result.neighbours[i])),
+    )
+
+
+def _neighbour(neighbour: Neighbour) -> str:
+    rows, columns = neighbour.shift
+    return f"{neighbour.pair}:{rows:+d}:{columns:+d}:{neighbour.weight:.4f}"

@@ -1,0 +1,1 @@
+"""Evaluation: predicted depth maps against true ones, and methods against each other."""

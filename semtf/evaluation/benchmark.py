@@ -1,0 +1,100 @@
+"""Methods side by side on one data set whose true depth is known."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from semtf.config import Weights
+from semtf.data.dataset import Dataset, SimulatorSet, open_images
+from semtf.data.images import read_png
+from semtf.errors import InputError
+from semtf.estimation.estimator import Estimator, load_parts
+from semtf.estimation.graph import Parts
+from semtf.evaluation.rmse import read_cases, score
+from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.storage import Storage
+from semtf.run import Run
+
+TARGET_KEYS = "SEM"
+
+
+BLENDS: tuple[tuple[str, int, Weights], ...] = (
+    ("nearest", 1, "nearest"),
+    ("softmax of 8", 8, "softmax"),
+)
+
+
+def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
+    """RMSE of every method over the test images.
+
+    The run's classifier decides the case for all methods; what differs is the keys: the
+    simulator's images as they are, the run's adapted ones, and, where ``truth/SEM`` has them,
+    the pairs as the fab's own microscope shows them: what perfect adaptation would reach.
+
+    Args:
+        run: a trained run.
+        dataset: with test images.
+        truth: folder with ``Depth/`` and ``cases.csv``; maybe ``SEM/``.
+
+    Returns:
+        A table with the columns method, rmse, case_1 …, images.
+    """
+    test = dataset.test()
+    true = open_images(truth / "Depth", size=run.config.image.shape)
+    if list(true.names) != list(test.names):
+        raise InputError(f"{truth / 'Depth'}: its names are not those of the test images")
+    cases = read_cases(truth / "cases.csv", true.names)
+    rows = []
+    for keys in _kinds(truth):
+        parts = _parts(run, dataset, truth, keys)
+        for blend, k, weights in BLENDS:
+            depth = Estimator(parts, k, weights).predict(test.images).depth
+            found = score(depth, true.images, cases)
+            by_case = {f"case_{case}": value for case, value in found.rmse_by_case.items()}
+            rows.append(
+                {
+                    "method": f"{keys}, {blend}",
+                    "rmse": found.rmse,
+                    **by_case,
+                    "images": found.images,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _kinds(truth: Path) -> list[str]:
+    kinds = ["no adaptation", "adapted"]
+    return [*kinds, "true target keys"] if (truth / TARGET_KEYS).is_dir() else kinds
+
+
+def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> Parts:
+    parts = load_parts(run, "exact")
+    if keys == "adapted":
+        return parts
+    retrievers = {}
+    for case in run.cases:
+        simulator = dataset.simulator(case)
+        images = _target_keys(simulator, truth) if keys == "true target keys" else _own(simulator)
+        storage = Storage(images, np.asarray(simulator.depth), simulator.bases, case)
+        config = parts.retrievers[case].config
+        retrievers[case] = Retriever.build(storage, config, run.config.seed)
+    return Parts(
+        parts.classifier, parts.cases, parts.temperature, parts.threshold, retrievers, parts.limits
+    )
+
+
+def _own(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
+    return np.rint(simulator.mean_sem()).astype(np.uint8)
+
+
+def _target_keys(simulator: SimulatorSet, truth: Path) -> npt.NDArray[np.uint8]:
+    folder = truth / TARGET_KEYS / f"Case_{simulator.case}"
+    size = simulator.depth.shape[1:]
+    return np.stack(
+        [
+            read_png(folder / bucket / f"{base}.png", size)
+            for bucket, base in zip(simulator.buckets, simulator.bases, strict=True)
+        ]
+    )

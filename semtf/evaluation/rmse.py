@@ -1,0 +1,79 @@
+"""The challenge's metric: RMSE in grey levels over all pixels of all images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from semtf.data.dataset import ImageSet, open_images
+from semtf.errors import InputError
+
+
+@dataclass(frozen=True)
+class Score:
+    """RMSE in grey levels, over all images and by case."""
+
+    rmse: float
+    rmse_by_case: dict[int, float]
+    images: int
+
+
+def rmse(depth: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Root of the mean squared difference over all elements; nan without any."""
+    difference = np.asarray(depth, np.float64) - np.asarray(truth, np.float64)
+    return float(np.sqrt(np.mean(np.square(difference)))) if difference.size else float("nan")
+
+
+def score(depth: npt.NDArray, truth: npt.NDArray, cases: npt.NDArray | None = None) -> Score:
+    """RMSE of depth maps ``[n, H, W]`` against true ones, by the true case where it is known."""
+    by_case = {
+        int(case): rmse(depth[cases == case], truth[cases == case])
+        for case in ([] if cases is None else np.unique(cases))
+    }
+    return Score(rmse(depth, truth), by_case, len(depth))
+
+
+def read_cases(path: Path | str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
+    """The case of each named image, from a CSV with the columns ``name`` and ``case``."""
+    try:
+        table = pd.read_csv(path, dtype={"name": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    if not {"name", "case"} <= set(table.columns):
+        raise InputError(f"{path}: expected the columns name and case, got {list(table.columns)}")
+    by_name = {Path(name).stem: int(case) for name, case in table[["name", "case"]].to_numpy()}
+    missing = [name for name in names if Path(name).stem not in by_name]
+    if missing:
+        raise InputError(f"{path}: has no case for {missing[0]} ({len(missing)} missing)")
+    return np.array([by_name[Path(name).stem] for name in names], np.int64)
+
+
+def evaluate(
+    predictions: Path | str,
+    truth: Path | str,
+    cases: Path | str | None = None,
+    size: tuple[int, int] = (72, 48),
+) -> Score:
+    """RMSE of the depth maps of a folder or zip file against those of another, by file name.
+
+    Raises:
+        InputError: a true depth map has no prediction, or the other way round.
+    """
+    predicted = _by_stem(open_images(predictions, size=size))
+    true = open_images(truth, size=size)
+    stems = [Path(name).stem for name in true.names]
+    for wanted, there, where in (
+        (stems, predicted, predictions),
+        (predicted, set(stems), truth),
+    ):
+        missing = [name for name in wanted if name not in there]
+        if missing:
+            raise InputError(f"{where}: has no {missing[0]}.png ({len(missing)} missing)")
+    depth = np.stack([predicted[stem] for stem in stems])
+    return score(depth, true.images, None if cases is None else read_cases(cases, true.names))
+
+
+def _by_stem(images: ImageSet) -> dict[str, npt.NDArray[np.uint8]]:
+    return {Path(name).stem: image for name, image in zip(images.names, images.images, strict=True)}

@@ -1,0 +1,179 @@
+"""Train everything for the chosen cases, into one run folder."""
+
+import csv
+import json
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from semtf.adaptation import train as adaptation
+from semtf.classification import train as classification
+from semtf.classification.classifier import Classifier
+from semtf.config import CASES, RunConfig, preset
+from semtf.data.dataset import Dataset, SimulatorSet, open_dataset
+from semtf.distribution import choose_strategy
+from semtf.errors import InputError
+from semtf.estimation.estimator import write_limit
+from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.storage import Storage
+from semtf.run import Run
+
+LIMIT_IMAGES = 400
+
+
+def train(
+    data: Path | str,
+    case: int | str = "all",
+    *,
+    run: Path | str | None = None,
+    config: RunConfig | None = None,
+    resume: bool = False,
+    skip_bad: bool = False,
+    cache: Path | None = None,
+) -> Run:
+    """Train adaptation, storage and classifier of the chosen cases.
+
+    Case 1 comes first; the others start from its weights where the run has them.
+
+    Args:
+        data: folder in the challenge's layout, or the zip file of one.
+        case: 1 to 4, or ``"all"``.
+        run: the run folder; a new one in ``saved_models`` where None. An existing run gets the
+            cases that it does not have yet.
+        config: the settings; of an existing run its own, of a new run those of ``quick``, where
+            None.
+        resume: go on with a run that was interrupted.
+        skip_bad: leave bad images out and list them in the run folder's ``skipped.csv``.
+        cache: where the packed images are kept.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: bad data or options, or the run exists and does not fit them.
+    """
+    folder = Path(run) if run is not None else _new_name()
+    cases = _chosen(case)
+    opened = _open(folder, config, resume)
+    have = opened.cases if opened else ()
+    if opened and not resume and set(cases) <= set(have):
+        raise InputError(f"{folder}: has case {case} already; choose another --run")
+    settings = opened.config if opened else config or preset("quick")
+    dataset = open_dataset(
+        data,
+        cases=sorted({*have, *cases}),
+        cache=cache,
+        skip_bad=skip_bad,
+        size=settings.image.shape,
+    )
+    current = opened or Run.create(folder, settings)
+    current.begin()
+    _note_data(current, dataset)
+    for number in dataset.cases:
+        _train_case(current, dataset, number)
+    _train_classifier(current, dataset, resume)
+    current.finish()
+    return current
+
+
+def adapted_keys(run: Run, simulator: SimulatorSet) -> np.ndarray:
+    """The pairs' SEM images as the run's adapter shows them, uint8 ``[n, H, W]``."""
+    sem = simulator.mean_sem()
+    config = run.config.adaptation
+    if config.adapter == "none":
+        return np.rint(sem).astype(np.uint8)
+    folder = run.adaptation(simulator.case)
+    return adaptation.adapt(adaptation.load_generator(folder, run.config.image, config), sem)
+
+
+def _new_name() -> Path:
+    return Path("saved_models") / datetime.now().strftime("run-%Y%m%d-%H%M%S")
+
+
+def _chosen(case: int | str) -> tuple[int, ...]:
+    if case == "all":
+        return CASES
+    if str(case) not in map(str, CASES):
+        raise InputError(f"--case {case}: choose 1, 2, 3, 4 or all")
+    return (int(case),)
+
+
+def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
+    """The run of a folder, if it exists and may be gone on with."""
+    if not folder.exists():
+        if resume:
+            raise InputError(f"{folder}: there is no run to resume; leave --resume out")
+        return None
+    run = Run.open(folder)
+    if not run.finished and not resume:
+        raise InputError(f"{folder}: an unfinished run; add --resume or choose another --run")
+    if config is not None and config != run.config:
+        raise InputError(
+            f"{folder}: was made with other settings; leave the options out or choose another --run"
+        )
+    return run
+
+
+def _note_data(run: Run, dataset: Dataset) -> None:
+    counts = {
+        str(case): {"pairs": len(dataset.simulator(case)), "fab": len(dataset.fab(case))}
+        for case in dataset.cases
+    }
+    note = {"data": str(dataset.root), "cases": counts, "skipped": len(dataset.skipped)}
+    (run.path / "data.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    with (run.path / "skipped.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "reason"])
+        writer.writerows((bad.path, bad.reason) for bad in dataset.skipped)
+
+
+def _train_case(run: Run, dataset: Dataset, case: int) -> None:
+    if run.config.adaptation.adapter == "cyclegan" and not run.adaptation(case).is_dir():
+        first = run.adaptation(1)
+        with run.stage(run.adaptation(case)) as folder:
+            adaptation.train(
+                dataset.simulator(case),
+                dataset.fab(case),
+                run.config.image,
+                run.config.adaptation,
+                folder=folder,
+                seed=run.config.seed + case,
+                warm_start=first if case != 1 and first.is_dir() else None,
+                strategy=choose_strategy(),
+            )
+    if not run.storage(case).is_dir():
+        with run.stage(run.storage(case)) as folder:
+            _store(run, dataset, case, folder)
+
+
+def _store(run: Run, dataset: Dataset, case: int, folder: Path) -> None:
+    simulator, fab = dataset.simulator(case), dataset.fab(case)
+    storage = Storage.create(
+        folder,
+        case=case,
+        keys=adapted_keys(run, simulator),
+        values=np.asarray(simulator.depth),
+        names=simulator.bases,
+    )
+    retriever = Retriever.build(storage, run.config.retrieval, run.config.seed)
+    retriever.save(folder)
+    chosen = np.random.default_rng(run.config.seed).permutation(len(fab))[:LIMIT_IMAGES]
+    write_limit(retriever, fab.images[np.sort(chosen)], folder)
+
+
+def _train_classifier(run: Run, dataset: Dataset, resume: bool) -> None:
+    if run.classifier.is_dir() and Classifier.load(run.classifier).cases == dataset.cases:
+        return
+    fabs = [dataset.fab(case) for case in dataset.cases]
+    with run.stage(run.classifier) as folder:
+        classification.train(
+            np.concatenate([fab.images for fab in fabs]),
+            np.repeat(dataset.cases, [len(fab) for fab in fabs]),
+            np.concatenate([fab.sites for fab in fabs]),
+            run.config.classification,
+            seed=run.config.seed,
+            folder=folder,
+            strategy=choose_strategy(),
+            resume=resume,
+        )

@@ -1,0 +1,1 @@
+"""Serving: a run as one SavedModel with a serving signature."""

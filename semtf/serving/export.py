@@ -1,0 +1,77 @@
+"""Write a run as one SavedModel for TensorFlow Serving."""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from semtf.config import IndexKind
+from semtf.errors import InputError
+from semtf.estimation.estimator import load_parts
+from semtf.run import Run
+from semtf.serving.signatures import predict_float
+from semtf.serving.verify import Verification, verify
+
+NOTE = "semtf.json"
+
+
+def export(
+    run: Path | str, out: Path | str, *, index: IndexKind = "scann", check: bool = True
+) -> Verification | None:
+    """Export a run as a SavedModel with the signature ``serving_default``.
+
+    Args:
+        run: a trained run folder.
+        out: the new version folder, such as ``saved_models/semtf/1``.
+        index: ``"exact"`` has only stock TensorFlow operations; ``"scann"`` loads only where
+            ScaNN's operations are registered.
+        check: load the export in fresh processes, with both loaders, and compare the depth.
+
+    Returns:
+        What the check found; None without it.
+
+    Raises:
+        InputError: there is no run, or ``out`` exists.
+    """
+    out = Path(out)
+    if out.exists():
+        raise InputError(f"{out}: exists; export into a new version folder")
+    opened = Run.open(run)
+    if not opened.cases or not opened.classifier.is_dir():
+        raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Hidden, because TensorFlow Serving takes every folder with a number for a version.
+    work = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
+    try:
+        _write(opened, work / "model", index)
+        found = verify(opened, work / "model", index) if check else None
+        (work / "model").rename(out)
+    finally:
+        shutil.rmtree(work)
+    return found
+
+
+def _write(run: Run, folder: Path, index: IndexKind) -> None:
+    parts = load_parts(run, index)
+    retrieval = run.config.retrieval
+    signature = predict_float(parts, retrieval.neighbours, retrieval.weights)
+    spec = tf.TensorSpec(None, tf.float32, name="images")
+    archive = keras.export.ExportArchive()
+    archive.track(parts.classifier)
+    for retriever in parts.retrievers.values():
+        archive.track(retriever)
+    archive.add_endpoint("serving_default", signature, input_signature=[spec])
+    archive.write_out(str(folder))
+    note = {
+        "index": index,
+        "needs_scann_operations": index == "scann",
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "cases": list(run.cases),
+        "image": list(run.config.image.shape),
+        "run": run.path.name,
+    }
+    (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
