@@ -35,17 +35,17 @@ class HoleModel:
     """Constants of the drawn holes; lengths in pixels, heights as fractions of the hole depth."""
 
     exponent: float = 2.75
-    half_axes: tuple[tuple[float, float], ...] = ((28.0, 16.98), (28.3, 18.0))
+    half_axes: tuple[tuple[float, float], ...] = ((28.08, 17.03), (28.38, 18.05))
     shares: tuple[float, ...] = (0.7, 0.3)
-    axis_sigma: tuple[float, float] = (0.40, 0.19)
+    axis_sigma: tuple[float, float] = (0.52, 0.25)
     crop_sigma: float = 0.1
     centre_sigma: float = 0.5
     roughness: float = 0.35
     roughness_length: float = 8.0
-    wall: float = 0.931
-    wall_length: float = 3.84
+    wall: float = 0.930
+    wall_length: float = 3.68
     wall_power: float = 1.94
-    bowl: float = 0.152
+    bowl: float = 0.1284
     floor_sigma: float = 0.023
     floor_length: float = 7.0
     tilt: float = 0.012

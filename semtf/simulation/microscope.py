@@ -38,7 +38,7 @@ class Microscope:
             with the surface normal's column component ``n_x``.
         blur: Gaussian point spread (rows, columns), standard deviations in pixels.
         magnification: (rows, columns), about the image's centre.
-        contrast: exponent of the detector's response curve.
+        contrast, black: the detector's response, ``(I^contrast − black)/(1 − black)``.
         dose: electrons a pixel of a flat plate.
         read_noise: standard deviation, relative to a flat plate.
         jitter, jitter_memory: row shift in pixels (standard deviation) and its AR(1) coefficient.
@@ -48,37 +48,40 @@ class Microscope:
 
     tilt_power: float = 0.65
     tilt_cap: float = 1.06
-    visibility_power: float = 1.09
-    visibility_floor: float = 0.06
-    bloom: float = 0.60
-    bloom_length: float = 5.2
+    visibility_power: float = 0.97
+    visibility_floor: float = 0.062
+    bloom: float = 0.685
+    bloom_length: float = 4.6
     asymmetry: float = 0.0
-    blur: tuple[float, float] = (1.07, 1.07)
+    blur: tuple[float, float] = (1.05, 1.05)
     magnification: tuple[float, float] = (1.0, 1.0)
     contrast: float = 1.0
-    dose: float = 126.0
-    read_noise: float = 0.019
+    black: float = 0.0
+    dose: float = 153.0
+    read_noise: float = 0.0165
     jitter: float = 0.0
-    jitter_memory: float = 0.7
+    jitter_memory: float = 0.85
     charging: float = 0.0
     charging_pole: float = 0.9
     line_noise: float = 0.0
 
 
 SIMULATOR = Microscope()
-DOSE = replace(SIMULATOR, dose=2280.0)
-TONAL = replace(DOSE, contrast=0.8)
+DOSE = replace(SIMULATOR, dose=2500.0)
+TONAL = replace(DOSE, contrast=0.7, black=0.16)
 STRUCT = replace(
     DOSE,
     visibility_power=1.25,
+    visibility_floor=0.073,
+    bloom=0.44,
     bloom_length=8.5,
-    blur=(1.76, 1.28),
+    blur=(1.26, 1.75),
     asymmetry=0.6,
     charging=0.25,
     jitter=0.4,
-    dose=1140.0,
+    dose=1250.0,
     line_noise=0.004,
-    magnification=(1.05, 1.04),
+    magnification=(1.04, 1.05),
 )
 FABS = {"dose": DOSE, "tonal": TONAL, "struct": STRUCT}
 
@@ -122,7 +125,8 @@ def formed(scene: Scene, case: int, microscope: Microscope) -> Fields:
     height, width = rows - 2 * MARGIN, columns - 2 * MARGIN
     spread = _spread(height, width, microscope.blur, microscope.magnification)
     image = (spread @ signal.reshape(count, -1).T).T.reshape(count, height, width)
-    return image ** np.float32(microscope.contrast)
+    response = image ** np.float32(microscope.contrast)
+    return (response - microscope.black) / (1 - microscope.black)
 
 
 def emission(scene: Scene, depth: float, microscope: Microscope) -> Fields:
