@@ -1,6 +1,7 @@
 """Search for the stored rows of largest dot product: exact, or with ScaNN."""
 
 import abc
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,7 @@ class ScannIndex(Index):
         super().__init__(name="scann_index")
         self._ops = _scann_ops()
         self.state = self._ops.ScannState(tensors)
+        self._shared_name = _content_name(tensors)
 
     @property
     def rows(self) -> tf.Variable:
@@ -132,8 +134,7 @@ class ScannIndex(Index):
         columns = min(k, stored)
         # An empty batch is an error in ScaNN, so one more query goes along and is cut off.
         padded = tf.pad(queries, [[0, 1], [0, 0]])
-        searcher = self._ops.searcher_from_module(self.state)
-        row, product = searcher.search_batched_parallel(
+        row, product = self._searcher().search_batched_parallel(
             padded, final_num_neighbors=columns, pre_reorder_num_neighbors=columns
         )
         # ScaNN's operation does not tell the shape of its results.
@@ -141,6 +142,15 @@ class ScannIndex(Index):
         product = tf.ensure_shape(product[:-1], [queries.shape[0], columns])
         missing = tf.math.is_nan(product)
         return tf.where(missing, -np.inf, product), tf.where(missing, 0, row)
+
+    def _searcher(self) -> Any:
+        # Without a name of its own, the searchers of several indexes in one reloaded SavedModel
+        # take each other's place.
+        state = [getattr(self.state, name) for name in STATE]
+        handle = self._ops.tensors_to_scann(
+            self.state.dataset, *state, shared_name=self._shared_name
+        )
+        return self._ops.ScannSearcher(handle)
 
     def save(self, folder: Path) -> None:
         super().save(folder)
@@ -176,6 +186,14 @@ def _scann_ops() -> Any:
             "use --index exact, or install the versions that docs/install.md names"
         ) from error
     return scann_ops
+
+
+def _content_name(tensors: list[tf.Tensor]) -> str:
+    """A name that only an index of the same content has."""
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(np.ascontiguousarray(tensor).tobytes())
+    return f"scann-{digest.hexdigest()}"
 
 
 def _read(path: Path) -> tf.Tensor:
