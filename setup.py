@@ -22,7 +22,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["semtf", "semtf.*"]),
-    package_data={"semtf": ["py.typed"]},
+    package_data={"semtf": ["py.typed"], "semtf.report": ["*.html"]},
     python_requires=">=3.11,<3.14",
     install_requires=[
         # ScaNN's compiled operations fit one minor version of TensorFlow only.
@@ -33,6 +33,7 @@ setup(
         "numpy>=2,<3",
         "pandas>=2.2,<4",
         "click>=8.1",
+        "jinja2>=3.1",
         "matplotlib>=3.9",
         "pillow>=10.4",
         "rich>=13.7",

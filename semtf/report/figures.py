@@ -1,0 +1,63 @@
+"""Figures of a run, as SVG or PNG for a page."""
+
+import base64
+import io
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+mpl.use("agg")
+LOSSES = ("critic", "penalty", "adversarial", "cycle", "identity")
+
+
+def as_png(figure: Figure) -> str:
+    """A figure as a ``data:`` URL."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def training_curves(histories: dict[str, Path]) -> str:
+    """The CycleGAN's losses by epoch, a line a case, from Keras' CSV logs."""
+    figure = Figure(figsize=(11, 2.4), layout="constrained")
+    axes = figure.subplots(1, len(LOSSES))
+    for name, path in histories.items():
+        table = pd.read_csv(path)
+        for axis, loss in zip(axes, LOSSES, strict=True):
+            axis.plot(table["epoch"] + 1, table[loss], marker=".", label=name)
+    for axis, loss in zip(axes, LOSSES, strict=True):
+        axis.set(title=loss, xlabel="epoch")
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize="small")
+    return as_png(figure)
+
+
+def image_rows(rows: dict[str, npt.NDArray[np.uint8]], top: int = 212) -> str:
+    """Rows of grey images, ``[n, H, W]`` each, under one scale of 0 to ``top``."""
+    columns = min(len(images) for images in rows.values())
+    figure = Figure(figsize=(1.1 * columns + 1.2, 1.6 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes, (name, images) in zip(grid, rows.items(), strict=True):
+        for axis, image in zip(axes, images, strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=top)
+            axis.set(xticks=[], yticks=[])
+        axes[0].set_ylabel(name)
+    return as_png(figure)
+
+
+def percentile_profiles(groups: dict[str, npt.NDArray[np.uint8]]) -> str:
+    """Mean grey level at each percentile of an image, a line a group of images."""
+    steps = np.arange(0, 101, 2)
+    figure = Figure(figsize=(4.6, 3.0), layout="constrained")
+    axis = figure.subplots()
+    for name, images in groups.items():
+        profile = np.percentile(images.reshape(len(images), -1), steps, axis=1).mean(axis=1)
+        axis.plot(steps, profile, label=name)
+    axis.set(xlabel="percentile of an image", ylabel="grey level")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    return as_png(figure)

@@ -1,0 +1,97 @@
+"""The page itself: what a run was made of, what it learned and how well it does."""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from semtf.data.dataset import Dataset
+from semtf.errors import InputError
+from semtf.report import figures
+from semtf.retrieval.storage import Storage
+from semtf.run import Run
+
+TEMPLATE = "report.html"
+SAMPLES = 6
+PROFILE_IMAGES = 200
+
+
+def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | None = None) -> None:
+    """Write one self-contained HTML page.
+
+    Args:
+        run: a trained run.
+        dataset: the data it was trained on, for the pictures.
+        out: the file to write.
+        benchmark: CSV that ``semtf benchmark --out`` wrote, for the RMSE table.
+    """
+    template = resources.files("semtf.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(template).render(
+        name=run.path.name,
+        preset=run.config.preset,
+        data=json.loads((run.path / "data.json").read_text(encoding="utf-8")),
+        scores=_scores(benchmark),
+        classifier=_classifier(run),
+        curves=_curves(run),
+        cases=[_case(run, dataset, case) for case in run.cases],
+        config=run.config.to_json(),
+    )
+    out.write_text(page, encoding="utf-8")
+
+
+def _scores(path: Path | None) -> list[dict[str, Any]]:
+    """Rows of the RMSE table, numbers as text."""
+    if path is None:
+        return []
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    table = table.map(lambda value: f"{value:.2f}" if isinstance(value, float) else str(value))
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _classifier(run: Run) -> dict[str, Any]:
+    text = (run.classifier / "classifier.json").read_text(encoding="utf-8")
+    settings: dict[str, Any] = json.loads(text)
+    return settings
+
+
+def _curves(run: Run) -> str | None:
+    paths = {f"case {case}": run.adaptation(case) / "history.csv" for case in run.cases}
+    there = {name: path for name, path in paths.items() if path.exists()}
+    return figures.training_curves(there) if there else None
+
+
+def _case(run: Run, dataset: Dataset, case: int) -> dict[str, Any]:
+    storage = Storage.open(run.storage(case))
+    simulator, fab = dataset.simulator(case), dataset.fab(case)
+    own = np.rint(simulator.mean_sem(slice(PROFILE_IMAGES))).astype(np.uint8)
+    rows = {
+        "simulator": own[:SAMPLES],
+        "adapted": _first(storage.keys, SAMPLES),
+        "depth": _first(storage.values, SAMPLES),
+        "fab": _first(fab.images, SAMPLES),
+    }
+    profiles = {
+        "simulator": own,
+        "adapted": _first(storage.keys, PROFILE_IMAGES),
+        "fab": _first(fab.images, PROFILE_IMAGES),
+    }
+    return {
+        "case": case,
+        "pairs": len(storage),
+        "fab": len(fab),
+        "images": figures.image_rows(rows),
+        "profiles": figures.percentile_profiles(profiles),
+    }
+
+
+def _first(images: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:
+    return np.asarray(images[:count])
