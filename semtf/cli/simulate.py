@@ -1,12 +1,19 @@
 """`semtf simulate`: make a synthetic fab's data set."""
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from semtf.cli.options import FOLDER, json_option
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @click.command(name="simulate")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=FOLDER)
 @click.option("--pairs", default=1000, show_default=True, help="Simulator structures a case.")
 @click.option("--train", default=400, show_default=True, help="Fab training images a case.")
 @click.option("--test", default=400, show_default=True, help="Fab test images a case.")
@@ -23,9 +30,11 @@ import click
 )
 @click.option(
     "--depth",
-    type=click.Path(path_type=Path),
+    type=FOLDER,
     help="Folder of depth maps to take the structures from, instead of drawing them.",
 )
+@click.option("--report", is_flag=True, help="Print published against achieved statistics.")
+@json_option
 def command(
     out: Path,
     pairs: int,
@@ -35,13 +44,18 @@ def command(
     fab: str,
     target_keys: bool,
     depth: Path | None,
+    report: bool,
+    as_json: bool,
 ) -> None:
     """Make a synthetic fab's data set in the challenge's layout, in the new folder OUT.
 
     Counts are per case: --test 400 writes 1600 test images.
     """
+    from semtf.errors import InputError
     from semtf.simulation.world import simulate
 
+    if report and (depth or not pairs or not train):
+        raise InputError("--report: compares drawn holes; leave out --depth, --pairs 0, --train 0")
     simulate(
         out,
         pairs=pairs,
@@ -52,4 +66,28 @@ def command(
         target_keys=target_keys,
         depth=depth,
     )
+    counts = {"pairs": pairs, "train": train, "test": test, "seed": seed, "fab": fab}
+    table = _table(out) if report else None
+    if as_json:
+        rows = {} if table is None else {"report": json.loads(table.to_json(orient="records"))}
+        click.echo(json.dumps({"out": str(out), **counts, **rows}))
+        return
+    if table is not None:
+        click.echo(_as_text(table))
     click.echo(f"{out}: {pairs} pairs, {train} fab and {test} test images a case ({fab} fab)")
+
+
+def _table(out: Path) -> "pd.DataFrame":
+    """The report, measured on the files with a cache that is thrown away."""
+    from tempfile import TemporaryDirectory
+
+    from semtf.simulation.achieved import report
+
+    with TemporaryDirectory() as cache:
+        return report(out, Path(cache))
+
+
+def _as_text(table: "pd.DataFrame") -> str:
+    shown = table.copy()
+    shown["inside"] = shown["inside"].map({True: "yes", False: "NO"})
+    return str(shown.to_string(index=False, na_rep="-", float_format="{:.3f}".format))

@@ -8,8 +8,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from semtf.config import ImageConfig
+from semtf.data.images import read_png
 from semtf.errors import InputError
 from semtf.simulation.geometry import (
     FLOOR_LEVEL,
@@ -23,12 +24,20 @@ BATCH = 50
 SITE_SIZES = (28, 32)
 """Crops of a site: at least the first, fewer than the second; the last site takes the rest."""
 
-PAIRS, TRAIN, TEST = range(3)
+PAIRS, TRAIN, TEST, TEST_NAMES, FILES = range(5)
+STRUCTURES, IMAGES, KEYS = range(3)
+
+
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """The stream of random numbers with a key, independent of those with other keys."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 @dataclass(frozen=True)
 class Draw:
     """A batch of structures to come, and the random numbers of everything made from them.
+
+    The streams of random numbers are independent of one another and of the order of work.
 
     Attributes:
         first: index of the first structure among its kind (pairs, or fab images of a case).
@@ -37,13 +46,21 @@ class Draw:
 
     first: int
     names: list[str]
-    seed: tuple[int, ...]
+    seed: int
+    key: tuple[int, ...]
     make: Callable[[np.random.Generator], Structures]
 
-    def structures(self) -> tuple[Structures, np.random.Generator]:
-        """The structures, and the generator to go on with for their images."""
-        rng = np.random.default_rng(self.seed)
-        return self.make(rng), rng
+    def structures(self) -> Structures:
+        """The structures."""
+        return self.make(stream(self.seed, *self.key, STRUCTURES))
+
+    def images(self) -> np.random.Generator:
+        """Random numbers for the structures' images."""
+        return stream(self.seed, *self.key, IMAGES)
+
+    def target_keys(self) -> np.random.Generator:
+        """Random numbers for their target keys, so that these change nothing else."""
+        return stream(self.seed, *self.key, KEYS)
 
 
 class StructureSource(Protocol):
@@ -75,25 +92,25 @@ class DrawnSource:
     seed: int
 
     def pairs(self) -> list[Draw]:
-        axes = draw_axes(np.random.default_rng([self.seed, PAIRS]), self.pair_count)
+        axes = draw_axes(stream(self.seed, PAIRS), self.pair_count)
         return [
-            _drawn(axes[i : i + BATCH], i, (self.seed, PAIRS, i))
+            _drawn(axes[i : i + BATCH], i, self.seed, (PAIRS, i))
             for i in range(0, self.pair_count, BATCH)
         ]
 
     def sites(self, case: int) -> list[Draw]:
-        rng = np.random.default_rng([self.seed, TRAIN, case])
+        rng = stream(self.seed, TRAIN, case)
         edges = site_edges(rng, self.train_count)
         axes = draw_axes(rng, len(edges) - 1)
         return [
-            _drawn(np.tile(axes[i], (last - first, 1)), first, (self.seed, TRAIN, case, first))
+            _drawn(np.tile(axes[i], (last - first, 1)), first, self.seed, (TRAIN, case, first))
             for i, (first, last) in enumerate(itertools.pairwise(edges))
         ]
 
     def tests(self, case: int) -> list[Draw]:
-        axes = draw_axes(np.random.default_rng([self.seed, TEST, case]), self.test_count)
+        axes = draw_axes(stream(self.seed, TEST, case), self.test_count)
         return [
-            _drawn(axes[i : i + BATCH], i, (self.seed, TEST, case, i))
+            _drawn(axes[i : i + BATCH], i, self.seed, (TEST, case, i))
             for i in range(0, self.test_count, BATCH)
         ]
 
@@ -114,15 +131,15 @@ class DepthSource:
                 f"--depth {folder}: {len(files)} PNG files, fewer than --pairs + --train + "
                 f"--test = {needed}; ask for fewer"
             )
-        order = np.random.default_rng(seed).permutation(len(files))[:needed]
+        order = stream(seed, FILES).permutation(len(files))[:needed]
         self.files = [files[i] for i in order]
-        self.maps = _read_depth_maps(self.files)
+        self.maps = [_read_depth_map(file) for file in self.files]
 
     def pairs(self) -> list[Draw]:
         return [self._draw(PAIRS, first, last, 0) for first, last in _batches(self.counts[PAIRS])]
 
     def sites(self, case: int) -> list[Draw]:
-        edges = site_edges(np.random.default_rng([self.seed, TRAIN]), self.counts[TRAIN])
+        edges = site_edges(stream(self.seed, TRAIN), self.counts[TRAIN])
         bounds = itertools.pairwise(edges)
         return [self._draw(TRAIN, first, last, case) for first, last in bounds]
 
@@ -134,8 +151,8 @@ class DepthSource:
         chosen = slice(start + first, start + last)
         maps = self.maps[chosen]
         names = [file.stem for file in self.files[chosen]]
-        seed = (self.seed, part, case, first)
-        return Draw(first, names, seed, lambda _: structures_from_depth(maps))
+        key = (part, case, first)
+        return Draw(first, names, self.seed, key, lambda _: structures_from_depth(np.stack(maps)))
 
 
 def base_name(index: int) -> str:
@@ -160,32 +177,15 @@ def _batches(count: int) -> list[tuple[int, int]]:
     return [(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
 
 
-def _drawn(axes: NDArray[np.float32], first: int, seed: tuple[int, ...]) -> Draw:
+def _drawn(axes: NDArray[np.float32], first: int, seed: int, key: tuple[int, ...]) -> Draw:
     names = [base_name(first + i) for i in range(len(axes))]
-    return Draw(first, names, seed, lambda rng: draw_structures(rng, axes))
-
-
-def _read_depth_maps(files: list[Path]) -> NDArray[np.uint8]:
-    maps = [_read_depth_map(file) for file in files]
-    for file, depth in zip(files, maps, strict=True):
-        if depth.shape != maps[0].shape:
-            raise InputError(
-                f"{file}: {depth.shape[0]} × {depth.shape[1]} pixels, but {files[0].name} has "
-                f"{maps[0].shape[0]} × {maps[0].shape[1]}; all depth maps must be of one size"
-            )
-    return np.stack(maps) if maps else np.empty((0, 0, 0), np.uint8)
+    return Draw(first, names, seed, key, lambda rng: draw_structures(rng, axes))
 
 
 def _read_depth_map(file: Path) -> NDArray[np.uint8]:
-    try:
-        with Image.open(file) as image:
-            mode, pixels = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, UnidentifiedImageError) as error:
-        raise InputError(f"{file}: not a readable PNG ({error}); remove or replace it") from error
-    if mode != "L":
-        raise InputError(f"{file}: mode {mode}; a depth map must be an 8-bit grey PNG")
-    if pixels.max() <= FLOOR_LEVEL:
+    depth = read_png(file, ImageConfig().shape)
+    if depth.max() <= FLOOR_LEVEL:
         raise InputError(
-            f"{file}: plate level {pixels.max()}; a depth map's plate must lie above {FLOOR_LEVEL}"
+            f"{file}: plate level {depth.max()}; a depth map's plate must lie above {FLOOR_LEVEL}"
         )
-    return pixels
+    return depth

@@ -19,7 +19,7 @@ from semtf.errors import InputError
 from semtf.progress import progress
 from semtf.simulation.geometry import Structures
 from semtf.simulation.microscope import FABS, SIMULATOR, Microscope, Scene, render
-from semtf.simulation.source import Draw, StructureSource, open_source
+from semtf.simulation.source import TEST_NAMES, Draw, StructureSource, open_source, stream
 
 BUCKETS = (80, 81, 82, 83, 84)
 FIELD_MARGIN = {1: 750, 2: 1100, 3: 1450, 4: 1800}
@@ -141,12 +141,12 @@ def _pair_works(order: Order) -> list[Work]:
 
 
 def _make_pairs(order: Order, draw: Draw) -> tuple[int, Averages]:
-    structures, rng = draw.structures()
+    structures, rng, key_rng = draw.structures(), draw.images(), draw.target_keys()
     scene = Scene.of(structures)
     for case in CASES:
         depth = structures.depth(case)
         images = render(scene, case, SIMULATOR, rng, exposures=2)
-        keys = render(scene, case, order.fab, rng)[0] if order.target_keys else None
+        keys = render(scene, case, order.fab, key_rng)[0] if order.target_keys else None
         for i, base in enumerate(draw.names):
             folder = f"Case_{case}/{BUCKETS[(draw.first + i) % len(BUCKETS)]}"
             _save(order.root / "simulation_data/Depth" / folder / f"{base}.png", depth[i])
@@ -167,7 +167,7 @@ def _train_works(order: Order) -> list[Work]:
 
 
 def _make_site(order: Order, case: int, site: int, draw: Draw) -> tuple[int, Averages]:
-    structures, rng = draw.structures()
+    structures, rng = draw.structures(), draw.images()
     images = render(Scene.of(structures), case, order.fab, rng)[0]
     level = f"epth_{100 + 10 * case}"
     folder = order.root / f"train/SEM/D{level}/site_{site:05d}"
@@ -199,14 +199,14 @@ def _test_works(order: Order) -> list[Work]:
 
 def _test_names(order: Order) -> NDArray[np.int64]:
     """Numbers of the test images, ``[case − 1, structure]``: shuffled over the cases."""
-    rng = np.random.default_rng([order.seed, len(CASES)])
+    rng = stream(order.seed, TEST_NAMES)
     return rng.permutation(len(CASES) * order.test).reshape(len(CASES), order.test)
 
 
 def _make_tests(
     order: Order, case: int, names: NDArray[np.int64], draw: Draw
 ) -> tuple[int, Averages]:
-    structures, rng = draw.structures()
+    structures, rng = draw.structures(), draw.images()
     images = render(Scene.of(structures), case, order.fab, rng)[0]
     for name, image, depth in zip(names, images, structures.depth(case), strict=True):
         _save(order.root / f"test/SEM/{name:06d}.png", image)
