@@ -26,6 +26,15 @@ FULL_SCALE = 212.0
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_BYTES = 1 << 20
 GREY, RGB = 0, 2
+HEADER_END = 33
+CRITICAL = (b"PLTE", b"IEND")
+REFUSED_CHUNKS = {
+    b"tRNS": "it has transparent pixels; save it as 8-bit grey",
+    b"acTL": "it is an animation; save one image a file",
+}
+ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
+         (1, 0, 2, 1))  # fmt: skip
+"""First row and column, and steps, of the passes of an interlaced PNG."""
 REFUSED = {3: "a colour palette", 4: "an alpha channel", 6: "an alpha channel"}
 
 
@@ -81,7 +90,7 @@ def decode_image(
     if pixels.dtype == np.uint8:
         return pixels.view(np.uint8)
     if range16 is None:
-        raise BadImageError("16 bits a sample; give the range of its values or save it as 8-bit")
+        raise BadImageError("16 bits a sample; save it as 8-bit grey (or give its range of values)")
     low, high = range16
     levels = (pixels.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
@@ -125,17 +134,22 @@ def check_png(data: bytes, size: Size, *, sixteen: bool = False) -> int:
     """
     if not data.startswith(SIGNATURE):
         raise BadImageError(_other_format(data))
-    if len(data) < 33 or data[8:16] != b"\x00\x00\x00\rIHDR":
+    if len(data) < HEADER_END or data[8:16] != b"\x00\x00\x00\rIHDR":
         raise BadImageError("truncated: it ends inside the PNG header")
-    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    width, height, depth, colour, *method, interlaced = struct.unpack(">IIBBBBB", data[16:29])
     check_size((height, width), size)
     if colour in REFUSED:
         raise BadImageError(f"it has {REFUSED[colour]}; save it as 8-bit grey")
     if colour not in (GREY, RGB):
         raise BadImageError(f"damaged: colour type {colour} does not exist")
-    if depth != 8 and not (sixteen and depth == 16 and colour == GREY):
+    if depth == 16 and not (sixteen and colour == GREY):
+        raise BadImageError("16 bits a sample; save it as 8-bit grey (or give its range of values)")
+    if depth not in (8, 16):
         raise BadImageError(f"{depth} bits a sample; save it as 8-bit grey")
-    _check_chunks(data)
+    if any(method) or interlaced not in (0, 1):
+        raise BadImageError("damaged: its header names methods that do not exist")
+    pixel = depth // 8 * (3 if colour == RGB else 1)
+    _check_length(_image_data(data), _filtered_length(width, height, pixel, interlaced))
     return int(colour)
 
 
@@ -158,23 +172,50 @@ def check_bytes(length: int) -> None:
         raise BadImageError(f"{length} bytes are too many for one image (at most {MAX_BYTES})")
 
 
-def _check_chunks(data: bytes) -> None:
-    position, seen_data, kind = len(SIGNATURE), False, b""
+def _image_data(data: bytes) -> bytes:
+    """The compressed image data of all chunks, once every checksum is found right."""
+    position, compressed, kind = len(SIGNATURE), b"", b""
     while kind != b"IEND":
-        length, kind = struct.unpack_from(">I4s", data.ljust(position + 8, b"\0"), position)
+        if position + 8 > len(data):
+            raise BadImageError("truncated: the file ends before its last chunk")
+        length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 8 + length
         if end + 4 > len(data):
             raise BadImageError("truncated: the file ends inside a chunk")
         if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise BadImageError(f"damaged: the checksum of its {kind!r} chunk is wrong")
-        if kind == b"tRNS":
-            raise BadImageError("it has transparent pixels; save it as 8-bit grey")
-        if kind == b"acTL":
-            raise BadImageError("it is an animation")
-        seen_data |= kind == b"IDAT"
+        if kind == b"IDAT":
+            compressed += data[position + 8 : end]
+        elif kind in REFUSED_CHUNKS:
+            raise BadImageError(REFUSED_CHUNKS[kind])
+        elif kind[:1].isupper() and position > len(SIGNATURE) and kind not in CRITICAL:
+            raise BadImageError(f"damaged: a {kind!r} chunk has no place in it")
         position = end + 4
-    if not seen_data:
+    if not compressed:
         raise BadImageError("it has no image data")
+    return compressed
+
+
+def _check_length(compressed: bytes, length: int) -> None:
+    """Inflate the image data: Pillow leaves rows that are missing black, without a word."""
+    stream = zlib.decompressobj()
+    try:
+        found = len(stream.decompress(compressed, length + 1))
+    except zlib.error as error:
+        raise BadImageError(f"its compressed data is damaged ({error})") from error
+    if found != length or not stream.eof:
+        raise BadImageError("damaged: its compressed data is not as long as the image")
+
+
+def _filtered_length(width: int, height: int, pixel: int, interlaced: int) -> int:
+    """Bytes of the image data before compression; each row has one more, for its filter."""
+    if not interlaced:
+        return height * (1 + width * pixel)
+    passes = [
+        (-(-(width - column) // columns), -(-(height - row) // rows))
+        for row, column, rows, columns in ADAM7
+    ]
+    return sum(rows * (1 + columns * pixel) for columns, rows in passes if columns > 0)
 
 
 def _other_format(data: bytes) -> str:

@@ -35,7 +35,6 @@ VERSION = 1
 COLUMNS = ("row", "path", "size", "stamp", "sha256", "problem", "case", "folder", "base")
 SAVED_EVERY = 16 * CHUNK
 
-Map = np.memmap[tuple[int, ...], np.dtype[np.uint8]]
 Advance = Callable[[int, str], None]
 
 
@@ -133,21 +132,18 @@ def _build(
 ) -> list[Row]:
     pixels, journal = folder / f"{state}.part.npy", folder / f"{state}.part.csv"
     if pixels.exists() and journal.exists():
-        images = open_memmap(pixels, mode="r+")
         done = {row.row: row for row in _read(journal)}
     else:
         journal.unlink(missing_ok=True)
-        images = _allocate(pixels, (len(members), *decoder.task.size))
-        done = _reuse(members, folder, images)
+        _allocate(pixels, (len(members), *decoder.task.size))
+        done = _reuse(members, folder, pixels)
     todo = [row for row in range(len(members)) if row not in done]
     advance(len(done), "")
     with _open_csv(journal, "w") as stream:
         _write(stream, done.values(), members)
-        files = [members[row].file for row in todo]
-        for fresh in _decoded(decoder, files, todo, images, advance):
+        for fresh in _decoded(decoder, members, todo, pixels, advance):
             _write(stream, fresh, members, header=False)
             done |= {row.row: row for row in fresh}
-    images.flush()
     rows = [done[row] for row in range(len(members))]
     with _open_csv(journal, "w") as stream:
         _write(stream, rows, members)
@@ -156,8 +152,8 @@ def _build(
     return rows
 
 
-def _allocate(pixels: Path, shape: tuple[int, int, int]) -> Map:
-    """A new array whose bytes the disk has granted: writing to a full disk's map is fatal."""
+def _allocate(pixels: Path, shape: tuple[int, int, int]) -> None:
+    """Make the array file with room granted by the disk: a map on a full disk kills its writer."""
     images = open_memmap(pixels, mode="w+", dtype=np.uint8, shape=shape)
     try:
         if hasattr(os, "posix_fallocate"):  # not on macOS
@@ -169,23 +165,33 @@ def _allocate(pixels: Path, shape: tuple[int, int, int]) -> Map:
             f"{pixels.parent}: no room for the image cache, {images.nbytes} bytes "
             f"({error.strerror}); set SEMTF_CACHE to a folder with room"
         ) from error
-    return images
+
+
+def _put(pixels: Path, rows: Sequence[int], images: Gray) -> None:
+    """Write rows of the array file; mapped anew each time, so that memory stays small."""
+    open_memmap(pixels, mode="r+")[rows] = images
 
 
 def _decoded(
-    decoder: Decoder, files: Sequence[File], todo: Sequence[int], images: Map, advance: Advance
+    decoder: Decoder,
+    members: Sequence[Member],
+    todo: Sequence[int],
+    pixels: Path,
+    advance: Advance,
 ) -> Iterator[list[Row]]:
-    """Decode into ``images``; yields the rows whose pixels have reached the file."""
+    """Decode the rows ``todo``; yields those whose pixels have reached the disk."""
+    files = [members[row].file for row in todo]
     fresh: list[Row] = []
     for chunk in decoder.decode(files):
         places = todo[chunk.start : chunk.start + len(chunk.images)]
-        images[places] = chunk.images
+        _put(pixels, places, chunk.images)
         fresh += _rows(files[chunk.start :], places, chunk)
         advance(len(places), "")
         if len(fresh) >= SAVED_EVERY:
-            images.flush()
+            open_memmap(pixels, mode="r+").flush()
             yield fresh
             fresh = []
+    open_memmap(pixels, mode="r+").flush()
     yield fresh
 
 
@@ -198,20 +204,20 @@ def _rows(files: Sequence[File], places: Sequence[int], chunk: Chunk) -> list[Ro
     ]
 
 
-def _reuse(members: Sequence[Member], folder: Path, images: Gray) -> dict[int, Row]:
+def _reuse(members: Sequence[Member], folder: Path, pixels: Path) -> dict[int, Row]:
     """Copy the rows of unchanged files from older states; the rows that need no decoding."""
     done: dict[int, Row] = {}
     for manifest in sorted(folder.glob("*.csv")):
-        pixels = manifest.with_suffix(".npy")
-        if not pixels.exists():
+        older = manifest.with_suffix(".npy")
+        if not older.exists():
             continue
-        old = np.load(pixels, mmap_mode="r")
         known = {row.key: row for row in _read(manifest)}
         keys = {row: member.file[:3] for row, member in enumerate(members) if row not in done}
         rows = [row for row, key in keys.items() if key in known]
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
-            images[part] = old[[known[keys[row]].row for row in part]]
+            old = np.load(older, mmap_mode="r")
+            _put(pixels, part, old[[known[keys[row]].row for row in part]])
         done |= {row: known[keys[row]]._replace(row=row) for row in rows}
     return done
 

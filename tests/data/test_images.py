@@ -1,0 +1,191 @@
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from semtf.data import images
+from semtf.data.images import BadImageError
+from semtf.errors import InputError
+
+SIZE = (72, 48)
+LEVELS = np.random.default_rng(0).integers(0, 256, SIZE, dtype=np.uint8)
+RGB = np.repeat(LEVELS[..., None], 3, axis=2)
+
+
+def png(image: Image.Image | np.ndarray, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    image.save(stream, "PNG", **options)
+    return stream.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    body = kind + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes, *more: bytes) -> bytes:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(rows))
+    return images.SIGNATURE + header + b"".join(more) + data + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("pixels", [LEVELS, RGB], ids=["grey", "equal channels"])
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"compress_level": 0}])
+def test_grey_levels_survive_decoding(pixels: np.ndarray, options: dict[str, object]) -> None:
+    decoded = images.decode_png(png(pixels, **options), SIZE)
+    assert decoded.dtype == np.uint8
+    np.testing.assert_array_equal(decoded, LEVELS)
+
+
+def test_a_gamma_and_text_chunk_change_nothing() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", struct.pack(">I", 45455))
+    info.add_text("made", "by a microscope", zip=True)
+    np.testing.assert_array_equal(images.decode_png(png(LEVELS, pnginfo=info), SIZE), LEVELS)
+
+
+def test_an_interlaced_image_passes() -> None:
+    """Adam7, written pass by pass from the table of the specification (no filter)."""
+    starts = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+    rows = b"".join(
+        b"\0" + line.tobytes()
+        for row, column, down, right in [*starts, (1, 0, 2, 1)]
+        for line in LEVELS[row::down, column::right]
+    )
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 48, 72, 8, 0, 0, 0, 1))
+    data = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    decoded = images.decode_png(images.SIGNATURE + header + data, SIZE)
+    np.testing.assert_array_equal(decoded, LEVELS)
+
+
+def different_channels() -> np.ndarray:
+    pixels = RGB.copy()
+    pixels[40, 20, 2] ^= 1
+    return pixels
+
+
+GREY = Image.fromarray(LEVELS)
+WHOLE = png(LEVELS)
+DAMAGED = bytearray(WHOLE)
+DAMAGED[len(WHOLE) // 2] ^= 4
+JPEG = io.BytesIO()
+GREY.save(JPEG, "JPEG")
+REFUSED = {
+    "different channels": (png(different_channels()), "channels differ"),
+    "palette": (png(GREY.convert("P")), "palette"),
+    "grey and alpha": (png(GREY.convert("LA")), "alpha"),
+    "colour and alpha": (png(GREY.convert("RGBA")), "alpha"),
+    "transparent grey": (png(GREY, transparency=3), "transparent"),
+    "16 bits": (png(LEVELS.astype(np.uint16) * 257), "16 bits"),
+    "1 bit": (png(GREY.convert("1")), "1 bits"),
+    "transposed": (png(LEVELS.T), "48 x 72 (rows x columns), expected 72 x 48 (transposed?)"),
+    "other size": (png(LEVELS[:-1]), "71 x 48"),
+    "zero size": (raw_png(0, 0, 8, 0, b""), "0 x 0"),
+    "bomb": (raw_png(50_000, 50_000, 8, 0, b"\0" * 1000), "50000 x 50000"),
+    "JPEG": (JPEG.getvalue(), "JPEG"),
+    "text": (b"no image at all", "no PNG"),
+    "nothing": (b"", "no PNG"),
+    "signature only": (WHOLE[:8], "truncated"),
+    "half": (WHOLE[: len(WHOLE) // 2], "truncated"),
+    "without its last byte": (WHOLE[:-1], "truncated"),
+    "a flipped bit": (bytes(DAMAGED), "checksum"),
+    "too few rows": (raw_png(48, 72, 8, 0, b"\0" * 49 * 71), "not as long"),
+    "too many rows": (raw_png(48, 72, 8, 0, b"\0" * 49 * 73), "not as long"),
+    "an unknown filter": (raw_png(48, 72, 8, 0, b"\7" * 49 * 72), "cannot be decoded"),
+    "no data": (images.SIGNATURE + WHOLE[8:33] + chunk(b"IEND", b""), "no image data"),
+    "two headers": (raw_png(48, 72, 8, 0, b"\0" * 49 * 72, WHOLE[8:33]), "no place"),
+    "animation": (raw_png(48, 72, 8, 0, b"\0" * 49 * 72, chunk(b"acTL", b"\0" * 8)), "animation"),
+    "unknown colour": (raw_png(48, 72, 8, 5, b"\0" * 49 * 72), "colour type 5"),
+}
+
+
+@pytest.mark.parametrize(("data", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_breaks_the_grey_policy_is_refused_with_the_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(BadImageError) as found:
+        images.decode_png(data, SIZE)
+    assert reason in str(found.value)
+
+
+@pytest.mark.parametrize("length", [0, images.MAX_BYTES + 1])
+def test_empty_and_oversized_files_are_refused(length: int) -> None:
+    with pytest.raises(BadImageError):
+        images.check_bytes(length)
+
+
+def test_write_and_read_give_the_same_levels(tmp_path: Path) -> None:
+    images.write_png(tmp_path / "map.png", LEVELS)
+    with Image.open(tmp_path / "map.png") as image:
+        assert image.mode == "L"
+    np.testing.assert_array_equal(images.read_png(tmp_path / "map.png", SIZE), LEVELS)
+
+
+def test_write_takes_only_grey_bytes(tmp_path: Path) -> None:
+    for wrong in (LEVELS.astype(np.float32), RGB):
+        with pytest.raises(ValueError, match="uint8"):
+            images.write_png(tmp_path / "map.png", wrong)
+
+
+def test_reading_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(WHOLE[:100])
+    for name in ("broken.png", "missing.png"):
+        with pytest.raises(InputError, match=name):
+            images.read_png(tmp_path / name, SIZE)
+
+
+def test_network_scale_and_its_inverse() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    values = images.to_network(levels)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values[[0, 106, 212]], [-1, 0, 1], atol=1e-6)
+    np.testing.assert_array_equal(images.from_network(values), levels)
+    assert images.from_network([-2.0, -1.001, 1.5, -1 + 2 * 10.4 / 212]).tolist() == [0, 0, 255, 10]
+
+
+def tiff(image: Image.Image, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, "TIFF", **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_deflate", "tiff_lzw"])
+def test_tiff_of_8_bits(compression: str | None) -> None:
+    for image in (GREY, Image.fromarray(RGB)):
+        data = tiff(image, compression=compression)
+        np.testing.assert_array_equal(images.decode_image(data, "a.tif", size=SIZE), LEVELS)
+
+
+@pytest.mark.parametrize(("encode", "name"), [(png, "a.png"), (tiff, "a.TIFF")])
+def test_16_bits_need_a_range(encode: Callable[[Image.Image], bytes], name: str) -> None:
+    values = np.linspace(0, 4000, 72 * 48).reshape(SIZE).astype(np.uint16)
+    data = encode(Image.fromarray(values))
+    with pytest.raises(BadImageError, match="range"):
+        images.decode_image(data, name, size=SIZE)
+    found = images.decode_image(data, name, size=SIZE, range16=(1000, 3000))
+    wanted = np.clip(np.round((values.astype(float) - 1000) / 2000 * 255), 0, 255)
+    assert np.abs(found - wanted).max() <= 1  # a half may be rounded either way
+    assert (found != wanted).mean() < 0.01
+    assert found[values <= 1000].max() == 0
+    assert found[values >= 3000].min() == 255
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (tiff(GREY, save_all=True, append_images=[GREY]), "several pages"),
+        (tiff(GREY.convert("RGBA")), "pixel format RGBA"),
+        (tiff(Image.fromarray(LEVELS.astype(np.float32))), "pixel format F"),
+        (tiff(Image.fromarray(LEVELS.T)), "transposed"),
+        (tiff(Image.fromarray(different_channels())), "channels differ"),
+        (tiff(GREY)[:200], "TIFF"),
+        (WHOLE, "TIFF"),
+    ],
+)
+def test_other_tiff_files_are_refused(data: bytes, reason: str) -> None:
+    with pytest.raises(BadImageError, match=reason):
+        images.decode_image(data, "a.tif", size=SIZE)
