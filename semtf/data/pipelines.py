@@ -5,7 +5,8 @@ bit, and a training that goes on at step n starts its pipeline there.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -16,11 +17,58 @@ from semtf.data.dataset import FabSet, SimulatorSet
 from semtf.data.images import FULL_SCALE, Gray
 
 FOREVER = np.iinfo(np.int64).max
+AUGMENTED = 2
+"""Sets the random numbers of the augmentation apart from those of the orders, 0 and 1."""
 Rows = npt.NDArray[np.int64]
+Arrays = tuple[Gray, ...]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of an image; a pair of SEM image and depth map is changed alike.
+
+    Attributes:
+        flip_rows: turn one of two images upside down.
+        flip_columns: mirror one of two images left to right.
+        shift: move by up to so many pixels in both axes, the border repeated.
+    """
+
+    flip_rows: bool = False
+    flip_columns: bool = False
+    shift: int = 0
+
+    def __call__(self, arrays: Arrays, seed: Sequence[int]) -> Arrays:
+        """Change uint8 arrays [b, …, rows, columns], each row b of all of them alike."""
+        rng = np.random.default_rng(seed)
+        count = len(arrays[0])
+        for axis, wanted in ((-2, self.flip_rows), (-1, self.flip_columns)):
+            if wanted:
+                turned = rng.random(count) < 0.5
+                for array in arrays:
+                    array[turned] = np.flip(array[turned], axis)
+        if self.shift:
+            shifts = rng.integers(-self.shift, self.shift + 1, (count, 2))
+            arrays = tuple(_shifted(array, shifts, self.shift) for array in arrays)
+        return arrays
+
+
+def _shifted(array: Gray, shifts: npt.NDArray[np.int64], most: int) -> Gray:
+    rows, columns = array.shape[-2:]
+    margin = [(0, 0)] * (array.ndim - 2) + [(most, most)] * 2
+    padded = np.pad(array, margin, mode="edge")
+    for image, wide, (row, column) in zip(array, padded, most - shifts, strict=True):
+        image[...] = wide[..., row : row + rows, column : column + columns]
+    return array
 
 
 def unpaired(
-    simulator: SimulatorSet, fab: FabSet, *, batch: int, seed: int, start: int = 0
+    simulator: SimulatorSet,
+    fab: FabSet,
+    *,
+    batch: int,
+    seed: int,
+    augmentation: Augmentation | None = None,
+    start: int = 0,
 ) -> tf.data.Dataset:
     """Batches of unrelated simulator and fab images, without end.
 
@@ -29,6 +77,7 @@ def unpaired(
         fab: the target domain.
         batch: images a batch.
         seed: of the order; both domains are shuffled afresh, independently, every epoch.
+        augmentation: random changes of the images, of both domains independently.
         start: the step to begin with.
 
     Returns:
@@ -38,7 +87,11 @@ def unpaired(
     target = _Order(len(fab), batch, (seed, 1))
 
     def gather(step: int) -> tuple[Gray, Gray]:
-        return simulator.sem[source(step)], fab.images[target(step)]
+        pairs, images = simulator.sem[source(step)], fab.images[target(step)]
+        if augmentation:
+            (pairs,) = augmentation((pairs,), (seed, AUGMENTED, step, 0))
+            (images,) = augmentation((images,), (seed, AUGMENTED, step, 1))
+        return pairs, images
 
     size = simulator.sem.shape[2:]
     shapes = ((batch, 2, *size), (batch, *size))
@@ -71,6 +124,7 @@ def paired(
     seed: int,
     shuffle: bool = True,
     repeat: bool = True,
+    augmentation: Augmentation | None = None,
     start: int = 0,
 ) -> tf.data.Dataset:
     """Batches of simulator SEM images with their depth maps, on the scale of the networks.
@@ -80,9 +134,10 @@ def paired(
     """
     order = _Order(len(simulator), batch, (seed,), shuffle=shuffle, repeat=repeat)
 
-    def gather(step: int) -> tuple[Gray, Gray]:
+    def gather(step: int) -> Arrays:
         rows = order(step)
-        return simulator.sem[rows], simulator.depth[rows]
+        arrays = simulator.sem[rows], simulator.depth[rows]
+        return augmentation(arrays, (seed, AUGMENTED, step)) if augmentation else arrays
 
     size = simulator.sem.shape[2:]
     length = batch if repeat else None
@@ -102,6 +157,7 @@ def labelled(
     seed: int,
     shuffle: bool = True,
     repeat: bool = True,
+    augmentation: Augmentation | None = None,
     start: int = 0,
 ) -> tf.data.Dataset:
     """Batches of images with a class label.
@@ -112,7 +168,8 @@ def labelled(
         batch: images a batch; without ``repeat`` the last one may be smaller.
         seed: of the order.
         shuffle: another order every epoch; else the order of ``images``.
-        repeat: without end; else one epoch.
+        repeat: without end; else one epoch, the same every time it is gone through.
+        augmentation: random changes of the images.
         start: the step to begin with.
 
     Returns:
@@ -123,7 +180,10 @@ def labelled(
 
     def gather(step: int) -> tuple[Gray, npt.NDArray[np.int32]]:
         rows = order(step)
-        return images[rows], classes[rows]
+        chosen: Arrays = (images[rows],)
+        if augmentation:
+            chosen = augmentation(chosen, (seed, AUGMENTED, step))
+        return chosen[0], classes[rows]
 
     length = batch if repeat else None
     shapes = ((length, *images.shape[1:]), (length,))
