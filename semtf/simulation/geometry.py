@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, gaussian_filter, zoom
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.spatial import cKDTree
 from scipy.special import ndtri
 
@@ -24,8 +24,6 @@ SUPERSAMPLING = 3
 """Samples a pixel and axis at which the profile of the wall is evaluated."""
 
 CONTOUR_POINTS = 256
-EDGE = 0.004
-"""Shape value that separates plate from hole: half a grey level of the shallowest case."""
 
 Fields = NDArray[np.float32]
 
@@ -107,7 +105,7 @@ def draw_structures(
     height, width = size[0] + 2 * MARGIN, size[1] + 2 * MARGIN
     half_axes = axes + rng.normal(0.0, model.crop_sigma, axes.shape)
     centres = rng.normal(0.0, model.centre_sigma, axes.shape)
-    rough = _roughness(rng, len(axes), float(axes.mean()), model)
+    rough = _roughness(rng, len(axes), model)
     distance = np.empty((len(axes), height, width), np.float32)
     shape = _floor(rng, distance.shape, model)
     for i in range(len(axes)):  # one at a time, because its fields fit the processor's cache
@@ -161,11 +159,9 @@ def _superellipse(
     )
 
 
-def _roughness(
-    rng: np.random.Generator, count: int, radius: float, model: HoleModel
-) -> NDArray[np.float64]:
+def _roughness(rng: np.random.Generator, count: int, model: HoleModel) -> NDArray[np.float64]:
     """Periodic Gaussian edge displacement in pixels; its correlation falls to 1/e at one length."""
-    step = 2 * np.pi * radius / CONTOUR_POINTS
+    step = 2 * np.pi * np.mean(model.half_axes) / CONTOUR_POINTS
     frequency = 2 * np.pi * np.fft.rfftfreq(CONTOUR_POINTS, step)
     amplitude = np.exp(-((frequency * model.roughness_length) ** 2) / 8)
     white = rng.standard_normal((count, CONTOUR_POINTS))
@@ -244,10 +240,10 @@ def _floor(rng: np.random.Generator, size: tuple[int, ...], model: HoleModel) ->
 
 
 def _edge_distance(shape: Fields) -> Fields:
-    """Signed distance in pixels to the edge of s > 0, found on a supersampled grid."""
-    fine = zoom(shape, SUPERSAMPLING, order=1, grid_mode=True, mode="nearest") > EDGE
-    if not fine.any() or fine.all():
-        return np.full(shape.shape, np.inf if fine.all() else -np.inf, np.float32)
-    signed = distance_transform_edt(fine) - distance_transform_edt(~fine)
+    """Signed distance in pixels to the outline of the pixels with s > 0."""
+    inside = (shape > 0).repeat(SUPERSAMPLING, axis=0).repeat(SUPERSAMPLING, axis=1)
+    if not inside.any():
+        return np.full(shape.shape, -np.inf, np.float32)
+    signed = distance_transform_edt(inside) - distance_transform_edt(~inside)
     signed = (signed - np.sign(signed) * 0.5) / SUPERSAMPLING
     return _averaged(signed.astype(np.float32))

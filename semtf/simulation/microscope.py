@@ -68,7 +68,7 @@ class Microscope:
 
 SIMULATOR = Microscope()
 DOSE = replace(SIMULATOR, dose=2500.0)
-TONAL = replace(DOSE, contrast=0.7, black=0.16)
+TONAL = replace(DOSE, contrast=0.5, black=0.35)
 STRUCT = replace(
     DOSE,
     visibility_power=1.25,

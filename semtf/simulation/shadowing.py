@@ -53,13 +53,14 @@ def horizon(shape: Fields, azimuths: int = AZIMUTHS) -> Horizon:
     inner = np.moveaxis(shape[:, *box], 0, -1)
     rows, columns, count = inner.shape
     flat = np.ascontiguousarray(inner).reshape(rows * columns, count)
+    deep = flat > 0  # the plate hides nothing from itself; resampling would smear walls onto it
     slopes = np.empty((azimuths, rows * columns, count), np.float32)
     for i in range(azimuths // 2):
         to_lines, to_pixels, lines = _rotation(rows, columns, 2 * np.pi * i / azimuths)
         heights = (to_lines @ flat).reshape(*lines, count)
-        slopes[2 * i] = to_pixels @ _steepest(heights).reshape(-1, count)
+        slopes[2 * i] = deep * (to_pixels @ _steepest(heights).reshape(-1, count))
         backwards = _steepest(heights[:, ::-1])[:, ::-1]
-        slopes[2 * i + 1] = to_pixels @ backwards.reshape(-1, count)
+        slopes[2 * i + 1] = deep * (to_pixels @ backwards.reshape(-1, count))
     return Horizon(slopes.reshape(azimuths, rows, columns, count), box, shape.shape[1:])
 
 

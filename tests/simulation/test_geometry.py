@@ -1,0 +1,151 @@
+"""Contours, distances, profiles and the depth law."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from semtf.config import CASES, plate_level
+from semtf.simulation import geometry
+from semtf.simulation.geometry import HOLE, MARGIN, HoleModel
+
+SMOOTH = dataclasses.replace(
+    HOLE, roughness=0.0, crop_sigma=0.0, centre_sigma=0.0, floor_sigma=0.0, tilt=0.0
+)
+
+
+def draw(count: int, model: HoleModel = HOLE, seed: int = 0) -> geometry.Structures:
+    rng = np.random.default_rng(seed)
+    return geometry.draw_structures(rng, geometry.draw_axes(rng, count, model), model=model)
+
+
+def circle(radius: float) -> geometry.Structures:
+    model = dataclasses.replace(SMOOTH, exponent=2.0, half_axes=((1.0, 1.0),))
+    axes = np.full((1, 2), radius, np.float32)
+    return geometry.draw_structures(np.random.default_rng(0), axes, model=model)
+
+
+def radius_of_pixels(rows: int, columns: int) -> np.ndarray:
+    row, column = np.mgrid[:rows, :columns].astype(float)
+    return np.hypot(row - (rows - 1) / 2, column - (columns - 1) / 2)
+
+
+def test_the_depth_law_is_exact():
+    structures = draw(8)
+    inner = structures.shape[:, MARGIN:-MARGIN, MARGIN:-MARGIN].astype(np.float64)
+    for case in CASES:
+        level = 130 + 10 * case
+        exact = level - (level - 30) * inner
+        assert np.abs(structures.depth(case) - exact).max() <= 0.5 + 1e-4
+
+
+def test_the_plate_has_its_level_and_nothing_else_has():
+    structures = draw(8)
+    distance = structures.distance[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
+    for case in CASES:
+        depth = structures.depth(case)
+        assert (depth[distance < -1] == plate_level(case)).all()
+        assert (depth[distance > 2] < plate_level(case)).all()
+        assert depth.max() == plate_level(case)
+
+
+def test_the_distance_to_a_circle_is_exact():
+    structures = circle(17.0)
+    exact = 17.0 - radius_of_pixels(*structures.distance.shape[1:])
+    np.testing.assert_allclose(structures.distance[0], exact, atol=0.03)
+
+
+def test_the_profile_of_a_circle_is_the_closed_form():
+    structures = circle(17.0)
+    distance = np.maximum(17.0 - radius_of_pixels(*structures.shape.shape[1:]), 0)
+    wall = HOLE.wall * (1 - np.exp(-((distance / HOLE.wall_length) ** HOLE.wall_power)))
+    exact = wall + HOLE.bowl * (distance / 17.0) ** 2
+    np.testing.assert_allclose(structures.shape[0], exact, atol=0.015)
+
+
+def test_the_contour_reaches_its_half_axes():
+    model = dataclasses.replace(SMOOTH, half_axes=((28.0, 17.0),), shares=(1.0,))
+    axes = np.array([[28.0, 17.0]], np.float32)
+    distance = geometry.draw_structures(np.random.default_rng(0), axes, model=model).distance[0]
+    row, column = (size // 2 for size in distance.shape)
+    inside = distance > 0
+    assert inside[:, column].sum() == 56
+    assert inside[row].sum() == 34
+    corner = inside[row - 24 : row + 24, column - 14 : column + 14]
+    assert corner[0, 0] == ((24 / 28) ** 2.75 + (14 / 17) ** 2.75 < 1)
+
+
+def test_edge_roughness_has_its_amplitude_and_correlation_length():
+    rng = np.random.default_rng(0)
+    rough = geometry._roughness(rng, 2000, HOLE)
+    assert rough.std() == pytest.approx(HOLE.roughness, rel=0.03)
+    step = 2 * np.pi * np.mean(HOLE.half_axes) / geometry.CONTOUR_POINTS
+    lag = round(HOLE.roughness_length / step)
+    correlation = (rough * np.roll(rough, lag, axis=1)).mean() / rough.var()
+    assert correlation == pytest.approx(np.exp(-1), abs=0.04)
+
+
+def test_the_floor_has_its_relative_height_and_tilt():
+    flat = dataclasses.replace(HOLE, tilt=0.0)
+    floor = geometry._floor(np.random.default_rng(0), (200, 80, 56), flat)
+    assert floor.mean() == pytest.approx(1.0, abs=0.002)
+    assert floor.std() == pytest.approx(HOLE.floor_sigma, rel=0.05)
+    tilted = dataclasses.replace(HOLE, floor_sigma=0.0)
+    floor = geometry._floor(np.random.default_rng(0), (2000, 80, 56), tilted)
+    assert (floor[:, 0] - floor[:, -1]).std() == pytest.approx(2 * HOLE.tilt, rel=0.05)
+
+
+def test_supersampling_is_linear_and_averaging_undoes_it():
+    field = np.random.default_rng(0).random((7, 5)).astype(np.float32)
+    fine = geometry._supersampled(field)
+    places = (np.arange(21) + 0.5) / 3 - 0.5
+    slow = np.stack([np.interp(places, np.arange(7), column) for column in field.T], axis=1)
+    places = (np.arange(15) + 0.5) / 3 - 0.5
+    slow = np.stack([np.interp(places, np.arange(5), row) for row in slow])
+    np.testing.assert_allclose(fine, slow, atol=1e-6)
+    ramp = np.add.outer(np.arange(9), np.arange(6)).astype(np.float32)
+    averaged = geometry._averaged(geometry._supersampled(ramp))
+    np.testing.assert_allclose(averaged[1:-1, 1:-1], ramp[1:-1, 1:-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [10, 200])
+def test_hole_sizes_are_stratified(count):
+    axes = geometry.draw_axes(np.random.default_rng(0), count)
+    shares = np.array(HOLE.shares)
+    mean = shares @ np.array(HOLE.half_axes)
+    np.testing.assert_allclose(axes.mean(axis=0), mean, atol=1e-3)
+    narrow = axes[:, 1] < np.mean([columns for _, columns in HOLE.half_axes])
+    assert narrow.mean() == pytest.approx(0.7, abs=0.02)
+
+
+def test_no_structures_are_drawn_where_none_are_asked_for():
+    assert len(draw(0)) == 0
+
+
+def test_two_draws_are_never_alike():
+    depth = draw(40).depth(1)
+    assert len(np.unique(depth.reshape(40, -1), axis=0)) == 40
+
+
+def test_given_depth_maps_come_back_from_their_case():
+    maps = draw(4).depth(1)
+    structures = geometry.structures_from_depth(maps)
+    np.testing.assert_array_equal(structures.depth(1), maps)
+    scaled = 170 - (170 - 30) * (140.0 - maps) / 110
+    assert np.abs(structures.depth(4) - scaled).max() <= 0.5 + 1e-4
+
+
+def test_the_edge_of_a_given_map_is_found():
+    rows, columns = 72, 48
+    disc = np.where(radius_of_pixels(rows, columns) < 15, 30, 140).astype(np.uint8)
+    distance = geometry.structures_from_depth(disc[None]).distance[0]
+    exact = 15.0 - radius_of_pixels(rows + 2 * MARGIN, columns + 2 * MARGIN)
+    assert np.abs(distance - exact).max() < 1.0
+    assert abs((distance - exact).mean()) < 0.35  # the nearest corner of a stair, not its middle
+
+
+def test_a_given_map_without_a_hole_has_no_edge():
+    plate = np.full((1, 72, 48), 150, np.uint8)
+    structures = geometry.structures_from_depth(plate)
+    assert np.isneginf(structures.distance).all()
+    assert (structures.depth(3) == 160).all()
