@@ -6,6 +6,7 @@ import tensorflow as tf
 from semtf.adaptation import losses, networks
 from semtf.config import AdaptationConfig, ImageConfig
 
+STREAMS = 64
 LOGS = ("critic", "penalty", "adversarial", "cycle", "identity")
 
 
@@ -140,12 +141,16 @@ class CycleGAN(keras.Model):
         )
 
     def _mix(self, stream: int, images: tf.Tensor) -> tf.Tensor:
-        """Uniform numbers that depend on seed, step, replica and stream only, for exact resume."""
-        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        first = tf.cast(self.step, tf.int32) * 64 + stream
-        second = self.noise_seed + tf.cast(replica, tf.int32) * 1_000_003
-        shape = (tf.shape(images)[0], 1, 1, 1)
-        return tf.random.stateless_uniform(shape, tf.stack([first, second]))
+        """Uniform numbers, ``[batch, 1, 1, 1]``: this replica's part of those of the joint batch.
+
+        They depend on seed, step and stream only, so that training can go on exactly.
+        """
+        context = tf.distribute.get_replica_context()
+        batch = tf.shape(images)[0]
+        seed = tf.stack([tf.cast(self.step, tf.int32) * STREAMS + stream, self.noise_seed])
+        joint = tf.random.stateless_uniform([batch * context.num_replicas_in_sync, 1, 1, 1], seed)
+        start = tf.cast(context.replica_id_in_sync_group, tf.int32) * batch
+        return joint[start : start + batch]
 
     def _replicas(self) -> float:
         """Gradients are summed over replicas; dividing the loss makes that a mean."""

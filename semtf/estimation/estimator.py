@@ -100,16 +100,16 @@ class Estimator:
             )
         if not np.isfinite(images).all():
             raise InputError("images: there are values that are not finite; mend them first")
-        starts = range(0, max(len(images), 1), batch)
+        # TensorFlow's batch normalisation fails on no images, so one goes in and is cut off.
+        given = images if len(images) else np.zeros((1, *self.shape))
         results = []
-        with progress("Estimating depth", len(images)) as advance:
-            for start in starts:
-                part = images[start : start + batch]
+        with progress("Estimating depth", len(given)) as advance:
+            for start in range(0, len(given), batch):
+                part = given[start : start + batch]
                 results.append(self._estimate(tf.constant(part, tf.float32)))
                 advance(len(part), "")
-        return self._result(
-            Estimate(*(np.concatenate(column) for column in zip(*results, strict=True)))
-        )
+        columns = (np.concatenate(c)[: len(images)] for c in zip(*results, strict=True))
+        return self._result(Estimate(*columns))
 
     def _result(self, found: Estimate) -> DepthResult:
         places = [self.parts.cases.index(case) for case in found.case]

@@ -34,7 +34,7 @@ def _checks(images: tf.Tensor, height: int, width: int) -> list[tf.Operation]:
     shape = tf.shape(images)
     right = tf.logical_and(
         tf.reduce_all(tf.equal(shape[1:3], [height, width])),
-        tf.equal(tf.size(images), shape[0] * height * width),
+        tf.equal(tf.size(images), tf.maximum(shape[0], 1) * height * width),
     )
     return [
         tf.debugging.Assert(right, [f"{wanted} (rows, columns); got shape", shape]),

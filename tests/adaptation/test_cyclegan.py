@@ -1,0 +1,137 @@
+"""The training step, the averages, and training that goes on exactly where it was."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semtf.adaptation import train as training
+from semtf.adaptation.callbacks import Checkpoint, MovingAverage
+from semtf.adaptation.cyclegan import CycleGAN
+from semtf.config import AdaptationConfig, ImageConfig
+from semtf.data.dataset import FabSet, SimulatorSet
+from semtf.errors import InputError
+
+IMAGE = ImageConfig(16, 8)
+CONFIG = AdaptationConfig(
+    width=4, batch=2, critic_steps=2, first_epochs=3, other_epochs=2, steps_per_epoch=2
+)
+
+
+def sets(seed: int = 0) -> tuple[SimulatorSet, FabSet]:
+    rng = np.random.default_rng(seed)
+    sem = rng.integers(0, 213, (20, 2, 16, 8), dtype=np.uint8)
+    names = np.array([f"n{i}" for i in range(20)])
+    simulator = SimulatorSet(1, sem, sem[:, 0], names, names)
+    return simulator, FabSet(1, sem[::-1, 1], names, names)
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    model = training.load_generator(folder, IMAGE, CONFIG)
+    return [np.asarray(v) for v in model.weights]
+
+
+def test_two_replicas_take_the_same_step_as_one(tmp_path: Path) -> None:
+    code = Path(__file__).with_name("two_replicas.py")
+    done = subprocess.run([sys.executable, code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    difference, size = (float(word) for word in done.stdout.split())
+    assert size > 1e-2
+    assert difference < 1e-4 * size
+
+
+def test_a_step_moves_every_network() -> None:
+    keras.utils.set_random_seed(0)
+    network = CycleGAN(IMAGE, CONFIG, 0)
+    network.compile()
+    before = [np.array(v) for v in network._generator_variables() + network._critic_variables()]
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 16, 8, 1)).astype(np.float32)
+    logs = network.train_step((tf.constant(images), tf.constant(images[::-1])))
+    after = network._generator_variables() + network._critic_variables()
+    for old, new in zip(before, after, strict=True):
+        if old.shape[-1] != 1 or old.ndim > 1:
+            assert np.abs(old - np.asarray(new)).max() > 0, new.name
+    assert set(logs) == {"critic", "penalty", "adversarial", "cycle", "identity"}
+    assert int(network.step) == 1
+    np.testing.assert_allclose(
+        logs["identity"],
+        np.abs(images[1::2] - network.to_target(images[1::2])).mean()
+        + np.abs(images[::-1][1::2] - network.to_source(images[::-1][1::2])).mean(),
+        rtol=0.05,
+    )
+
+
+def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    simulator, fab = sets()
+    training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "whole", seed=5)
+
+    class StopTrainingError(Exception):
+        pass
+
+    def stop(self: Checkpoint, epoch: int, logs: object = None) -> None:
+        self.write(epoch + 1)
+        if epoch == 1:
+            raise StopTrainingError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoint, "on_epoch_end", stop)
+        with pytest.raises(StopTrainingError):
+            training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "parts", seed=5)
+    training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "parts", seed=5)
+    for whole, parts in zip(weights(tmp_path / "whole"), weights(tmp_path / "parts"), strict=True):
+        np.testing.assert_array_equal(whole, parts)
+    lines = (tmp_path / "parts" / "history.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "0", "1", "2"]
+    assert not (tmp_path / "parts" / "checkpoint.npz").exists()
+
+
+def test_warm_start_begins_with_the_other_cases_weights(tmp_path: Path) -> None:
+    simulator, fab = sets()
+    training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "first", seed=1)
+    still = dataclasses.replace(CONFIG, learning_rate=0.0, other_epochs=1)
+    training.train(
+        simulator,
+        fab,
+        IMAGE,
+        still,
+        folder=tmp_path / "second",
+        seed=2,
+        warm_start=tmp_path / "first",
+    )
+    for first, second in zip(
+        weights(tmp_path / "first"), weights(tmp_path / "second"), strict=True
+    ):
+        np.testing.assert_allclose(first, second, atol=1e-7)
+
+
+def test_moving_average_and_swap() -> None:
+    network = CycleGAN(IMAGE, CONFIG, 0)
+    average = MovingAverage(network, 0.9)
+    kernel = network.to_target.weights[0]
+    start = np.array(kernel)
+    kernel.assign_add(tf.ones_like(kernel))
+    average.on_train_batch_end(0)
+    average.on_train_batch_end(1)
+    average.swap()
+    np.testing.assert_allclose(kernel, start + (1 - 0.9**2), rtol=1e-5, atol=1e-6)
+    average.swap()
+    np.testing.assert_allclose(kernel, start + 1, rtol=1e-6)
+
+
+def test_adapting_is_the_generator_in_grey_levels() -> None:
+    network = CycleGAN(IMAGE, CONFIG, 0)
+    sem = np.random.default_rng(0).uniform(0, 212, (7, 16, 8)).astype(np.float32)
+    adapted = training.adapt(network.to_target, sem, batch=3)
+    expected = (np.asarray(network.to_target(sem[..., None] / 106 - 1))[..., 0] + 1) * 106
+    assert adapted.dtype == np.uint8
+    np.testing.assert_allclose(adapted, expected, atol=0.51)
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"to_target\.weights\.h5"):
+        training.load_generator(tmp_path, IMAGE, CONFIG)

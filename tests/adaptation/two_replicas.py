@@ -1,0 +1,49 @@
+"""Print how far one and two replicas differ in a step on the same joint batch, and its size."""
+
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from semtf.adaptation.cyclegan import CycleGAN
+from semtf.config import AdaptationConfig, ImageConfig
+
+IMAGE = ImageConfig(16, 8)
+# Plain gradient descent below, because Adam's first step hides the size of a gradient.
+CONFIG = AdaptationConfig(width=4, batch=4, critic_steps=2)
+
+
+def change(strategy: tf.distribute.Strategy, data: tf.data.Dataset) -> np.ndarray:
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        network = CycleGAN(IMAGE, CONFIG, 0)
+        network.compile()
+        network.generator_optimizer = keras.optimizers.SGD(1e-3)
+        network.critic_optimizer = keras.optimizers.SGD(1e-3)
+        network.generator_optimizer.build(network._generator_variables())
+        network.critic_optimizer.build(network._critic_variables())
+    variables = network._generator_variables() + network._critic_variables()
+    before = [np.array(v) for v in variables]
+    network.fit(data, steps_per_epoch=1, verbose=0)
+    return np.concatenate(
+        [(np.array(v) - old).ravel() for v, old in zip(variables, before, strict=True)]
+    )
+
+
+def main() -> None:
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (2, 8, 16, 8, 1)).astype(np.float32)
+    data = tf.data.Dataset.from_tensors((images[0], images[1])).repeat()
+    data = data.unbatch().batch(8, drop_remainder=True)
+    one = change(tf.distribute.OneDeviceStrategy("/cpu:0"), data)
+    two = change(tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"]), data)
+    print(np.abs(one - two).max(), np.abs(one).max())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""The commands as a user types them: outputs, exit codes and one-line errors."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semtf.cli import main
+from semtf.run import Run
+
+
+class Done:
+    """Exit code and output of a command."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def error(self) -> str:
+        """The one line that an error must be."""
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1
+        return lines[0]
+
+
+@pytest.fixture
+def semtf(capsys: pytest.CaptureFixture[str]):
+    def call(*arguments: str | Path) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main.run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return Done(int(stop.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def copy(fab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the data set that a test may spoil and must mend."""
+    return Path(shutil.copytree(fab, tmp_path_factory.mktemp("copy") / "data"))
+
+
+def test_predict_and_evaluate(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
+    done = semtf("predict", "--run", run.path, "--images", fab / "test/SEM", "--out", tmp_path)
+    assert done.code == 0, done.err
+    names = sorted(p.name for p in (fab / "test/SEM").iterdir())
+    assert sorted(p.name for p in tmp_path.glob("*.png")) == names
+    for name in names:
+        image = Image.open(tmp_path / name)
+        assert (image.mode, image.size) == ("L", (48, 72))
+    arguments = ("--predictions", tmp_path, "--truth", fab / "truth/Depth")
+    done = semtf("evaluate", *arguments, "--cases", fab / "truth/cases.csv", "--json")
+    found = json.loads(done.out)
+    assert set(found) == {"rmse", "rmse_by_case", "images"}
+    assert found["images"] == len(names)
+    assert set(found["rmse_by_case"]) == {"1", "2", "3", "4"}
+    squares = [value**2 for value in found["rmse_by_case"].values()]
+    assert found["rmse"] == pytest.approx(np.sqrt(np.mean(squares)))
+    assert "RMSE" in semtf("evaluate", *arguments).out
+
+
+def test_predict_into_a_zip_with_other_weights(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
+    out = tmp_path / "submission.zip"
+    done = semtf(
+        "predict", "--run", run.path, "--images", fab / "test/SEM", "--out", out,
+        "--k", 2, "--weights", "uniform",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert len(zipfile.ZipFile(out).namelist()) == 24
+    rows = (tmp_path / "predictions.csv").read_text().splitlines()[1:]
+    assert all(row.count(":0.5000") == 2 for row in rows)
+
+
+def test_export_and_report(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
+    done = semtf("export", "--run", run.path, "--out", tmp_path / "m" / "1", "--no-verify")
+    assert done.code == 0, done.err
+    assert (tmp_path / "m/1/saved_model.pb").exists()
+    table = tmp_path / "benchmark.csv"
+    done = semtf("benchmark", "--run", run.path, "--data", fab, "--out", table, "--json")
+    assert [row["images"] for row in json.loads(done.out)] == [24] * 6
+    page = tmp_path / "report.html"
+    done = semtf("report", "--run", run.path, "--data", fab, "--benchmark", table, "--out", page)
+    assert done.code == 0, done.err
+    text = page.read_text()
+    assert "no adaptation, nearest" in text
+    assert text.count("data:image/png") == 1 + 2 * 4
+    assert "http" not in text
+
+
+def test_train_prints_the_run(semtf, fab: Path, tmp_path: Path) -> None:
+    done = semtf(
+        "train", "--case", 2, "--data", fab, "--run", tmp_path / "run", "--adapter", "none",
+        "--set", "classification.backbone=statistics", "--set", "classification.epochs=1", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == {"run": str(tmp_path / "run"), "cases": [2]}
+
+
+def test_train_without_data_makes_the_synthetic_fab(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from semtf.cli.train import find_data
+    from semtf.simulation import world
+
+    small = world.simulate
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(world, "simulate", lambda out: small(out, pairs=4, train=4, test=1))
+    assert find_data() == Path("data")
+    assert "synthetic fab" in capsys.readouterr().err
+    assert find_data() == Path("data")
+    assert capsys.readouterr().err == ""
+    (tmp_path / "open.zip").write_bytes(b"")
+    assert find_data() == Path("open.zip")
+    monkeypatch.chdir(tmp_path / "data")
+    assert find_data() == Path()
+
+
+def test_config_prints_the_preset(semtf) -> None:
+    found = json.loads(semtf("config", "--preset", "challenge").out)
+    assert found["adaptation"]["critic_steps"] == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--data", "nowhere", "--run", "r"], "nowhere"),
+        (["train", "--data", "x", "--set", "adaptation.width"], "FIELD=VALUE"),
+        (["train", "--data", "x", "--set", "a.b=1"], "a.b"),
+        (["train", "--resume"], "--run"),
+        (["train", "--case", "5"], "--case"),
+        (["predict", "--run", "nowhere", "--images", "i", "--out", "o"], "nowhere"),
+        (["predict", "--images", "i", "--out", "o"], "--run"),
+        (["evaluate", "--predictions", "nowhere", "--truth", "t"], "nowhere"),
+        (["export", "--run", "nowhere", "--out", "o"], "nowhere"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_calls(semtf, arguments: list[str], message: str) -> None:
+    done = semtf(*arguments)
+    assert done.code == 2
+    assert message in done.error
+
+
+def spoil_truncate(data: Path) -> Path:
+    path = next((data / "test/SEM").glob("*.png"))
+    path.write_bytes(path.read_bytes()[:200])
+    return path
+
+
+def spoil_text(data: Path) -> Path:
+    path = next((data / "simulation_data/Depth/Case_2").rglob("*.png"))
+    path.write_bytes(b"no image at all")
+    return path
+
+
+def spoil_16_bit(data: Path) -> Path:
+    path = next((data / "train/SEM/Depth_130").rglob("*.png"))
+    Image.fromarray(np.zeros((72, 48), np.uint16)).save(path)
+    return path
+
+
+def spoil_transposed(data: Path) -> Path:
+    path = next((data / "train/SEM/Depth_110").rglob("*.png"))
+    Image.fromarray(np.zeros((48, 72), np.uint8)).save(path)
+    return path
+
+
+def spoil_unpaired(data: Path) -> Path:
+    path = next((data / "simulation_data/SEM/Case_3").rglob("*_itr1.png"))
+    path.unlink()
+    return path.with_name(path.name.replace("itr1", "itr0"))
+
+
+@pytest.mark.parametrize(
+    "spoil", [spoil_truncate, spoil_text, spoil_16_bit, spoil_transposed, spoil_unpaired]
+)
+def test_bad_images_are_named_or_left_out(semtf, fab: Path, tmp_path: Path, spoil) -> None:
+    data = Path(shutil.copytree(fab, tmp_path / "data"))
+    bad = spoil(data)
+    base = bad.name.removesuffix(".png").removesuffix("_itr0")
+    arguments = (
+        "train", "--data", data, "--run", tmp_path / "run", "--adapter", "none",
+        "--set", "classification.backbone=statistics", "--set", "classification.epochs=1",
+    )  # fmt: skip
+    done = semtf(*arguments)
+    assert done.code == 2
+    assert base in done.error
+    assert not (tmp_path / "run").exists()
+    done = semtf(*arguments, "--skip-bad")
+    assert done.code == 0, done.err
+    assert base in (tmp_path / "run" / "skipped.csv").read_text()
+    assert json.loads((tmp_path / "run" / "data.json").read_text())["skipped"] >= 1
+
+
+def test_spoiled_folders(semtf, copy: Path, tmp_path: Path) -> None:
+    run = ("--run", tmp_path / "run", "--adapter", "none")
+    (tmp_path / "empty").mkdir()
+    assert "empty" in semtf("train", "--data", tmp_path / "empty", *run).error
+    pairs = copy / "simulation_data/Depth/Case_4"
+    pairs.rename(tmp_path / "aside")
+    assert "Case_4" in semtf("train", "--data", copy, *run).error
+    (tmp_path / "aside").rename(pairs)
+    table = copy / "train/average_depth.csv"
+    table.write_text("a,b,c\n1,2,3\n")
+    assert "average_depth.csv" in semtf("train", "--data", copy, *run).error
+    assert not (tmp_path / "run").exists()
+
+
+def test_failures_while_running_exit_with_1(semtf, monkeypatch: pytest.MonkeyPatch) -> None:
+    from semtf.evaluation import rmse
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("disk\nfull")
+
+    monkeypatch.setattr(rmse, "evaluate", fail)
+    done = semtf("evaluate", "--predictions", "p", "--truth", "t")
+    assert done.code == 1
+    assert done.error == "error: RuntimeError: disk full (--debug shows more)"

@@ -1,0 +1,123 @@
+"""The estimator: what it returns, doubt between cases, and what it refuses."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semtf.config import plate_level
+from semtf.data.dataset import open_dataset
+from semtf.errors import InputError
+from semtf.estimation.estimator import Estimator, load, load_parts, read_limit
+from semtf.retrieval.storage import Storage
+from semtf.run import Run
+
+
+@pytest.fixture(scope="module")
+def images(fab: Path) -> np.ndarray:
+    return np.asarray(open_dataset(fab).test().images)
+
+
+def test_a_stored_key_finds_its_own_depth(run: Run) -> None:
+    parts = load_parts(run, "exact")
+    for case in run.cases:
+        # A classifier that is sure of this case, so that only the retrieval is looked at.
+        only = dataclasses.replace(parts, retrievers={case: parts.retrievers[case]})
+        storage = Storage.open(run.storage(case))
+        result = Estimator(only, 1, "nearest").predict(storage.keys[:5])
+        np.testing.assert_allclose(result.similarity, 1, atol=1e-4)
+        np.testing.assert_array_equal(result.grey(), storage.values[:5])
+        assert [n[0].pair for n in result.neighbours] == storage.names[:5].tolist()
+        assert all(n[0].shift == (0, 0) and n[0].weight == 1 for n in result.neighbours)
+        assert (result.sigma == 0).all()
+
+
+def test_result_has_one_row_an_image(run: Run, images: np.ndarray) -> None:
+    result = load(run.path).predict(images)
+    count = len(images)
+    assert len(result) == len(result.neighbours) == len(result.flags) == count
+    assert result.depth.shape == result.sigma.shape == (count, 72, 48)
+    assert result.depth.dtype == np.float32
+    assert ((result.case_probability > 0) & (result.case_probability <= 1)).all()
+    for neighbours in result.neighbours:
+        assert len({n.pair for n in neighbours}) == len(neighbours) == 8
+        assert sum(n.weight for n in neighbours) == pytest.approx(1, abs=1e-5)
+
+
+def test_batches_do_not_matter(run: Run, images: np.ndarray) -> None:
+    estimator = load(run.path, index="exact")
+    whole, parts = estimator.predict(images), estimator.predict(images, batch=5)
+    np.testing.assert_allclose(whole.depth, parts.depth, atol=1e-3)
+    np.testing.assert_array_equal(whole.case, parts.case)
+
+
+def test_scann_and_exact_agree_on_few_pairs(run: Run, images: np.ndarray) -> None:
+    exact, scann = (load(run.path, index=kind).predict(images) for kind in ("exact", "scann"))
+    np.testing.assert_allclose(exact.depth, scann.depth, atol=1e-3)
+
+
+def test_plate_is_exact_where_the_classifier_is_sure(run: Run, images: np.ndarray) -> None:
+    parts = dataclasses.replace(load_parts(run, "exact"), threshold=0.0)
+    result = Estimator(parts, 8, "softmax").predict(images)
+    assert all("case_in_doubt" not in flags for flags in result.flags)
+    for case, grey in zip(result.case, result.grey(), strict=True):
+        assert (grey[:4] == plate_level(case)).all()
+        assert (grey[:, :2] == plate_level(case)).all()
+
+
+def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None:
+    parts = load_parts(run, "exact")
+    blended = Estimator(dataclasses.replace(parts, threshold=2.0), 8, "softmax").predict(images)
+    assert all("case_in_doubt" in flags for flags in blended.flags)
+    logits = np.asarray(parts.classifier(images[..., None].astype(np.float32) / 106 - 1))
+    odds = np.exp(logits / parts.temperature - logits.max(axis=1, keepdims=True))
+    odds /= odds.sum(axis=1, keepdims=True)
+    alone = {
+        case: Estimator(
+            dataclasses.replace(parts, retrievers={case: parts.retrievers[case]}), 8, "softmax"
+        )
+        .predict(images)
+        .depth
+        for case in run.cases
+    }
+    for i, row in enumerate(odds):
+        first, second = np.argsort(-row)[:2]
+        share = row[first] / (row[first] + row[second])
+        expected = share * alone[first + 1][i] + (1 - share) * alone[second + 1][i]
+        np.testing.assert_allclose(blended.depth[i], expected, atol=0.02)
+        assert blended.case[i] == first + 1
+
+
+def test_untrained_case_is_flagged(run: Run, images: np.ndarray) -> None:
+    parts = load_parts(run, "exact")
+    everything = Estimator(parts, 8, "softmax").predict(images)
+    parts = dataclasses.replace(parts, retrievers={4: parts.retrievers[4]})
+    result = Estimator(parts, 8, "softmax").predict(images)
+    assert set(result.case) == {4}
+    for case, flags in zip(everything.case, result.flags, strict=True):
+        assert ("case_not_trained" in flags) == (case != 4)
+
+
+def test_noise_is_flagged_as_unlike(run: Run) -> None:
+    noise = np.random.default_rng(0).integers(0, 213, (3, 72, 48), dtype=np.uint8)
+    for flags in load(run.path).predict(noise).flags:
+        assert "unlike_storage" in flags
+
+
+def test_no_images_are_no_error(run: Run) -> None:
+    assert len(load(run.path).predict(np.zeros((0, 72, 48), np.uint8))) == 0
+
+
+def test_refused_input(run: Run, tmp_path: Path) -> None:
+    estimator = load(run.path)
+    with pytest.raises(InputError, match=r"takes \[n, 72, 48\]"):
+        estimator.predict(np.zeros((2, 48, 72), np.uint8))
+    with pytest.raises(InputError, match="not finite"):
+        estimator.predict(np.full((1, 72, 48), np.nan))
+    with pytest.raises(InputError, match="--k 0"):
+        load(run.path, k=0)
+    with pytest.raises(InputError, match="no run there"):
+        load(tmp_path)
+    with pytest.raises(InputError, match=r"similarity\.json"):
+        read_limit(tmp_path)

@@ -1,0 +1,87 @@
+"""What a prediction writes: a folder or a flat zip, and one table."""
+
+import csv
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semtf.errors import InputError
+from semtf.estimation.estimator import DepthResult, Neighbour
+from semtf.estimation.predictions import Predictions
+
+NAMES = ["000000.png", "000001.png"]
+
+
+def result() -> DepthResult:
+    depth = np.linspace(-3, 260, 2 * 72 * 48, dtype=np.float32).reshape(2, 72, 48)
+    return DepthResult(
+        depth=depth,
+        sigma=np.full_like(depth, 2.0),
+        case=np.array([1, 4], np.int32),
+        case_probability=np.array([1.0, 0.5], np.float32),
+        similarity=np.array([0.99, 0.5], np.float32),
+        neighbours=[[Neighbour("a", (1, -2), 0.75), Neighbour("b", (0, 0), 0.25)], []],
+        flags=[[], ["case_in_doubt", "unlike_storage"]],
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_folder_with_arrays(tmp_path: Path) -> None:
+    found = result()
+    with Predictions(tmp_path / "out", arrays=True) as predictions:
+        predictions.write(NAMES, found)
+    expected = np.clip(np.rint(found.depth), 0, 255).astype(np.uint8)
+    for i, name in enumerate(NAMES):
+        image = Image.open(tmp_path / "out" / name)
+        assert image.mode == "L"
+        np.testing.assert_array_equal(np.asarray(image), expected[i])
+        stem = name[:-4]
+        np.testing.assert_array_equal(np.load(tmp_path / "out" / f"{stem}.npy"), found.depth[i])
+        assert (np.load(tmp_path / "out" / f"{stem}_sigma.npy") == 2).all()
+    first, second = table(tmp_path / "out" / "predictions.csv")
+    assert first["name"] == "000000.png"
+    assert (first["case"], second["case"]) == ("1", "4")
+    assert first["neighbours"] == "a:+1:-2:0.7500 b:+0:+0:0.2500"
+    assert second["flags"] == "case_in_doubt unlike_storage"
+    assert first["sigma_mean"] == "2.0000"
+
+
+def test_flat_zip_with_the_table_beside_it(tmp_path: Path) -> None:
+    with Predictions(tmp_path / "sub" / "submission.zip") as predictions:
+        predictions.write(NAMES, result())
+    with zipfile.ZipFile(tmp_path / "sub" / "submission.zip") as archive:
+        assert archive.namelist() == NAMES
+    assert sorted(p.name for p in (tmp_path / "sub").iterdir()) == [
+        "predictions.csv",
+        "submission.zip",
+    ]
+
+
+def test_an_interrupted_zip_leaves_the_old_one(tmp_path: Path) -> None:
+    out = tmp_path / "submission.zip"
+    out.write_bytes(b"old")
+
+    def interrupted() -> None:
+        with Predictions(out) as predictions:
+            predictions.write(NAMES, result())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert out.read_bytes() == b"old"
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_refused_places(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--arrays"):
+        Predictions(tmp_path / "a.zip", arrays=True)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        Predictions(tmp_path / "file")

@@ -1,0 +1,139 @@
+"""Training a run: what it leaves, cases added later, interruption, and foreign data sets."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semtf import pipeline
+from semtf.config import RunConfig, preset
+from semtf.data.dataset import open_dataset
+from semtf.errors import InputError
+from semtf.estimation.estimator import load
+from semtf.evaluation.benchmark import benchmark
+from semtf.retrieval.storage import Storage
+from semtf.run import Run
+
+
+def test_a_finished_run_has_everything(run: Run, fab: Path) -> None:
+    assert run.finished
+    assert run.cases == (1, 2, 3, 4)
+    files = set(json.loads((run.path / "manifest.json").read_text()))
+    for case in run.cases:
+        assert f"cases/case_{case}/to_target.weights.h5" in files
+        assert f"cases/case_{case}/history.csv" in files
+        assert f"storage/case_{case}/keys.npy" in files
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".partial"))]
+    assert json.loads((run.path / "data.json").read_text())["cases"]["2"] == {
+        "pairs": 40,
+        "fab": 30,
+    }
+
+
+def test_storage_holds_adapted_keys_beside_their_depth(run: Run, fab: Path) -> None:
+    dataset = open_dataset(fab)
+    for case in (1, 3):
+        storage, simulator = Storage.open(run.storage(case)), dataset.simulator(case)
+        np.testing.assert_array_equal(storage.values, simulator.depth)
+        np.testing.assert_array_equal(storage.names, simulator.bases)
+        np.testing.assert_array_equal(storage.keys, pipeline.adapted_keys(run, simulator))
+
+
+def test_one_case_then_another(fab: Path, small_config: RunConfig, tmp_path: Path) -> None:
+    config = small_config.with_settings({"adaptation.adapter": "none"})
+    first = pipeline.train(fab, 3, run=tmp_path / "run", config=config)
+    assert first.cases == (3,)
+    result = load(first.path).predict(open_dataset(fab).test().images)
+    assert set(result.case) == {3}
+    both = pipeline.train(fab, 1, run=tmp_path / "run")
+    assert both.cases == (1, 3)
+    assert load(both.path).parts.cases == (1, 3)
+    keys = np.rint(open_dataset(fab).simulator(3).mean_sem()).astype(np.uint8)
+    np.testing.assert_array_equal(Storage.open(both.storage(3)).keys, keys)
+    with pytest.raises(InputError, match="has case 3 already"):
+        pipeline.train(fab, 3, run=tmp_path / "run")
+    with pytest.raises(InputError, match="other settings"):
+        pipeline.train(fab, 2, run=tmp_path / "run", config=small_config)
+
+
+def test_an_interrupted_run_goes_on(
+    fab: Path, small_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = small_config.with_settings({"adaptation.adapter": "none"})
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "write_limit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.train(fab, 2, run=tmp_path / "run", config=config)
+    assert not Run.open(tmp_path / "run").finished
+    with pytest.raises(InputError, match="add --resume"):
+        pipeline.train(fab, 2, run=tmp_path / "run")
+    with pytest.raises(InputError, match="not trained to the end"):
+        load(tmp_path / "run")
+    assert pipeline.train(fab, 2, run=tmp_path / "run", resume=True).cases == (2,)
+    assert load(tmp_path / "run").parts.cases == (2,)
+    with pytest.raises(InputError, match="no run to resume"):
+        pipeline.train(fab, 2, run=tmp_path / "other", resume=True)
+
+
+def foreign(fab: Path, out: Path) -> Path:
+    """The same images as another source would lay them out."""
+    for path in sorted((fab / "simulation_data").rglob("*.png")):
+        kind, case, _, name = path.relative_to(fab / "simulation_data").parts
+        base, end = (name[:-9], name[-9:]) if kind == "SEM" else (name[:-4], name[-4:])
+        target = out / "simulation_data" / kind / case / "lot A" / f"hole.{base[-12:]}x{end}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for level in ("Depth_110", "Depth_120", "Depth_130", "Depth_140"):
+        for i, path in enumerate(sorted((fab / "train/SEM" / level).rglob("*.png"))):
+            target = out / "train/SEM" / level / f"wafer-{i // 3}" / f"crop_{i % 3}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            mode = "RGB" if i % 2 else "L"
+            Image.open(path).convert(mode).save(target)
+    shutil.copytree(fab / "test", out / "test")
+    for stray in ("simulation_data/SEM/Case_1/.ipynb_checkpoints", "train/SEM/.ipynb_checkpoints"):
+        (out / stray).mkdir(parents=True)
+        shutil.copy(fab / "test/SEM/000000.png", out / stray / "000000-checkpoint.png")
+    (out / "train/SEM/Depth_110/wafer-0/Thumbs.db").write_bytes(b"x")
+    (out / "readme.txt").write_text("from the other fab")
+    return out
+
+
+def test_a_foreign_folder_works(fab: Path, small_config: RunConfig, tmp_path: Path) -> None:
+    data = foreign(fab, tmp_path / "foreign")
+    run = pipeline.train(data, 1, run=tmp_path / "run", config=small_config)
+    assert len(Storage.open(run.storage(1))) == 40
+    test = open_dataset(data, cases=(1,)).test()
+    depth = load(run.path).predict(test.images).grey()
+    assert (depth[:, :4] == 140).all()
+    assert (depth[:, -4:] == 140).all()
+
+
+def test_benchmark_of_a_run(run: Run, fab: Path) -> None:
+    table = benchmark(run, open_dataset(fab), fab / "truth")
+    assert list(table["method"]) == [
+        f"{keys}, {blend}"
+        for keys in ("no adaptation", "adapted", "true target keys")
+        for blend in ("nearest", "softmax of 8")
+    ]
+    assert (table["images"] == 24).all()
+    rmse = table.set_index("method")["rmse"]
+    assert rmse["true target keys, softmax of 8"] < rmse["no adaptation, softmax of 8"]
+
+
+@pytest.mark.slow
+def test_adaptation_helps_in_every_case(tmp_path: Path) -> None:
+    from semtf.simulation.world import simulate
+
+    data = simulate(tmp_path / "data", pairs=500, train=200, test=40, seed=1)
+    config = preset("quick").with_settings({"classification.backbone": "small"})
+    run = pipeline.train(data, run=tmp_path / "run", config=config)
+    table = benchmark(run, open_dataset(data), data / "truth").set_index("method")
+    for case in (1, 2, 3, 4):
+        column = table[f"case_{case}"]
+        assert column["adapted, nearest"] < column["no adaptation, nearest"]
