@@ -71,21 +71,22 @@ class ClassificationConfig:
     """
 
     backbone: Backbone = "efficientnet_b0"
-    batch: int = 64
+    batch: int = 32
     epochs: int = 12
-    steps_per_epoch: int | None = 25
-    learning_rate: float = 1e-3
+    steps_per_epoch: int | None = 50
+    learning_rate: float = 3e-3
     weight_decay: float = 4e-3
     schedule: Schedule = "cosine"
-    warm_up: float = 0.1
+    warm_up: float = 0.05
     patience: int = 5
     dropout: float = 0.2
     drop_connect: float = 0.0
     momentum: float = 0.9
     shift: int = 2
-    flip: bool = True
-    noise: float = 2.0
-    validation: float = 0.1
+    flip: bool = False
+    noise: float = 0.0
+    validation: float = 0.15
+    folds: int = 5
     wrong: float = 1e-3
 
 
@@ -96,6 +97,7 @@ class RetrievalConfig:
     shift: int = 2
     dimensions: int = 64
     index: IndexKind = "scann"
+    recall: float = 0.99
     candidates: int = 128
     rerank: int = 32
     neighbours: int = 8
@@ -206,10 +208,15 @@ PRESETS = {
         ),
         classification=ClassificationConfig(
             epochs=100,
+            batch=64,
             steps_per_epoch=None,
             learning_rate=1e-4,
             schedule="plateau",
             drop_connect=0.2,
+            momentum=0.99,
+            flip=True,
+            noise=2.0,
+            validation=0.2,
         ),
         retrieval=RetrievalConfig(neighbours=1, weights="nearest"),
     ),

@@ -30,36 +30,30 @@ def nll(logits: Floats, labels: Ints, temperature: float = 1.0) -> float:
     return float(-log_softmax(scaled, axis=1)[np.arange(len(labels)), labels].mean())
 
 
-def fit_temperature(
-    logits: Floats, labels: Ints, *, bounds: tuple[float, float] = (0.05, 20.0)
-) -> float:
-    """The temperature that minimises the negative log likelihood of held-out images.
+def fit_temperature(logits: Floats, labels: Ints, *, prior: float = 1.0) -> float:
+    """The temperature under which held-out images are most likely.
 
     Args:
         logits: ``[n, c]``, of images that were not trained on.
         labels: ``[n]``, class index of each image.
-        bounds: range of the temperature. Where every image is right, the likelihood has no
-            maximum short of the lower bound; see Notes.
+        prior: standard deviation of a normal prior on the logarithm of the temperature.
 
     Returns:
         The temperature; 1 where there are no images or only one class.
 
     Notes:
-        C. Guo et al., On Calibration of Modern Neural Networks, 2017. Each class is given half
-        an image's worth of doubt (labels smoothed by 0.5/n, Platt's target), so that a
-        hold-out without errors gives a finite temperature and honest probabilities.
+        C. Guo et al., On Calibration of Modern Neural Networks, 2017. The likelihood alone has no
+        maximum where every image is right: it grows without end as the temperature falls. The
+        prior, centred at 1, keeps it finite there and weighs nothing beside many images.
     """
-    n = len(labels)
-    if n == 0 or logits.shape[1] < 2:
+    if len(labels) == 0 or logits.shape[1] < 2:
         return 1.0
-    targets = np.full(logits.shape, 0.5 / (n + 1) / (logits.shape[1] - 1))
-    targets[np.arange(n), labels] = 1 - 0.5 / (n + 1)
-    values = np.asarray(logits, np.float64)
 
     def loss(log_temperature: float) -> float:
-        return -float((targets * log_softmax(values / np.exp(log_temperature), axis=1)).sum()) / n
+        likelihood = nll(logits, labels, float(np.exp(log_temperature)))
+        return len(labels) * likelihood + log_temperature**2 / (2 * prior**2)
 
-    found = minimize_scalar(loss, bounds=tuple(np.log(bounds)), method="bounded")
+    found = minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded")
     return float(np.exp(found.x))
 
 
@@ -108,14 +102,16 @@ def abstention_threshold(probabilities: Floats, labels: Ints, wrong: float = 1e-
     """
     top = probabilities.max(axis=1)
     error = probabilities.argmax(axis=1) != labels
+    if not error.any():
+        return 0.0
     order = np.argsort(-top, kind="stable")
     share = np.cumsum(error[order]) / np.arange(1, len(order) + 1)
     last_of_ties = np.append(np.diff(top[order]) != 0, True)
     allowed = np.flatnonzero((share <= wrong) & last_of_ties)
-    if len(allowed) == len(order) or (len(allowed) and allowed[-1] == len(order) - 1):
-        return 0.0
-    if not len(allowed):
+    if len(allowed) == 0:
         return float(np.nextafter(1.0, 2.0))
+    if allowed[-1] == len(order) - 1:
+        return 0.0
     kept, first_left_out = top[order][allowed[-1]], top[order][allowed[-1] + 1]
     return float((kept + first_left_out) / 2)
 

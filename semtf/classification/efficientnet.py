@@ -2,6 +2,7 @@
 
 import keras
 import keras_cv
+import tensorflow as tf
 
 # The B0 row of the paper's scaling table. KerasCV's own alias for it asks the network for its
 # preset even where no weights are wanted, so the arguments are given here.
@@ -48,11 +49,20 @@ def efficientnet_b0(
     backbone = keras_cv.models.EfficientNetV1Backbone(
         **B0, drop_connect_rate=drop_connect, input_shape=(*shape, 1)
     )
+    # Residual blocks that start as the identity learn from the first steps on (P. Goyal et al.,
+    # Accurate, Large Minibatch SGD, 2017); as initialised by KerasCV, hundreds of steps pass first.
+    closed = {
+        layer.name.replace("_add", "_project_bn")
+        for layer in backbone.layers
+        if isinstance(layer, keras.layers.Add)
+    }
     for layer in backbone.layers:
         if layer.name.endswith("project_activation"):
             layer.activation = keras.activations.linear
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = momentum
+            if layer.name in closed:
+                layer.gamma.assign(tf.zeros_like(layer.gamma))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(backbone.output)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
     logits = keras.layers.Dense(outputs, dtype="float32", name="logits")(x)
