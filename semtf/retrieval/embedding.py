@@ -13,6 +13,7 @@ import tensorflow as tf
 from scipy.sparse.linalg import eigsh
 
 SAMPLE = 8192
+ENERGY_FLOOR = 1e-8
 
 
 def normalise(images: tf.Tensor) -> tf.Tensor:
@@ -74,15 +75,17 @@ def _selectors(size: int, radius: int) -> np.ndarray:
 class PCA(tf.Module):
     """Projection onto the principal components of the normalised, shifted keys.
 
-    Only the rows are centred: ``<query, key - mean>`` ranks keys exactly as ``<query, key>`` does,
-    and keeps the rows small.
+    The components are those of the second moment, not of the covariance: without its mean, a key
+    loses the part of the cosine that lies along the mean and outside the components. Rows and
+    queries are scaled inversely to each other, so that their product stays the cosine while each
+    dimension counts in the index by what its error does to that product.
     """
 
-    def __init__(self, mean: np.ndarray, components: np.ndarray) -> None:
-        """``mean`` float32 ``[p]``, ``components`` float32 ``[p, d]`` with orthonormal columns."""
+    def __init__(self, components: np.ndarray, scale: np.ndarray) -> None:
+        """``components`` float32 ``[p, d]``, orthonormal columns; ``scale`` float32 ``[d]``."""
         super().__init__(name="pca")
-        self.mean = tf.Variable(mean, trainable=False, name="mean")
         self.components = tf.Variable(components, trainable=False, name="components")
+        self.scale = tf.Variable(scale, trainable=False, name="scale")
 
     @classmethod
     def fit(cls, keys: np.ndarray, radius: int, dimensions: int, seed: int) -> "PCA":
@@ -91,46 +94,64 @@ class PCA(tf.Module):
         Args:
             keys: uint8 ``[n, H, W]``.
             radius: largest shift in pixels.
-            dimensions: components to keep (fewer where rows or pixels are fewer).
+            dimensions: components to keep (fewer where an image has fewer pixels).
             seed: picks keys and shifts.
         """
-        generator = np.random.default_rng(seed)
-        moves = shifts(radius)
-        keys = keys[np.sort(generator.permutation(len(keys))[:SAMPLE])]
-        repeats = max(1, min(len(moves), SAMPLE // len(keys)))
-        order = np.stack([generator.permutation(len(moves))[:repeats] for _ in keys])
-        sample = np.concatenate(
-            [_flat(keys[np.any(order == s, axis=1)], tuple(m)) for s, m in enumerate(moves)]
-        )
-        mean = sample.mean(axis=0)
-        sample = sample - mean
+        sample = _sample(keys, radius, np.random.default_rng(seed))
         pixels = sample.shape[1]
-        _, vectors = eigsh(
-            sample.T @ sample, k=min(dimensions, pixels - 1), v0=np.ones(pixels, np.float32)
+        energy, vectors = eigsh(
+            sample.T @ sample / np.float32(len(sample)),
+            k=min(dimensions, pixels - 1),
+            v0=np.ones(pixels, np.float32),
         )
-        return cls(mean, np.ascontiguousarray(vectors[:, ::-1]))
+        order = _paired(len(energy))
+        energy = np.maximum(energy, ENERGY_FLOOR * energy.max())[::-1][order]
+        components = np.ascontiguousarray(vectors[:, ::-1][:, order])
+        return cls(components, energy.astype(np.float32) ** np.float32(0.25))
 
     def rows(self, images: tf.Tensor) -> tf.Tensor:
         """Rows ``[n, d]`` of normalised key images ``[n, H, W]``."""
-        flat = tf.reshape(images, [-1, self.mean.shape[0]])
-        return tf.matmul(flat - self.mean, self.components)
+        flat = tf.reshape(images, [-1, self.components.shape[0]])
+        return tf.matmul(flat, self.components) * self.scale
 
     def queries(self, images: tf.Tensor) -> tf.Tensor:
         """Queries ``[n, d]`` of normalised images ``[n, H, W]``, to be multiplied with rows."""
-        return tf.matmul(tf.reshape(images, [-1, self.mean.shape[0]]), self.components)
+        flat = tf.reshape(images, [-1, self.components.shape[0]])
+        return tf.matmul(flat, self.components) / self.scale
 
     def save(self, folder: Path) -> None:
-        """Write ``mean.npy`` and ``components.npy``."""
-        np.save(folder / "mean.npy", self.mean.numpy(), allow_pickle=False)
+        """Write ``components.npy`` and ``scale.npy``."""
         np.save(folder / "components.npy", self.components.numpy(), allow_pickle=False)
+        np.save(folder / "scale.npy", self.scale.numpy(), allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path) -> "PCA":
         """Read what `save` wrote."""
         return cls(
-            np.load(folder / "mean.npy", allow_pickle=False),
             np.load(folder / "components.npy", allow_pickle=False),
+            np.load(folder / "scale.npy", allow_pickle=False),
         )
+
+
+def _sample(keys: np.ndarray, radius: int, generator: np.random.Generator) -> np.ndarray:
+    """Normalised keys in random shifts, float32 ``[m, H·W]``."""
+    moves = shifts(radius)
+    keys = keys[np.sort(generator.permutation(len(keys))[:SAMPLE])]
+    repeats = max(1, min(len(moves), SAMPLE // len(keys)))
+    order = np.stack([generator.permutation(len(moves))[:repeats] for _ in keys])
+    return np.concatenate(
+        [_flat(keys[np.any(order == s, axis=1)], tuple(m)) for s, m in enumerate(moves)]
+    )
+
+
+def _paired(count: int) -> np.ndarray:
+    """The first with the last, the second with the last but one, …: ``0, n-1, 1, n-2, …``.
+
+    ScaNN codes two dimensions in four bits; a strong one beside a weak one uses them best
+    (the balancing of T. Ge et al., "Optimized Product Quantization", CVPR 2013).
+    """
+    both = np.stack([np.arange(count), np.arange(count)[::-1]], axis=1)
+    return both.ravel()[:count]
 
 
 def _flat(keys: np.ndarray, shift: tuple[int, int]) -> np.ndarray:

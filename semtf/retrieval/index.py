@@ -2,8 +2,11 @@
 
 import abc
 import hashlib
+import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +17,7 @@ from semtf.retrieval.chunks import in_chunks
 # Below this ScaNN's authors advise against hashing (which needs 16 rows at the least).
 SMALLEST_HASHED = 20_000
 EXACT_CELLS = 1 << 24
+RECALL_AT = 64
 
 
 # The order of the tensors in ScaNN's state, the rows left out.
@@ -39,8 +43,10 @@ class Index(tf.Module, abc.ABC):
 
     @classmethod
     @abc.abstractmethod
-    def build(cls, rows: np.ndarray) -> "Index":
-        """Index float32 rows ``[m, d]``."""
+    def build(
+        cls, rows: np.ndarray, sample: np.ndarray | None = None, recall: float = 0.99
+    ) -> "Index":
+        """Index float32 rows ``[m, d]``; a sample of queries and a recall may tune the search."""
 
     @abc.abstractmethod
     def search(self, queries: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -68,16 +74,20 @@ class Index(tf.Module, abc.ABC):
 class ExactIndex(Index):
     """Every row compared with every query: `tf.matmul` and `tf.math.top_k`."""
 
-    def __init__(self, rows: np.ndarray) -> None:
+    def __init__(self, rows: np.ndarray | tf.Variable) -> None:
         super().__init__(name="exact_index")
-        self._rows = tf.Variable(rows, trainable=False, name="rows")
+        shared = isinstance(rows, tf.Variable)
+        self._rows = rows if shared else tf.Variable(rows, trainable=False, name="rows")
 
     @property
     def rows(self) -> tf.Variable:
         return self._rows
 
     @classmethod
-    def build(cls, rows: np.ndarray) -> "ExactIndex":
+    def build(
+        cls, rows: np.ndarray, sample: np.ndarray | None = None, recall: float = 0.99
+    ) -> "ExactIndex":
+        """Index float32 rows ``[m, d]``; the recall is 1 without tuning."""
         return cls(rows)
 
     def search(self, queries: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -97,45 +107,86 @@ class ExactIndex(Index):
         return cls(np.load(folder / "rows.npy", allow_pickle=False))
 
 
+class Effort(NamedTuple):
+    """How far ScaNN searches: share of the leaves, and rows re-ordered for each one wanted."""
+
+    leaves: float
+    reorder: int
+
+
+# In order of cost.
+EFFORTS = (
+    Effort(0.02, 2),
+    Effort(0.05, 2),
+    Effort(0.05, 4),
+    Effort(0.1, 4),
+    Effort(0.2, 8),
+    Effort(0.5, 16),
+    Effort(1.0, 32),
+)
+
+
 class ScannIndex(Index):
-    """ScaNN: a partitioning tree, anisotropic hashing and exact re-ordering.
+    """ScaNN: a partitioning tree, hashing of the residuals and exact re-ordering.
 
     R. Guo et al., "Accelerating Large-Scale Inference with Anisotropic Vector Quantization",
     ICML 2020. Fewer than 20,000 rows are compared one by one, exactly.
     """
 
-    def __init__(self, tensors: list[tf.Tensor]) -> None:
+    def __init__(self, tensors: Sequence[tf.Tensor], effort: Effort = EFFORTS[2]) -> None:
         super().__init__(name="scann_index")
         self._ops = _scann_ops()
         self.state = self._ops.ScannState(tensors)
-        self._shared_name = _content_name(tensors)
+        self.effort = effort
+        self._shared_name = _content_name(self.state)
 
     @property
     def rows(self) -> tf.Variable:
         return self.state.dataset
 
     @classmethod
-    def build(cls, rows: np.ndarray) -> "ScannIndex":
+    def build(
+        cls, rows: np.ndarray, sample: np.ndarray | None = None, recall: float = 0.99
+    ) -> "ScannIndex":
+        """Index float32 rows ``[m, d]``; search as little as the recall on a sample allows.
+
+        Args:
+            rows: what is searched.
+            sample: queries ``[q, d]`` of the kind that will come; without them the effort is the
+                middle one.
+            recall: wanted share of the `RECALL_AT` best rows among twice as many candidates.
+        """
         ops = _scann_ops()
         builder = ops.builder(rows, 10, "dot_product")
         if len(rows) < SMALLEST_HASHED:
             builder = builder.score_brute_force()
         else:
-            # k-means++ instead of the random start: ScaNN's random start cannot be seeded.
-            leaves, searched = tree_size(len(rows))
-            builder = builder.tree(leaves, searched, random_init=False)
-            builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2)
+            # k-means++ instead of the random start: ScaNN's random start cannot be seeded. No
+            # anisotropic loss: the embedding has weighted its dimensions by the queries already.
+            leaves = _leaves(len(rows))
+            builder = builder.tree(leaves, leaves, random_init=False)
+            builder = builder.score_ah(2, anisotropic_quantization_threshold=float("nan"))
             builder = builder.reorder(10)
-        searcher = builder.build()
-        return cls(list(ops.scann_to_tensors(searcher.searcher_handle)))
+        index = cls(ops.scann_to_tensors(builder.build().searcher_handle))
+        if sample is not None and index.hashed:
+            index._tune(sample, recall)
+        return index
+
+    @property
+    def hashed(self) -> bool:
+        """Whether the search is approximate."""
+        return self.rows.shape[0] >= SMALLEST_HASHED
 
     def search(self, queries: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-        stored = self.state.dataset.shape[0]
+        stored = self.rows.shape[0]
         columns = min(k, stored)
         # An empty batch is an error in ScaNN, so one more query goes along and is cut off.
         padded = tf.pad(queries, [[0, 1], [0, 0]])
         row, product = self._searcher().search_batched_parallel(
-            padded, final_num_neighbors=columns, pre_reorder_num_neighbors=columns
+            padded,
+            final_num_neighbors=columns,
+            pre_reorder_num_neighbors=min(self.effort.reorder * columns, stored),
+            leaves_to_search=math.ceil(self.effort.leaves * _leaves(stored)),
         )
         # ScaNN's operation does not tell the shape of its results.
         row = tf.ensure_shape(row[:-1], [queries.shape[0], columns])
@@ -143,13 +194,20 @@ class ScannIndex(Index):
         missing = tf.math.is_nan(product)
         return tf.where(missing, -np.inf, product), tf.where(missing, 0, row)
 
+    def _tune(self, sample: np.ndarray, recall: float) -> None:
+        exact = ExactIndex(self.rows).search(tf.constant(sample), RECALL_AT)[1].numpy()
+        for effort in EFFORTS:
+            self.effort = effort
+            found = self.search(tf.constant(sample), 2 * RECALL_AT)[1].numpy()
+            hits = [np.isin(e, f).mean() for e, f in zip(exact, found, strict=True)]
+            if np.mean(hits) >= recall:
+                break
+
     def _searcher(self) -> Any:
         # Without a name of its own, the searchers of several indexes in one reloaded SavedModel
         # take each other's place.
         state = [getattr(self.state, name) for name in STATE]
-        handle = self._ops.tensors_to_scann(
-            self.state.dataset, *state, shared_name=self._shared_name
-        )
+        handle = self._ops.tensors_to_scann(self.rows, *state, shared_name=self._shared_name)
         return self._ops.ScannSearcher(handle)
 
     def save(self, folder: Path) -> None:
@@ -161,18 +219,22 @@ class ScannIndex(Index):
                 (folder / "scann" / f"{name}.bin").write_bytes(_bytes(value))
             else:
                 np.save(folder / "scann" / f"{name}.npy", value, allow_pickle=False)
+        text = json.dumps(self.effort._asdict()) + "\n"
+        (folder / "scann" / "effort.json").write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "ScannIndex":
+        """Read what `save` wrote; builds the index where the rows were indexed exactly."""
         rows = np.load(folder / "rows.npy", allow_pickle=False)
-        values = {p.stem: _read(p) for p in (folder / "scann").iterdir()}
-        return cls([values.get(name) for name in STATE] + [rows])
+        if not (folder / "scann").is_dir():
+            return cls.build(rows)
+        tensors = [_read(folder / "scann", name) for name in STATE]
+        effort = json.loads((folder / "scann" / "effort.json").read_text(encoding="utf-8"))
+        return cls([*tensors, tf.constant(rows)], Effort(**effort))
 
 
-def tree_size(rows: int) -> tuple[int, int]:
-    """Leaves of the partitioning tree and how many of them are searched."""
-    leaves = max(16, round(rows**0.5))
-    return leaves, max(8, round(0.05 * leaves))
+def _leaves(rows: int) -> int:
+    return round(rows**0.5)
 
 
 def _scann_ops() -> Any:
@@ -188,19 +250,21 @@ def _scann_ops() -> Any:
     return scann_ops
 
 
-def _content_name(tensors: list[tf.Tensor]) -> str:
+def _content_name(state: tf.Module) -> str:
     """A name that only an index of the same content has."""
     digest = hashlib.blake2b(digest_size=16)
-    for tensor in tensors:
-        digest.update(np.ascontiguousarray(tensor).tobytes())
+    for name in (*STATE, "dataset"):
+        variable = getattr(state, name)
+        value = variable.numpy()
+        digest.update(_bytes(value) if variable.dtype == tf.string else value.tobytes())
     return f"scann-{digest.hexdigest()}"
 
 
-def _read(path: Path) -> tf.Tensor:
+def _read(folder: Path, name: str) -> tf.Tensor:
     """A tensor of ScaNN's state; ScaNN marks an absent one by an empty shape."""
-    if path.suffix == ".npy":
-        return tf.constant(np.load(path, allow_pickle=False))
-    content = path.read_bytes()
+    if (folder / f"{name}.npy").is_file():
+        return tf.constant(np.load(folder / f"{name}.npy", allow_pickle=False))
+    content = (folder / f"{name}.bin").read_bytes()
     return tf.constant([content] if content else b"", tf.string)
 
 

@@ -21,6 +21,8 @@ from semtf.retrieval.storage import Storage
 # No AutoGraph: nothing in here is Python control flow on tensors.
 as_written = tf.autograph.experimental.do_not_convert
 RERANK_FLOATS = 1 << 22
+ROWS_A_PAIR = 4
+TUNING_SAMPLE = 256
 INDEXES: dict[str, type[Index]] = {"exact": ExactIndex, "scann": ScannIndex}
 
 
@@ -71,8 +73,21 @@ class Retriever(tf.Module):
             seed: picks the sample that the PCA is fitted on.
         """
         pca = PCA.fit(storage.keys, config.shift, config.dimensions, seed)
+        return cls._indexed(storage, config, pca, seed)
+
+    @classmethod
+    def _indexed(
+        cls, storage: Storage, config: RetrievalConfig, pca: PCA, seed: int
+    ) -> "Retriever":
         rows, lengths = _rows(storage.keys, config.shift, pca)
-        return cls(storage, config, pca, INDEXES[config.index].build(rows), lengths)
+        chosen = np.random.default_rng(seed).permutation(len(storage))[:TUNING_SAMPLE]
+        sample = pca.queries(normalise(tf.constant(storage.keys[np.sort(chosen)]))).numpy()
+        index = INDEXES[config.index].build(rows, sample, config.recall)
+        return cls(storage, config, pca, index, lengths)
+
+    def extended(self, storage: Storage, seed: int) -> "Retriever":
+        """A retriever of a storage to which pairs were added; the fitted PCA is kept."""
+        return self._indexed(storage, self.config, self.pca, seed)
 
     def save(self, folder: str | Path) -> None:
         """Write ``retrieval.json`` and ``.npy`` files; ScaNN's state goes into ``scann/``."""
@@ -128,13 +143,27 @@ class Retriever(tf.Module):
             k: pairs to return; fewer columns come back where fewer are stored.
         """
         images = normalise(images)
-        k = min(k, len(self.storage))
-        wanted = min(max(k, self.config.rerank), len(self.storage))
-        moves = self._shifts.shape[0]
-        rows = min(max(self.config.candidates, 8 * wanted), len(self.storage) * moves)
-        similarity, row = self.index.search(self.pca.queries(images), rows)
-        pair, found = _distinct(row // moves, similarity, wanted)
+        stored, moves = len(self.storage), self._shifts.shape[0]
+        k = min(k, stored)
+        wanted = min(max(k, self.config.rerank), stored)
+        rows = max(self.config.candidates, ROWS_A_PAIR * wanted)
+        queries = self.pca.queries(images)
+        pair, found = self._candidates(queries, rows, wanted)
+        count = tf.reduce_sum(tf.cast(found, tf.int32), axis=1)
+        # The shifts of one pair are neighbours too: in the worst case they fill all the rows.
+        pair, found = tf.cond(
+            tf.reduce_any((count > 0) & (count < k)),
+            lambda: self._candidates(queries, moves * wanted, wanted),
+            lambda: (pair, found),
+        )
         return self._rerank(images, pair, found, k)
+
+    def _candidates(
+        self, queries: tf.Tensor, rows: int, wanted: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The ``wanted`` different pairs of the best ``rows`` rows, and which were found."""
+        similarity, row = self.index.search(queries, rows)
+        return _distinct(row // self._shifts.shape[0], similarity, wanted)
 
     def _rerank(self, images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor, k: int) -> Neighbours:
         """Compare candidates on all pixels and in every shift; keep the ``k`` best pairs."""
