@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semtf.config import CASES, plate_level
+from semtf.data.layout import fab_folder
 from semtf.errors import InputError
 from semtf.progress import progress
 from semtf.simulation.geometry import Structures
@@ -136,8 +137,7 @@ def _run(works: list[Work], total: int) -> Averages:
 
 
 def _pair_works(order: Order) -> list[Work]:
-    draws = order.source.pairs()
-    return [partial(_make_pairs, order, draw) for draw in draws]
+    return [partial(_make_pairs, order, draw) for draw in order.source.pairs()]
 
 
 def _make_pairs(order: Order, draw: Draw) -> tuple[int, Averages]:
@@ -169,14 +169,13 @@ def _train_works(order: Order) -> list[Work]:
 def _make_site(order: Order, case: int, site: int, draw: Draw) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
     images = render(Scene.of(structures), case, order.fab, rng)[0]
-    level = f"epth_{100 + 10 * case}"
-    folder = order.root / f"train/SEM/D{level}/site_{site:05d}"
+    folder = order.root / "train/SEM" / fab_folder(case) / f"site_{site:05d}"
     for i, image in enumerate(images):
         colour = rng.random() < 2 / 3
         pixels = np.repeat(image[..., None], 3, axis=2) if colour else image
         _save(folder / f"SEM_{draw.first + i:06d}.png", pixels)
-    average = average_depth(structures, case)
-    return len(images), {f"d{level}_site_{site:05d}": average}
+    name = f"{fab_folder(case).lower()}_{folder.name}"
+    return len(images), {name: average_depth(structures, case)}
 
 
 def average_depth(structures: Structures, case: int) -> float:
