@@ -1,8 +1,8 @@
 """A data set in the challenge's layout, packed and ready to draw from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from semtf.data.average_depth import read_average_depth
 from semtf.data.decoding import Decoder, Task
 from semtf.data.images import Gray, Size
 from semtf.data.layout import Layout, Member, Skipped
+from semtf.data.sets import FabSet, ImageSet, Names, SimulatorSet
 from semtf.data.source import File, Source, open_source, where
 from semtf.errors import InputError
 from semtf.progress import progress
@@ -21,77 +22,18 @@ from semtf.progress import progress
 if TYPE_CHECKING:
     import pandas as pd
 
-Names = npt.NDArray[np.str_]
-Rows = npt.NDArray[np.bool_] | npt.NDArray[np.integer] | slice
+__all__ = [
+    "Dataset",
+    "FabSet",
+    "ImageSet",
+    "SimulatorSet",
+    "Skipped",
+    "open_dataset",
+    "open_images",
+]
+
 IMAGES = (".png", ".tif", ".tiff")
 WAY_OUT = "repair or remove it, or leave bad files out with --skip-bad"
-
-
-@dataclass(frozen=True)
-class SimulatorSet:
-    """The simulator's pairs of one case.
-
-    Attributes:
-        case: 1 to 4.
-        sem: uint8 [n, 2, rows, columns], both SEM images of each hole (itr0, itr1).
-        depth: uint8 [n, rows, columns], the depth maps.
-        bases: str [n], the hole; the same holes recur in every case.
-        buckets: str [n], the folder of each.
-    """
-
-    case: int
-    sem: Gray
-    depth: Gray
-    bases: Names
-    buckets: Names
-
-    def __len__(self) -> int:
-        return len(self.sem)
-
-    def subset(self, rows: Rows) -> "SimulatorSet":
-        """The pairs chosen by a mask, by row numbers or by a slice."""
-        return SimulatorSet(
-            self.case, self.sem[rows], self.depth[rows], self.bases[rows], self.buckets[rows]
-        )
-
-    def mean_sem(self, rows: Rows = slice(None)) -> npt.NDArray[np.float32]:
-        """The mean of itr0 and itr1, float32 [n, rows, columns] in grey levels."""
-        pair = self.sem[rows]
-        total = pair[:, 0].astype(np.float32) + pair[:, 1]
-        return total * np.float32(0.5)
-
-
-@dataclass(frozen=True)
-class FabSet:
-    """The fab's images of one case: uint8 [n, rows, columns], with their site and file name."""
-
-    case: int
-    images: Gray
-    sites: Names
-    names: Names
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def subset(self, rows: Rows) -> "FabSet":
-        """The images chosen by a mask, by row numbers or by a slice."""
-        return FabSet(self.case, self.images[rows], self.sites[rows], self.names[rows])
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images of which nothing else is known: uint8 [n, rows, columns] and their file names."""
-
-    images: Gray
-    names: Names
-    skipped: list[Skipped] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def subset(self, rows: Rows) -> "ImageSet":
-        """The images chosen by a mask, by row numbers or by a slice."""
-        return ImageSet(self.images[rows], self.names[rows], self.skipped)
 
 
 @dataclass(frozen=True)
@@ -130,6 +72,7 @@ def open_dataset(
     root: Path | str,
     *,
     cases: Iterable[int] = (1, 2, 3, 4),
+    fab: Mapping[int, ImageSet] | None = None,
     cache: Path | None = None,
     skip_bad: bool = False,
     size: Size = (72, 48),
@@ -139,6 +82,7 @@ def open_dataset(
     Args:
         root: the folder, or the zip file (which is read without unpacking it).
         cases: the cases to open.
+        fab: for some cases, fab images to take in place of those in train/SEM.
         cache: where to keep the packed images; see `packing.cache_folder` for the default.
         skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
         size: expected (rows, columns) of every image.
@@ -149,21 +93,22 @@ def open_dataset(
     """
     source = layout.open_layout(root)
     cases = tuple(cases)
-    found = layout.scan(source, cases)
+    own_fab = {case: images.as_fab(case) for case, images in (fab or {}).items()}
+    found = layout.scan(source, cases, without_fab=own_fab)
     depth_table = read_average_depth(source, found.average_depth)
     skipped = list(found.skipped)
     with _Packer(source, packing.cache_folder(source.root, size, cache), size, found) as packer:
         simulator = {case: _simulator(packer, case, found, skipped) for case in cases}
-        fab = {case: _fab(packer, case, found, skipped) for case in cases}
+        fabs = own_fab | {case: _fab(packer, case, found, skipped) for case in found.fab}
         images, good = packer.pack("test", found.test, skipped)
     pixels, names = _keep(good, images, _strings(member.base for member in found.test))
     test = ImageSet(pixels, names)
     if not skip_bad:
         refuse(skipped)
     for case in cases:
-        if not len(simulator[case]) or not len(fab[case]):
+        if not len(simulator[case]) or not len(fabs[case]):
             raise InputError(f"{source.root}: case {case} has no usable images left")
-    return Dataset(source.root, cases, depth_table, skipped, simulator, fab, test)
+    return Dataset(source.root, cases, depth_table, skipped, simulator, fabs, test)
 
 
 def open_images(

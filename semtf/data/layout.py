@@ -8,7 +8,7 @@ test/SEM/<name>.png
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -77,8 +77,8 @@ def fab_folder(case: int) -> str:
     return f"Depth_{100 + 10 * case}"
 
 
-def scan(source: Source, cases: Iterable[int]) -> Layout:
-    """Find the files of the given cases.
+def scan(source: Source, cases: Iterable[int], without_fab: Container[int] = ()) -> Layout:
+    """Find the files of the given cases, for those in ``without_fab`` only the simulator's.
 
     Raises:
         InputError: the source holds none of the layout's folders, or a case has no pairs or no
@@ -88,7 +88,8 @@ def scan(source: Source, cases: Iterable[int]) -> Layout:
     layout = Layout(prefix)
     for case in cases:
         layout.sem[case], layout.depth[case] = _pairs(source, prefix, case, layout.skipped)
-        layout.fab[case] = _fab(source, prefix, case, layout.skipped)
+        if case not in without_fab:
+            layout.fab[case] = _fab(source, prefix, case, layout.skipped)
     test = flat_images(source, f"{prefix}test/SEM")
     layout.test = [Member(file, 0, "", file.path.rpartition("/")[2]) for file in test]
     layout.average_depth = source.find(prefix + AVERAGE_DEPTH)

@@ -1,3 +1,4 @@
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -265,10 +266,18 @@ def test_a_damaged_zip_member_is_a_bad_image(world: Path, tmp_path: Path) -> Non
 
 
 def test_a_dangling_link_and_a_pipe_are_bad_images(world: Path) -> None:
-    import os
-
     (world / "test/SEM/link.png").symlink_to("nowhere.png")
     os.mkfifo(world / "test/SEM/pipe.png")
     data = open_dataset(world, cases=(1,), skip_bad=True)
     assert [Path(skipped.path).name for skipped in data.skipped] == ["link.png", "pipe.png"]
     assert len(data.test()) == 5
+
+
+def test_a_plain_folder_may_stand_for_the_fab(world: Path, tmp_path: Path) -> None:
+    shutil.rmtree(world / "train")
+    (world / "test/SEM").rename(tmp_path / "plain")
+    images = open_images(tmp_path / "plain")
+    data = open_dataset(world, cases=(2,), fab={2: images})
+    np.testing.assert_array_equal(data.fab(2).images, images.images)
+    assert data.fab(2).names.tolist() == images.names.tolist()
+    assert len(set(data.fab(2).sites)) == 5
