@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DepthResult", "Estimator", "InputError", "Run", "export", "load", "simulate", "train"]
 
-# Both are read when TensorFlow and Keras are first imported.
+# Both are read when TensorFlow and Keras are first imported. Level 3 hides what TensorFlow's C++
+# code reports by itself, such as a missing GPU; errors still come as exceptions.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _WHERE = {
     "DepthResult": "semtf.estimation.estimator",

@@ -61,8 +61,8 @@ def run_train(arguments: list[str] | None = None) -> None:
 def _main(command: click.Command, arguments: list[str], name: str) -> None:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if debug:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
     logging.getLogger("tensorflow").setLevel(logging.WARNING if debug else logging.ERROR)
     try:
         code = command.main(args=arguments, prog_name=name, standalone_mode=False)

@@ -1,5 +1,7 @@
 """Write a run as one SavedModel for TensorFlow Serving."""
 
+import contextlib
+import io
 import json
 import shutil
 import tempfile
@@ -64,7 +66,8 @@ def _write(run: Run, folder: Path, index: IndexKind) -> None:
     for retriever in parts.retrievers.values():
         archive.track(retriever)
     archive.add_endpoint("serving_default", signature, input_signature=[spec])
-    archive.write_out(str(folder))
+    with contextlib.redirect_stdout(io.StringIO()):  # it lists every captured variable
+        archive.write_out(str(folder))
     note = {
         "index": index,
         "needs_scann_operations": index == "scann",

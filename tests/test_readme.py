@@ -1,0 +1,66 @@
+"""The README's commands are commands, its files are there, and its Python runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from semtf.cli.main import semtf
+from semtf.data.dataset import open_dataset
+from semtf.run import Run
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(kind: str) -> list[str]:
+    return [
+        block
+        for page in PAGES
+        for block in re.findall(rf"```{kind}\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+
+
+def command_lines() -> list[str]:
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    return [line for line in lines if line.startswith(("semtf ", "semtf-train ", "scripts/"))]
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_command_line_is_valid(line: str) -> None:
+    name, *arguments = shlex.split(line, comments=True)
+    if name.startswith("scripts/"):
+        assert (ROOT / name).is_file()
+        assert not arguments or name in ("scripts/bench", "scripts/test")
+        return
+    if name == "semtf":
+        name, *arguments = arguments
+    command = semtf.get_command(click.Context(semtf), name.removeprefix("semtf-"))
+    assert command is not None
+    assert command.make_context(name, arguments).params
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_python_of_the_readme_runs(
+    run: Run, fab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import semtf as package
+
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    images = np.asarray(open_dataset(fab).test().images[:2])
+    monkeypatch.chdir(tmp_path)
+    # Only the two calls that take minutes are replaced, by what they would return.
+    monkeypatch.setattr(package, "simulate", lambda out, pairs, seed: fab, raising=False)
+    monkeypatch.setattr(package, "train", lambda data, run: package.Run.open(path), raising=False)
+    path = run.path
+    exec(block, {"images": images})  # noqa: S102 - our own README
+    assert (tmp_path / "saved_models/semtf/1/saved_model.pb").exists()
