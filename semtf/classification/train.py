@@ -18,6 +18,7 @@ from semtf.classification.calibration import (
     scaled_softmax,
 )
 from semtf.classification.classifier import NETWORKS, Classifier
+from semtf.classification.noisy_student import load_published_weights
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import labelled, split
 from semtf.errors import InputError
@@ -70,6 +71,8 @@ def train(
     keras.utils.set_random_seed(seed)
     with (strategy or tf.distribute.get_strategy()).scope():
         model = NETWORKS[config.backbone](images.shape[1:], len(names), **_network_settings(config))
+        if weights_file is not None:
+            _start_from(model, weights_file, config)
         steps = config.steps_per_epoch or math.ceil(int((~held_out).sum()) / config.batch)
         model.compile(
             _optimizer(config, steps),
@@ -147,6 +150,15 @@ def _network_settings(config: ClassificationConfig) -> dict[str, Any]:
             "momentum": config.momentum,
         }
     return {"momentum": config.momentum}
+
+
+def _start_from(model: keras.Model, path: Path, config: ClassificationConfig) -> None:
+    if config.backbone != "efficientnet_b0":
+        raise InputError(
+            f"{path}: published weights fit efficientnet_b0 only; set "
+            "classification.backbone to it or leave the weights out"
+        )
+    load_published_weights(model, path)
 
 
 def _optimizer(config: ClassificationConfig, steps: int) -> keras.optimizers.Optimizer:
