@@ -177,6 +177,27 @@ def test_workers_decode_what_one_process_decodes(world: Path) -> None:
     assert one[:5] == ["", "", "it is no PNG file", "", ""]
 
 
+def test_a_line_that_a_kill_cut_off_is_decoded_again(
+    world: Path, tmp_path: Path, decoded: list[str]
+) -> None:
+    wanted = everything(open_dataset(world, cases=(1,), cache=tmp_path / "cache"))
+    manifest = next((tmp_path / "cache/72x48/test").glob("*.csv"))
+    pixels = manifest.with_suffix(".npy")
+    images = np.load(pixels)
+    images[3:] = 7  # what the killed run had not written
+    np.save(pixels.with_suffix(".part.npy"), images)
+    lines = manifest.read_text().splitlines(keepends=True)
+    assert "000003.png" in lines[4]
+    manifest.with_suffix(".part.csv").write_text("".join(lines[:4]) + lines[4][:60])
+    manifest.unlink()
+    pixels.unlink()
+    decoded.clear()
+    again = open_dataset(world, cases=(1,), cache=tmp_path / "cache")
+    assert decoded == ["test/SEM/000003.png", "test/SEM/000004.png"]
+    for one, other in zip(wanted, everything(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 OPEN = """
 import sys
 from pathlib import Path

@@ -57,6 +57,13 @@ def test_every_epoch_holds_every_image_once_in_a_new_order() -> None:
         assert len({tuple(epoch) for epoch in epochs}) > len(epochs) // 2
 
 
+def test_the_two_domains_are_shuffled_independently() -> None:
+    pairs = simulator()
+    same = FabSet(1, pairs.depth, pairs.bases, pairs.bases)
+    batches = take(unpaired(pairs, same, batch=N, seed=0), 5)
+    assert all(first_pixel(source) != first_pixel(target) for source, target in batches)
+
+
 def test_a_seed_repeats_and_a_start_continues() -> None:
     pairs, crops = simulator(), fab()
     whole = take(unpaired(pairs, crops, batch=4, seed=5), 9)
