@@ -26,10 +26,18 @@ def plate_level(case: int) -> int:
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """Size of every image and depth map, in pixels."""
+    """Size of every image and depth map, in pixels; multiples of 8, at least 16."""
 
     height: int = 72
     width: int = 48
+
+    def __post_init__(self) -> None:
+        for side in (self.height, self.width):
+            if side < 16 or side % 8:
+                raise InputError(
+                    f"image size {self.height},{self.width}: rows and columns must be multiples "
+                    "of 8, at least 16, for the critic's strides; crop the images"
+                )
 
     @property
     def shape(self) -> tuple[int, int]:

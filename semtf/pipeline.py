@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from semtf.adaptation import train as adaptation
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.config import CASES, RunConfig, preset
-from semtf.data.dataset import Dataset, SimulatorSet, open_dataset
+from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
 from semtf.distribution import choose_strategy
 from semtf.errors import InputError
 from semtf.estimation.estimator import write_limit
@@ -28,6 +29,8 @@ def train(
     *,
     run: Path | str | None = None,
     config: RunConfig | None = None,
+    fab: Mapping[int, Path] | None = None,
+    range16: tuple[float, float] | None = None,
     resume: bool = False,
     skip_bad: bool = False,
     cache: Path | None = None,
@@ -43,6 +46,9 @@ def train(
             cases that it does not have yet.
         config: the settings; of an existing run its own, of a new run those of ``quick``, where
             None.
+        fab: by case, plain folders of PNG or TIFF images to take as fab images in place of
+            those in ``data``.
+        range16: the values of 16-bit images in those folders that become 0 and 255.
         resume: go on with a run that was interrupted.
         skip_bad: leave bad images out and list them in the run folder's ``skipped.csv``.
         cache: where the packed images are kept.
@@ -63,6 +69,10 @@ def train(
     dataset = open_dataset(
         data,
         cases=sorted({*have, *cases}),
+        fab={
+            number: open_images(path, size=settings.image.shape, skip_bad=skip_bad, range16=range16)
+            for number, path in (fab or {}).items()
+        },
         cache=cache,
         skip_bad=skip_bad,
         size=settings.image.shape,

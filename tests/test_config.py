@@ -51,3 +51,10 @@ def test_unknown_preset_and_broken_json() -> None:
 
 def test_plate_levels() -> None:
     assert [plate_level(case) for case in (1, 2, 3, 4)] == [140, 150, 160, 170]
+
+
+@pytest.mark.parametrize("size", [(72, 44), (8, 48), (0, 0)])
+def test_sizes_that_the_networks_cannot_take(size: tuple[int, int]) -> None:
+    changes = {"image.height": str(size[0]), "image.width": str(size[1])}
+    with pytest.raises(InputError, match="multiples of 8"):
+        preset("quick").with_settings(changes)

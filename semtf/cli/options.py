@@ -2,6 +2,7 @@
 
 import typing
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,33 @@ from semtf.config import Weights
 WEIGHTS = typing.get_args(Weights)
 FOLDER = click.Path(path_type=Path)
 
+
+class Numbers(click.ParamType):
+    """Two numbers with a comma between them, as in 72,48."""
+
+    def __init__(self, kind: type[int] | type[float], form: str) -> None:
+        self.kind = kind
+        self.name = form
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float]:
+        """Parse ``"a,b"``."""
+        try:
+            first, second = (self.kind(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not of the form {self.name}, two numbers", param, ctx)
+        return first, second
+
+
+size_option = click.option(
+    "--size", type=Numbers(int, "H,W"), help="Rows and columns of the images, instead of 72,48."
+)
+range16_option = click.option(
+    "--range16",
+    type=Numbers(float, "LO,HI"),
+    help="Values of 16-bit images that become grey levels 0 and 255.",
+)
 run_option = click.option("--run", required=True, type=FOLDER, help="The run folder.")
 data_option = click.option(
     "--data", required=True, type=FOLDER, help="Folder in the challenge's layout, or its zip file."

@@ -4,8 +4,16 @@ from pathlib import Path
 
 import click
 
-from semtf.cli.options import FOLDER, WEIGHTS, run_option, skip_bad_option
+from semtf.cli.options import (
+    FOLDER,
+    WEIGHTS,
+    range16_option,
+    run_option,
+    size_option,
+    skip_bad_option,
+)
 from semtf.config import IndexKind, Weights
+from semtf.errors import InputError
 
 CHUNK = 1024
 
@@ -17,6 +25,8 @@ CHUNK = 1024
 @click.option("--k", type=int, help="Neighbours an image; default as trained.")
 @click.option("--weights", type=click.Choice(WEIGHTS), help="How neighbours are weighted.")
 @click.option("--index", type=click.Choice(["scann", "exact"]), help="How they are searched.")
+@size_option
+@range16_option
 @click.option("--arrays", is_flag=True, help="Also write float32 .npy of depth and sigma.")
 @skip_bad_option
 def command(
@@ -26,6 +36,8 @@ def command(
     k: int | None,
     weights: Weights | None,
     index: IndexKind | None,
+    size: tuple[int, int] | None,
+    range16: tuple[float, float] | None,
     arrays: bool,
     skip_bad: bool,
 ) -> None:
@@ -35,7 +47,13 @@ def command(
     from semtf.estimation.predictions import Predictions
     from semtf.run import Run
 
-    found = open_images(images, size=Run.open(run).config.image.shape, skip_bad=skip_bad)
+    shape = Run.open(run).config.image.shape
+    if size is not None and size != shape:
+        raise InputError(
+            f"--size {size[0]},{size[1]}: {run} was trained on {shape[0]},{shape[1]}; "
+            "train another run with semtf-train --size"
+        )
+    found = open_images(images, size=shape, skip_bad=skip_bad, range16=range16)
     estimator = load(run, k=k, weights=weights, index=index)
     flagged = 0
     with Predictions(out, arrays=arrays) as predictions:

@@ -4,8 +4,15 @@ from pathlib import Path
 
 import click
 
-from semtf.cli.options import FOLDER, cache_option, json_option, skip_bad_option
-from semtf.config import PRESETS, RunConfig, preset
+from semtf.cli.options import (
+    FOLDER,
+    cache_option,
+    json_option,
+    range16_option,
+    size_option,
+    skip_bad_option,
+)
+from semtf.config import CASES, PRESETS, RunConfig, preset
 from semtf.errors import InputError
 
 SYNTHETIC = Path("data")
@@ -37,6 +44,15 @@ ZIP = "open.zip"
     metavar="FIELD=VALUE",
     help="Change one field of the preset.",
 )
+@size_option
+@click.option(
+    "--fab",
+    "fab_folders",
+    multiple=True,
+    metavar="CASE=DIR",
+    help="Plain folder of PNG or TIFF images to take as a case's fab images.",
+)
+@range16_option
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @skip_bad_option
 @cache_option
@@ -49,13 +65,17 @@ def command(
     adapter: str | None,
     seed: int | None,
     settings: tuple[str, ...],
+    size: tuple[int, int] | None,
+    fab_folders: tuple[str, ...],
+    range16: tuple[float, float] | None,
     resume: bool,
     skip_bad: bool,
     cache: Path | None,
     as_json: bool,
 ) -> None:
     """Train adaptation, storage and classifier, into one run folder."""
-    config = _config(name, adapter, seed, settings)
+    config = _config(name, adapter, seed, settings, size)
+    fab = _fab(fab_folders)
     if resume and run is None:
         raise InputError("--resume: say which run with --run")
     if data is None:
@@ -63,7 +83,15 @@ def command(
     from semtf import pipeline
 
     made = pipeline.train(
-        data, case, run=run, config=config, resume=resume, skip_bad=skip_bad, cache=cache
+        data,
+        case,
+        run=run,
+        config=config,
+        fab=fab,
+        range16=range16,
+        resume=resume,
+        skip_bad=skip_bad,
+        cache=cache,
     )
     if as_json:
         import json
@@ -88,13 +116,29 @@ def find_data() -> Path:
     return simulate(SYNTHETIC)
 
 
+def _fab(folders: tuple[str, ...]) -> dict[int, Path]:
+    pairs = {}
+    for given in folders:
+        case, equals, folder = given.partition("=")
+        if not equals or case not in map(str, CASES):
+            raise InputError(f"--fab {given}: write CASE=DIR, as in 1=images")
+        pairs[int(case)] = Path(folder)
+    return pairs
+
+
 def _config(
-    name: str | None, adapter: str | None, seed: int | None, settings: tuple[str, ...]
+    name: str | None,
+    adapter: str | None,
+    seed: int | None,
+    settings: tuple[str, ...],
+    size: tuple[int, int] | None,
 ) -> RunConfig | None:
     """The settings that the options ask for; None where they ask for nothing."""
-    if name is None and adapter is None and seed is None and not settings:
+    if name is None and adapter is None and seed is None and size is None and not settings:
         return None
-    changes = {}
+    changes: dict[str, str] = {}
+    if size is not None:
+        changes |= {"image.height": str(size[0]), "image.width": str(size[1])}
     for setting in settings:
         field, equals, value = setting.partition("=")
         if not equals:

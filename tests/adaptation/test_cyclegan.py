@@ -17,7 +17,7 @@ from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.dataset import FabSet, SimulatorSet
 from semtf.errors import InputError
 
-IMAGE = ImageConfig(16, 8)
+IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(
     width=4, batch=2, critic_steps=2, first_epochs=3, other_epochs=2, steps_per_epoch=2
 )
@@ -25,7 +25,7 @@ CONFIG = AdaptationConfig(
 
 def sets(seed: int = 0) -> tuple[SimulatorSet, FabSet]:
     rng = np.random.default_rng(seed)
-    sem = rng.integers(0, 213, (20, 2, 16, 8), dtype=np.uint8)
+    sem = rng.integers(0, 213, (20, 2, 24, 16), dtype=np.uint8)
     names = np.array([f"n{i}" for i in range(20)])
     simulator = SimulatorSet(1, sem, sem[:, 0], names, names)
     return simulator, FabSet(1, sem[::-1, 1], names, names)
@@ -50,7 +50,7 @@ def test_a_step_moves_every_network() -> None:
     network = CycleGAN(IMAGE, CONFIG, 0)
     network.compile()
     before = [np.array(v) for v in network._generator_variables() + network._critic_variables()]
-    images = np.random.default_rng(0).uniform(-1, 1, (4, 16, 8, 1)).astype(np.float32)
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 24, 16, 1)).astype(np.float32)
     logs = network.train_step((tf.constant(images), tf.constant(images[::-1])))
     after = network._generator_variables() + network._critic_variables()
     for old, new in zip(before, after, strict=True):
@@ -125,7 +125,7 @@ def test_moving_average_and_swap() -> None:
 
 def test_adapting_is_the_generator_in_grey_levels() -> None:
     network = CycleGAN(IMAGE, CONFIG, 0)
-    sem = np.random.default_rng(0).uniform(0, 212, (7, 16, 8)).astype(np.float32)
+    sem = np.random.default_rng(0).uniform(0, 212, (7, 24, 16)).astype(np.float32)
     adapted = training.adapt(network.to_target, sem, batch=3)
     expected = (np.asarray(network.to_target(sem[..., None] / 106 - 1))[..., 0] + 1) * 106
     assert adapted.dtype == np.uint8

@@ -11,7 +11,7 @@ import tensorflow as tf
 from semtf.adaptation.cyclegan import CycleGAN
 from semtf.config import AdaptationConfig, ImageConfig
 
-IMAGE = ImageConfig(16, 8)
+IMAGE = ImageConfig(24, 16)
 # Plain gradient descent below, because Adam's first step hides the size of a gradient.
 CONFIG = AdaptationConfig(width=4, batch=4, critic_steps=2)
 
@@ -37,7 +37,7 @@ def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     rng = np.random.default_rng(0)
-    images = rng.uniform(-1, 1, (2, 8, 16, 8, 1)).astype(np.float32)
+    images = rng.uniform(-1, 1, (2, 8, 24, 16, 1)).astype(np.float32)
     data = tf.data.Dataset.from_tensors((images[0], images[1])).repeat()
     data = data.unbatch().batch(8, drop_remainder=True)
     one = change(tf.distribute.OneDeviceStrategy("/cpu:0"), data)

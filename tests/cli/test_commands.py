@@ -101,6 +101,42 @@ def test_train_prints_the_run(semtf, fab: Path, tmp_path: Path) -> None:
     assert json.loads(done.out) == {"run": str(tmp_path / "run"), "cases": [2]}
 
 
+def smaller(fab: Path, out: Path) -> Path:
+    """The data set with every image cropped to 64 × 40."""
+    for path in (fab / "simulation_data").rglob("*.png"):
+        target = out / path.relative_to(fab)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).crop((4, 4, 44, 68)).save(target)
+    return out
+
+
+def test_other_sizes_and_plain_16_bit_fab_images(semtf, fab: Path, tmp_path: Path) -> None:
+    data = smaller(fab, tmp_path / "data")
+    images = tmp_path / "crops"
+    images.mkdir()
+    for i, path in enumerate(sorted((fab / "train/SEM/Depth_120").rglob("*.png"))):
+        crop = np.asarray(Image.open(path).convert("L").crop((4, 4, 44, 68)), np.uint16)
+        Image.fromarray(crop * 16).save(images / f"{i:03d}.{'tif' if i % 2 else 'png'}")
+    run = tmp_path / "run"
+    settings = ("adaptation.width=4", "adaptation.steps_per_epoch=1", "adaptation.first_epochs=1")
+    light = ("classification.backbone=statistics", "classification.epochs=1")
+    arguments = (
+        "train", "--case", 2, "--data", data, "--run", run, "--size", "64,40",
+        "--fab", f"2={images}", *(word for s in (*settings, *light) for word in ("--set", s)),
+    )  # fmt: skip
+    done = semtf(*arguments)
+    assert done.code == 2
+    assert "16 bits" in done.error
+    done = semtf(*arguments, "--range16", "0,4080")
+    assert done.code == 0, done.err
+    predict = ("predict", "--run", run, "--images", images, "--out", tmp_path / "out")
+    done = semtf(*predict, "--range16", "0,4080")
+    assert done.code == 0, done.err
+    assert Image.open(tmp_path / "out" / "000.png").size == (40, 64)
+    assert len(list((tmp_path / "out").glob("*.png"))) == 30
+    assert "--size 72,48" in semtf(*predict, "--size", "72,48").error
+
+
 def test_train_without_data_makes_the_synthetic_fab(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,6 +169,9 @@ def test_config_prints_the_preset(semtf) -> None:
         (["train", "--data", "x", "--set", "a.b=1"], "a.b"),
         (["train", "--resume"], "--run"),
         (["train", "--case", "5"], "--case"),
+        (["train", "--data", "x", "--size", "72"], "H,W"),
+        (["train", "--data", "x", "--size", "72,50"], "multiples of 8"),
+        (["train", "--data", "x", "--fab", "images"], "CASE=DIR"),
         (["predict", "--run", "nowhere", "--images", "i", "--out", "o"], "nowhere"),
         (["predict", "--images", "i", "--out", "o"], "--run"),
         (["evaluate", "--predictions", "nowhere", "--truth", "t"], "nowhere"),
