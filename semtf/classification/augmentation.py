@@ -1,51 +1,37 @@
-"""Random changes of a training image that leave its case as it is."""
+"""Random changes of a training image that leave its case as it is.
 
-from collections.abc import Callable
+Brightness and contrast are never touched: they are what tells the cases apart.
+"""
 
-import keras
-import keras_cv
 import tensorflow as tf
 
+from semtf.config import ClassificationConfig
 from semtf.data.images import FULL_SCALE
+from semtf.data.pipelines import Augmentation
 
 
-def augmentation(
-    shape: tuple[int, int], *, shift: int, flip: bool, noise: float, seed: int
-) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None:
-    """A map over labelled batches, for `tf.data.Dataset.map`; None where it would do nothing.
+def augmentation(config: ClassificationConfig) -> Augmentation:
+    """The flips and shifts of a config, for `semtf.data.pipelines.labelled`."""
+    return Augmentation(flip_rows=config.flip, flip_columns=config.flip, shift=config.shift)
 
-    Brightness and contrast are left alone: they are what tells the cases apart.
+
+def with_noise(
+    data: tf.data.Dataset, noise: float, *, seed: int, start: int = 0
+) -> tf.data.Dataset:
+    """Add Gaussian noise to labelled batches, drawn from the seed and the step alone.
 
     Args:
-        shape: height and width of the images, in pixels.
-        shift: largest shift along each axis, in whole pixels; the edge row or column is repeated.
-        flip: mirror each image along both axes with probability 1/2 each.
-        noise: standard deviation of added Gaussian noise, in grey levels.
-        seed: of all random numbers.
+        data: ``(float32 [batch, height, width, 1] in [-1, 1], labels)``.
+        noise: standard deviation in grey levels; 0 leaves ``data`` as it is.
+        seed: of the noise.
+        start: the step that ``data`` begins with.
     """
-    height, width = shape
-    layers = []
-    if flip:
-        layers.append(keras_cv.layers.RandomFlip("horizontal_and_vertical", seed=seed))
-    if shift:
-        # Nearest-neighbour interpolation: a bilinear one would blur the noise away.
-        layers.append(
-            keras_cv.layers.RandomTranslation(
-                (shift + 0.5) / height,
-                (shift + 0.5) / width,
-                fill_mode="nearest",
-                interpolation="nearest",
-                seed=seed + 1,
-            )
-        )
-    if noise:
-        layers.append(keras.layers.GaussianNoise(noise * 2 / FULL_SCALE, seed=seed + 2))
-    if not layers:
-        return None
+    if not noise:
+        return data
 
-    def change(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        for layer in layers:
-            images = layer(images, training=True)
-        return tf.ensure_shape(images, [None, height, width, 1]), labels
+    def add(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = batch
+        drawn = tf.random.stateless_normal(tf.shape(images), tf.stack([seed, step]))
+        return images + drawn * (noise * 2 / FULL_SCALE), labels
 
-    return change
+    return data.enumerate(start).map(add, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from semtf.classification.baselines import logistic_regression, small_convnet
 from semtf.classification.calibration import scaled_softmax
 from semtf.classification.efficientnet import efficientnet_b0
-from semtf.data.images import FULL_SCALE
+from semtf.data.images import to_network
 from semtf.errors import InputError
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
@@ -68,7 +68,7 @@ class Classifier:
                 f"{self.shape[0]}, {self.shape[1]}] grey levels"
             )
         parts = [
-            self._call(tf.constant(_scaled(images[start : start + batch]))).numpy()
+            self._call(tf.constant(to_network(images[start : start + batch])[..., None])).numpy()
             for start in range(0, len(images), batch)
         ]
         return np.concatenate([np.zeros((0, len(self.cases)), np.float32), *parts])
@@ -125,7 +125,3 @@ class Classifier:
             raise InputError(f"{folder}: no classifier there ({error}); train one first") from error
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path}: not a semtf classifier ({error}); train again") from error
-
-
-def _scaled(images: NDArray[Any]) -> NDArray[np.float32]:
-    return images[..., None].astype(np.float32) * np.float32(2 / FULL_SCALE) - np.float32(1)

@@ -1,12 +1,14 @@
 """EfficientNet-B0 through KerasCV, for small grey images."""
 
+from typing import Any
+
 import keras
 import keras_cv
 import tensorflow as tf
 
 # The B0 row of the paper's scaling table. KerasCV's own alias for it asks the network for its
 # preset even where no weights are wanted, so the arguments are given here.
-B0 = {
+B0: dict[str, Any] = {
     "stackwise_kernel_sizes": [3, 3, 5, 3, 5, 5, 3],
     "stackwise_num_repeats": [1, 2, 2, 3, 3, 4, 1],
     "stackwise_input_filters": [32, 16, 24, 40, 80, 112, 192],

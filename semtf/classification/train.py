@@ -1,7 +1,6 @@
 """Train a classifier on labelled fab images, held-out sites aside, and calibrate it on those."""
 
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from semtf.classification.augmentation import augmentation
 from semtf.classification.calibration import (
     abstention_threshold,
     expected_calibration_error,
@@ -18,11 +16,12 @@ from semtf.classification.calibration import (
     scaled_softmax,
 )
 from semtf.classification.classifier import NETWORKS, Classifier
+from semtf.classification.fitting import fit, optimizer
+from semtf.classification.folds import stratified_folds
 from semtf.classification.noisy_student import load_published_weights
 from semtf.config import ClassificationConfig
-from semtf.data.pipelines import labelled, split
+from semtf.data.pipelines import split
 from semtf.errors import InputError
-from semtf.progress import progress
 
 Images = NDArray[np.uint8]
 Ints = NDArray[np.integer]
@@ -51,11 +50,11 @@ def train(
         config: network, schedule and augmentation.
         seed: of the split, the initial weights, the order and the augmentation.
         folder: where ``classifier.json``, ``model.weights.h5`` and ``history.csv`` go, and, until
-            training ends, the backup to resume from.
+            training ends, the checkpoint to resume from.
         strategy: places the variables and splits each batch; the current one where None.
         weights_file: published EfficientNet-B0 weights to start from.
         held_out: ``[n]``, the images to calibrate on; chosen by site where None.
-        resume: go on from the backup in ``folder``, if there is one.
+        resume: go on from the checkpoint in ``folder``, if there is one.
 
     Returns:
         The classifier, as `Classifier.load` would read it.
@@ -75,17 +74,17 @@ def train(
             _start_from(model, weights_file, config)
         steps = config.steps_per_epoch or math.ceil(int((~held_out).sum()) / config.batch)
         model.compile(
-            _optimizer(config, steps),
+            optimizer(config, steps),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
             # XLA on CPU made EfficientNet's training step six times slower.
             jit_compile=False,
         )
-    _fit(
+        model.optimizer.build(model.trainable_variables)
+    fit(
         model,
-        images,
-        labels,
-        held_out,
+        (images[~held_out], labels[~held_out]),
+        (images[held_out], labels[held_out]),
         config,
         steps=steps,
         seed=seed,
@@ -96,6 +95,51 @@ def train(
     calibrate(classifier, images[held_out], labels[held_out], config.wrong)
     classifier.save(folder)
     return classifier
+
+
+def cross_validate(
+    images: Images,
+    cases: Ints,
+    sites: NDArray[np.str_],
+    config: ClassificationConfig,
+    *,
+    seed: int,
+    folder: Path,
+    strategy: tf.distribute.Strategy | None = None,
+    weights_file: Path | None = None,
+) -> tuple[list[Classifier], NDArray[np.float32]]:
+    """Train one classifier a fold, each with its fold of sites held out.
+
+    Arguments as in `train`; ``config.folds`` says how many. Fold k is saved in
+    ``folder/fold_k``.
+
+    Returns:
+        The classifiers, and the probabilities ``[n, cases]`` of each image under the one
+        classifier that was not trained on its site. Each classifier's temperature comes from the
+        very images it predicts here, one number for all of them.
+
+    Raises:
+        InputError: a case has fewer sites than there are folds.
+    """
+    _check(images, cases, sites)
+    fold = stratified_folds(cases, sites, config.folds, seed)
+    probabilities = np.zeros((len(images), len(np.unique(cases))), np.float32)
+    classifiers = []
+    for k in range(config.folds):
+        classifier = train(
+            images,
+            cases,
+            sites,
+            config,
+            seed=seed + k,
+            folder=folder / f"fold_{k}",
+            strategy=strategy,
+            weights_file=weights_file,
+            held_out=fold == k,
+        )
+        probabilities[fold == k] = classifier.probabilities(images[fold == k])
+        classifiers.append(classifier)
+    return classifiers, probabilities
 
 
 def calibrate(classifier: Classifier, images: Images, labels: Ints, wrong: float) -> None:
@@ -159,70 +203,3 @@ def _start_from(model: keras.Model, path: Path, config: ClassificationConfig) ->
             "classification.backbone to it or leave the weights out"
         )
     load_published_weights(model, path)
-
-
-def _optimizer(config: ClassificationConfig, steps: int) -> keras.optimizers.Optimizer:
-    rate: Any = config.learning_rate
-    if config.schedule == "cosine":
-        warm_up = round(config.warm_up * config.epochs * steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warm_up else config.learning_rate,
-            config.epochs * steps - warm_up,
-            warmup_target=config.learning_rate if warm_up else None,
-            warmup_steps=warm_up,
-        )
-    return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
-
-
-def _fit(
-    model: keras.Model,
-    images: Images,
-    labels: Ints,
-    held_out: Mask,
-    config: ClassificationConfig,
-    *,
-    steps: int,
-    seed: int,
-    folder: Path,
-    resume: bool,
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    backup = folder / "backup"
-    if not resume:
-        shutil.rmtree(backup, ignore_errors=True)
-    data = labelled(images[~held_out], labels[~held_out], batch=config.batch, seed=seed)
-    change = augmentation(
-        images.shape[1:], shift=config.shift, flip=config.flip, noise=config.noise, seed=seed
-    )
-    if change is not None:
-        data = data.map(change).prefetch(2)
-    validation = None
-    if held_out.any():
-        validation = labelled(
-            images[held_out], labels[held_out], batch=256, seed=seed, shuffle=False, repeat=False
-        )
-    callbacks: list[keras.callbacks.Callback] = [
-        keras.callbacks.CSVLogger(str(folder / "history.csv"), append=resume),
-        keras.callbacks.BackupAndRestore(str(backup)),
-    ]
-    if config.schedule == "plateau":
-        monitor = "loss" if validation is None else "val_loss"
-        callbacks.append(
-            keras.callbacks.ReduceLROnPlateau(monitor, factor=0.5, patience=config.patience)
-        )
-    with progress("classifier", config.epochs) as advance:
-        callbacks.append(
-            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: advance(1, _note(logs)))
-        )
-        model.fit(
-            data,
-            steps_per_epoch=steps,
-            epochs=config.epochs,
-            validation_data=validation,
-            callbacks=callbacks,
-            verbose=0,
-        )
-
-
-def _note(logs: dict[str, float]) -> str:
-    return " ".join(f"{name} {value:.4f}" for name, value in logs.items() if "acc" in name)

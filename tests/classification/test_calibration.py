@@ -1,0 +1,103 @@
+"""Calibration against closed forms and slow, obvious versions."""
+
+import numpy as np
+import pytest
+
+from semtf.classification.calibration import (
+    abstention_threshold,
+    expected_calibration_error,
+    fit_temperature,
+    nll,
+    reliability,
+    scaled_softmax,
+)
+
+
+def drawn(count: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits, and labels drawn from exactly their softmax: calibrated by construction."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, 2, (count, 4))
+    odds = np.exp(logits)
+    edges = np.cumsum(odds / odds.sum(axis=1, keepdims=True), axis=1)
+    labels = (generator.random((count, 1)) > edges[:, :3]).sum(axis=1)
+    return logits, labels
+
+
+@pytest.mark.parametrize("factor", [0.3, 1.0, 4.0])
+def test_temperature_undoes_a_scale(factor: float) -> None:
+    logits, labels = drawn()
+    temperature = fit_temperature(logits * factor, labels)
+    assert temperature == pytest.approx(factor, rel=0.03)
+    probabilities = scaled_softmax(logits * factor, temperature)
+    assert expected_calibration_error(probabilities, labels) < 0.01
+
+
+def test_temperature_is_the_best_on_a_grid() -> None:
+    logits, labels = drawn(200)
+    grid = np.exp(np.linspace(-2, 2, 4001))
+    prior = np.log(grid) ** 2 / 2
+    losses = [200 * nll(logits, labels, t) + p for t, p in zip(grid, prior, strict=True)]
+    assert fit_temperature(logits, labels) == pytest.approx(grid[np.argmin(losses)], rel=1e-3)
+
+
+def test_temperature_stays_finite_where_nothing_is_wrong() -> None:
+    logits, _ = drawn(100)
+    assert 0.05 < fit_temperature(logits, logits.argmax(axis=1)) < 1
+    assert fit_temperature(np.zeros((0, 4)), np.zeros(0, int)) == 1
+    assert fit_temperature(np.zeros((5, 1)), np.zeros(5, int)) == 1
+
+
+def test_nll_of_a_known_row() -> None:
+    logits = np.log(np.array([[0.7, 0.2, 0.1]]))
+    assert nll(logits, np.array([1])) == pytest.approx(-np.log(0.2))
+
+
+def test_reliability_of_hand_made_bins() -> None:
+    top = np.array([0.55, 0.6, 0.95, 1.0])
+    probabilities = np.stack([top, 1 - top], axis=1)
+    labels = np.array([0, 1, 0, 0])
+    diagram = reliability(probabilities, labels, bins=10)
+    np.testing.assert_array_equal(diagram.count, [0, 0, 0, 0, 0, 2, 0, 0, 0, 2])
+    np.testing.assert_allclose(diagram.confidence[[5, 9]], [0.575, 0.975])
+    np.testing.assert_allclose(diagram.accuracy[[5, 9]], [0.5, 1.0])
+    assert np.isnan(diagram.confidence[0])
+    error = expected_calibration_error(probabilities, labels, bins=10)
+    assert error == pytest.approx((2 * 0.075 + 2 * 0.025) / 4)
+
+
+def test_calibration_error_equals_a_loop() -> None:
+    logits, labels = drawn(500)
+    probabilities = scaled_softmax(logits, 0.5)
+    top, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    expected = 0.0
+    for low in range(15):
+        inside = (top > low / 15) & (top <= (low + 1) / 15)
+        if inside.any():
+            expected += inside.mean() * abs(top[inside].mean() - right[inside].mean())
+    assert expected_calibration_error(probabilities, labels) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1e-3, 0.02, 0.2])
+def test_threshold_keeps_the_most_it_may(wrong: float) -> None:
+    logits, labels = drawn(2000)
+    probabilities = scaled_softmax(logits, 1.0)
+    threshold = abstention_threshold(probabilities, labels, wrong)
+    top, error = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
+
+    def share(t: float) -> float:
+        return error[top >= t].mean() if (top >= t).any() else 0.0
+
+    assert share(threshold) <= wrong
+    lower = np.unique(top[top < threshold])
+    assert len(lower) > 0
+    assert all(share(t) > wrong for t in lower)
+
+
+def test_threshold_at_its_ends() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2]])
+    assert abstention_threshold(probabilities, np.array([0, 0])) == 0
+    assert abstention_threshold(probabilities, np.array([1, 1])) > 1
+    assert abstention_threshold(np.zeros((0, 2)), np.zeros(0, int)) == 0
+    assert abstention_threshold(probabilities, np.array([0, 1])) == pytest.approx(0.85)
+    tied = np.array([[0.9, 0.1], [0.9, 0.1], [0.95, 0.05]])
+    assert 0.9 < abstention_threshold(tied, np.array([0, 1, 0])) <= 0.95
