@@ -39,10 +39,23 @@ def shifts(radius: int) -> np.ndarray:
 
 def shifted(images: tf.Tensor, shift: tuple[int, int]) -> tf.Tensor:
     """Images ``[n, H, W]`` moved by one shift (rows, columns) in pixels, edges replicated."""
-    height, width = images.shape[1], images.shape[2]
-    rows = np.clip(np.arange(height) - shift[0], 0, height - 1)
-    columns = np.clip(np.arange(width) - shift[1], 0, width - 1)
-    return tf.gather(tf.gather(images, rows, axis=1), columns, axis=2)
+    for axis, step in enumerate(shift, start=1):
+        images = _moved_along(images, int(step), axis)
+    return images
+
+
+def _moved_along(images: tf.Tensor, step: int, axis: int) -> tf.Tensor:
+    size = images.shape[axis]
+    kept = size - abs(step)
+    if step > 0:
+        body, _ = tf.split(images, [kept, step], axis=axis)
+        edge = tf.gather(images, [0] * step, axis=axis)
+        return tf.concat([edge, body], axis=axis)
+    if step < 0:
+        _, body = tf.split(images, [-step, kept], axis=axis)
+        edge = tf.gather(images, [size - 1] * -step, axis=axis)
+        return tf.concat([body, edge], axis=axis)
+    return images
 
 
 def back_projected(images: tf.Tensor, radius: int) -> tf.Tensor:
@@ -57,19 +70,24 @@ def back_projected(images: tf.Tensor, radius: int) -> tf.Tensor:
     Returns:
         float32 ``[n, S, H, W]`` in the order of `shifts`.
     """
-    height, width = images.shape[1], images.shape[2]
-    rows = tf.constant(_selectors(height, radius))
-    columns = tf.constant(_selectors(width, radius))
-    moved = tf.einsum("arh,nrc->nahc", rows, images)
-    moved = tf.einsum("bcw,nahc->nabhw", columns, moved)
-    return tf.reshape(moved, [-1, (2 * radius + 1) ** 2, height, width])
+    steps = range(-radius, radius + 1)
+    rows = [_back_along(images, step, 1) for step in steps]
+    return tf.stack([_back_along(moved, step, 2) for moved in rows for step in steps], axis=1)
 
 
-def _selectors(size: int, radius: int) -> np.ndarray:
-    """One-hot float32 ``[2·radius + 1, size, size]``: output position to clamped source."""
-    steps = np.arange(-radius, radius + 1)[:, None]
-    source = np.clip(np.arange(size)[None, :] - steps, 0, size - 1)
-    return np.eye(size, dtype=np.float32)[source]
+def _back_along(images: tf.Tensor, step: int, axis: int) -> tf.Tensor:
+    """Where a shift replicates an edge, its adjoint sums; where it drops one, zeros."""
+    size = images.shape[axis]
+    kept = size - abs(step) - 1
+    if step > 0:
+        edge, body = tf.split(images, [step + 1, kept], axis=axis)
+        edge = tf.reduce_sum(edge, axis=axis, keepdims=True)
+        return tf.concat([edge, body, tf.zeros_like(tf.split(body, [step, -1], axis)[0])], axis)
+    if step < 0:
+        body, edge = tf.split(images, [kept, 1 - step], axis=axis)
+        edge = tf.reduce_sum(edge, axis=axis, keepdims=True)
+        return tf.concat([tf.zeros_like(tf.split(body, [-step, -1], axis)[0]), body, edge], axis)
+    return images
 
 
 class PCA(tf.Module):

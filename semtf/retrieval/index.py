@@ -17,7 +17,8 @@ from semtf.retrieval.chunks import in_chunks
 # Below this ScaNN's authors advise against hashing (which needs 16 rows at the least).
 SMALLEST_HASHED = 20_000
 EXACT_CELLS = 1 << 24
-RECALL_AT = 64
+RECALL_AT = 32
+CANDIDATES = 128
 
 
 # The order of the tensors in ScaNN's state, the rows left out.
@@ -116,8 +117,9 @@ class Effort(NamedTuple):
 
 # In order of cost.
 EFFORTS = (
+    Effort(0.01, 2),
     Effort(0.02, 2),
-    Effort(0.05, 2),
+    Effort(0.02, 4),
     Effort(0.05, 4),
     Effort(0.1, 4),
     Effort(0.2, 8),
@@ -133,7 +135,7 @@ class ScannIndex(Index):
     ICML 2020. Fewer than 20,000 rows are compared one by one, exactly.
     """
 
-    def __init__(self, tensors: Sequence[tf.Tensor], effort: Effort = EFFORTS[2]) -> None:
+    def __init__(self, tensors: Sequence[tf.Tensor], effort: Effort = EFFORTS[3]) -> None:
         super().__init__(name="scann_index")
         self._ops = _scann_ops()
         self.state = self._ops.ScannState(tensors)
@@ -154,7 +156,7 @@ class ScannIndex(Index):
             rows: what is searched.
             sample: queries ``[q, d]`` of the kind that will come; without them the effort is the
                 middle one.
-            recall: wanted share of the `RECALL_AT` best rows among twice as many candidates.
+            recall: wanted share of the `RECALL_AT` best rows among `CANDIDATES` found.
         """
         ops = _scann_ops()
         builder = ops.builder(rows, 10, "dot_product")
@@ -198,7 +200,7 @@ class ScannIndex(Index):
         exact = ExactIndex(self.rows).search(tf.constant(sample), RECALL_AT)[1].numpy()
         for effort in EFFORTS:
             self.effort = effort
-            found = self.search(tf.constant(sample), 2 * RECALL_AT)[1].numpy()
+            found = self.search(tf.constant(sample), CANDIDATES)[1].numpy()
             hits = [np.isin(e, f).mean() for e, f in zip(exact, found, strict=True)]
             if np.mean(hits) >= recall:
                 break

@@ -13,6 +13,7 @@ import tensorflow as tf
 from semtf.config import RetrievalConfig, Weights
 from semtf.errors import InputError
 from semtf.retrieval import weighting
+from semtf.retrieval.alignment import blended, moved
 from semtf.retrieval.chunks import in_chunks
 from semtf.retrieval.embedding import PCA, back_projected, normalise, shifted, shifts
 from semtf.retrieval.index import ExactIndex, Index, ScannIndex
@@ -61,7 +62,6 @@ class Retriever(tf.Module):
             self._values = tf.Variable(_flat(storage.values), trainable=False, name="values")
         self._lengths = tf.Variable(lengths, trainable=False, name="lengths")
         self._shifts = tf.constant(shifts(config.shift))
-        self._sources = tf.constant(_sources(self.shape, config.shift))
 
     @classmethod
     def build(cls, storage: Storage, config: RetrievalConfig, seed: int) -> "Retriever":
@@ -170,9 +170,9 @@ class Retriever(tf.Module):
 
         def some(images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, ...]:
             keys = tf.cast(tf.gather(self._keys, pair), tf.float32)
-            moved = back_projected(images, self.config.shift)
-            moved = tf.reshape(moved, [-1, moved.shape[1], keys.shape[2]])
-            cosine = tf.matmul(keys, moved, transpose_b=True)
+            views = back_projected(images, self.config.shift)
+            views = tf.reshape(views, [-1, views.shape[1], keys.shape[2]])
+            cosine = tf.matmul(keys, views, transpose_b=True)
             cosine = tf.math.divide_no_nan(cosine, tf.gather(self._lengths, pair))
             best = tf.where(found, tf.reduce_max(cosine, axis=2), -np.inf)
             similarity, place = tf.math.top_k(best, k)
@@ -239,8 +239,8 @@ class Retriever(tf.Module):
         """The weighted sum of the shifted depth values, float32 ``[q, H, W]``."""
 
         def some(pair: tf.Tensor, shift: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor]:
-            values = self.values(Neighbours(pair, shift, weights))
-            return (tf.einsum("qk,qkhw->qhw", weights, values),)
+            radius = self.config.shift
+            return (blended(self._values, pair, shift, weights, radius, self.shape),)
 
         parts = (neighbours.pair, neighbours.shift, weights)
         return in_chunks(some, parts, self._chunk(weights), (tf.float32,))[0]
@@ -262,24 +262,13 @@ class Retriever(tf.Module):
         return max(1, RERANK_FLOATS // (per_neighbour.shape[1] * self._keys.shape[1]))
 
     def _moved(self, stored: tf.Variable, neighbours: Neighbours) -> tf.Tensor:
-        radius = self.config.shift
-        row, column = tf.unstack(neighbours.shift + radius, axis=-1)
-        source = tf.gather(self._sources, row * (2 * radius + 1) + column)
-        images = tf.gather(tf.gather(stored, neighbours.pair), source, batch_dims=2)
-        images = tf.reshape(images, [-1, neighbours.pair.shape[1], *self.shape])
+        pair, shift, _ = neighbours
+        images = moved(stored, pair, shift, self.config.shift, self.shape)
         return tf.cast(images, tf.float32)
 
 
 def _flat(images: np.ndarray) -> np.ndarray:
     return np.asarray(images).reshape(len(images), -1)
-
-
-def _sources(shape: tuple[int, ...], radius: int) -> np.ndarray:
-    """For each shift, the flat place every pixel is taken from: int32 ``[S, H·W]``."""
-    height, width = shape
-    places = tf.reshape(tf.range(height * width), [1, height, width])
-    moved = [shifted(places, tuple(move)).numpy() for move in shifts(radius)]
-    return np.reshape(moved, [len(moved), -1])
 
 
 def _rows(keys: np.ndarray, radius: int, pca: PCA, chunk: int = 512) -> tuple[np.ndarray, ...]:
