@@ -57,7 +57,7 @@ def _targets() -> dict[tuple[str, str, str], Target]:
         ("fab", "mean"): _relative(0.05, 118.23, 116.39, 114.66, 113.04),
         ("fab", "std"): _relative(0.05, 63.2, 65.1, 66.6, 67.9),
         ("average depth", "mean"): _relative(0.01, 108.70, 118.56, 128.22, 138.22),
-        ("average depth", "std (site spread)"): _relative(0.20, 1.55, 1.52, 1.50, 1.55),
+        ("average depth", "std (site spread)"): _relative(0.15, 1.55, 1.52, 1.50, 1.55),
     }
     for domain in ("simulator", "fab"):
         by_case[domain, "images with maximum 212"] = [Target(1.0, 0.0)] * 4
@@ -76,7 +76,7 @@ def _targets() -> dict[tuple[str, str, str], Target]:
         ("simulator", "noise |itr0 - itr1|"): Target(9.9, 0.05 * 9.9),
         ("fab", "mean |dx|"): Target(8.67, 0.05 * 8.67),
         ("fab", "mean |dy|"): Target(6.83, 0.05 * 6.83),
-        ("average depth", "std (site spread)"): Target(1.5, 0.20 * 1.5),
+        ("average depth", "std (site spread)"): Target(1.5, 0.15 * 1.5),
     }
     for (domain, quantity), target in over_cases.items():
         targets[domain, "all", quantity] = target

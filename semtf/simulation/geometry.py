@@ -24,6 +24,7 @@ SUPERSAMPLING = 3
 """Samples a pixel and axis at which the profile of the wall is evaluated."""
 
 CONTOUR_POINTS = 256
+PAIRINGS = 32
 
 Fields = NDArray[np.float32]
 
@@ -82,14 +83,15 @@ def depth_law(shape: Fields, case: int) -> Fields:
 def draw_axes(rng: np.random.Generator, count: int, model: HoleModel = HOLE) -> Fields:
     """Half-axes (row, column) in pixels of ``count`` independent holes or sites, ``[count, 2]``.
 
-    Stratified: the kinds of hole come in their exact shares and the sizes from evenly spaced
-    quantiles, so that a small draw has the spread of a large one.
+    Stratified: the kinds of hole come in their exact shares, the sizes of each kind are evenly
+    spaced quantiles, rows and columns uncorrelated; so a small draw has the spread of a large one.
     """
-    kinds = np.repeat(np.arange(len(model.shares)), _apportion(model.shares, count))
-    rng.shuffle(kinds)
-    sizes = np.stack([_normal_quantiles(rng, count) for _ in range(2)], axis=1)
-    axes = np.asarray(model.half_axes)[kinds] + sizes * model.axis_sigma
-    return axes.astype(np.float32)
+    counts = _apportion(model.shares, count)
+    parts = [
+        half_axes + _uncorrelated_normals(rng, number) * model.axis_sigma
+        for half_axes, number in zip(model.half_axes, counts, strict=True)
+    ]
+    return rng.permutation(np.concatenate(parts)).astype(np.float32)
 
 
 def draw_structures(
@@ -133,9 +135,12 @@ def _apportion(shares: tuple[float, ...], count: int) -> NDArray[np.int64]:
     return np.diff(edges)
 
 
-def _normal_quantiles(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    quantiles: NDArray[np.float64] = ndtri((rng.permutation(count) + 0.5) / max(count, 1))
-    return quantiles
+def _uncorrelated_normals(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Normal quantiles ``[count, 2]`` in the least correlated of ``PAIRINGS`` random pairings."""
+    quantiles = ndtri((np.arange(count) + 0.5) / max(count, 1))
+    pairings = (rng.permutation(quantiles) for _ in range(PAIRINGS))
+    best = min(pairings, key=lambda pairing: abs(quantiles @ pairing))
+    return np.stack([quantiles, best], axis=1)
 
 
 @functools.cache

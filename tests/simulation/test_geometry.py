@@ -108,14 +108,17 @@ def test_supersampling_is_linear_and_averaging_undoes_it():
     np.testing.assert_allclose(averaged[1:-1, 1:-1], ramp[1:-1, 1:-1], atol=1e-5)
 
 
-@pytest.mark.parametrize("count", [10, 200])
-def test_hole_sizes_are_stratified(count):
-    axes = geometry.draw_axes(np.random.default_rng(0), count)
-    shares = np.array(HOLE.shares)
-    mean = shares @ np.array(HOLE.half_axes)
-    np.testing.assert_allclose(axes.mean(axis=0), mean, atol=1e-3)
-    narrow = axes[:, 1] < np.mean([columns for _, columns in HOLE.half_axes])
-    assert narrow.mean() == pytest.approx(0.7, abs=0.02)
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [14, 400])
+def test_small_draws_of_hole_sizes_have_the_spread_of_large_ones(count, seed):
+    axes = geometry.draw_axes(np.random.default_rng(seed), count)
+    kinds, shares = np.array(HOLE.half_axes), np.array(HOLE.shares)
+    np.testing.assert_allclose(axes.mean(axis=0), shares @ kinds, atol=0.02)
+    spread = np.sqrt(shares @ np.square(kinds - shares @ kinds) + np.square(HOLE.axis_sigma))
+    np.testing.assert_allclose(axes.std(axis=0), spread, rtol=0.12)
+    area = axes.prod(axis=1)
+    large = geometry.draw_axes(np.random.default_rng(0), 20_000).prod(axis=1)
+    assert area.std() == pytest.approx(large.std(), rel=0.12)
 
 
 def test_no_structures_are_drawn_where_none_are_asked_for():
