@@ -13,6 +13,9 @@ Case = Literal[1, 2, 3, 4]
 Adapter = Literal["cyclegan", "none"]
 Norm = Literal["batch", "instance", "group", "none"]
 Padding = Literal["replicate", "zero"]
+Loss = Literal["wgan-gp", "lsgan"]
+Identity = Literal["input", "target"]
+Precision = Literal["float32", "mixed_bfloat16"]
 Weights = Literal["nearest", "uniform", "softmax", "inverse", "kernel", "reconstruction"]
 Backbone = Literal["efficientnet_b0", "small", "statistics"]
 Schedule = Literal["cosine", "plateau"]
@@ -57,6 +60,8 @@ class AdaptationConfig:
     dropout: float = 0.0
     batch: int = 16
     critic_steps: int = 2
+    loss: Loss = "wgan-gp"
+    identity: Identity = "input"
     lambda_gp: float = 10.0
     lambda_cycle: float = 10.0
     lambda_identity: float = 0.5
@@ -68,6 +73,8 @@ class AdaptationConfig:
     steps_per_epoch: int | None = 30
     halve_at: tuple[int, ...] = ()
     ema: float = 0.99
+    precision: Precision = "float32"
+    xla: bool = False
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,8 @@ class CycleGAN(keras.Model):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         scores = critic(tf.concat([real, fake], 0), training=True)
         real_scores, fake_scores = tf.split(scores, 2)
+        if self.config.loss == "lsgan":
+            return losses.least_squares_critic(real_scores, fake_scores), tf.constant(0.0)
         penalty = losses.gradient_penalty(
             lambda images: critic(images, training=True), real, fake, mix
         )
@@ -128,17 +130,31 @@ class CycleGAN(keras.Model):
         (source, target), (fake_source, fake_target) = real, fake
         again_source = self.to_source(fake_target, training=True)
         again_target = self.to_target(fake_source, training=True)
-        adversarial = losses.wasserstein_generator(
-            self.target_critic(fake_target, training=True)
-        ) + losses.wasserstein_generator(self.source_critic(fake_source, training=True))
+        score = {
+            "wgan-gp": losses.wasserstein_generator,
+            "lsgan": losses.least_squares_generator,
+        }[self.config.loss]
+        adversarial = score(self.target_critic(fake_target, training=True)) + score(
+            self.source_critic(fake_source, training=True)
+        )
         cycle = losses.absolute(source, again_source) + losses.absolute(target, again_target)
-        # The recipe's identity: between a generator's own input and output.
-        identity = losses.absolute(source, fake_target) + losses.absolute(target, fake_source)
+        identity = self._identity(real, fake)
         for name, value in zip(LOGS[2:], (adversarial, cycle, identity), strict=True):
             self.trackers[name].update_state(value)
         return (
             adversarial + self.config.lambda_cycle * cycle + self.config.lambda_identity * identity
         )
+
+    def _identity(
+        self, real: tuple[tf.Tensor, tf.Tensor], fake: tuple[tf.Tensor, tf.Tensor]
+    ) -> tf.Tensor:
+        """``"input"``: generators keep what they are given; ``"target"``: what is right already."""
+        (source, target), (fake_source, fake_target) = real, fake
+        if self.config.identity == "input":
+            return losses.absolute(source, fake_target) + losses.absolute(target, fake_source)
+        same_target = self.to_target(target, training=True)
+        same_source = self.to_source(source, training=True)
+        return losses.absolute(target, same_target) + losses.absolute(source, same_source)
 
     def _mix(self, stream: int, images: tf.Tensor) -> tf.Tensor:
         """Uniform numbers, ``[batch, 1, 1, 1]``: this replica's part of those of the joint batch.

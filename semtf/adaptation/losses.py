@@ -17,6 +17,17 @@ def wasserstein_generator(fake_scores: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(fake_scores)
 
 
+def least_squares_critic(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """What a critic minimises: half the squared distance to 1 and 0 (LSGAN, Mao et al. 2017)."""
+    real = tf.reduce_mean(tf.square(real_scores - 1.0))
+    return 0.5 * (real + tf.reduce_mean(tf.square(fake_scores)))
+
+
+def least_squares_generator(fake_scores: tf.Tensor) -> tf.Tensor:
+    """What a generator minimises: half the squared distance of its scores to 1 (LSGAN)."""
+    return 0.5 * tf.reduce_mean(tf.square(fake_scores - 1.0))
+
+
 def gradient_penalty(
     critic: Callable[[tf.Tensor], tf.Tensor],
     real: tf.Tensor,

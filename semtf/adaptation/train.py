@@ -1,6 +1,8 @@
 """Train the CycleGAN of one case, and translate simulator images with it."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -11,7 +13,7 @@ import tensorflow as tf
 from semtf.adaptation import networks
 from semtf.adaptation.callbacks import CHECKPOINT, Checkpoint, Halvings, MovingAverage, Report
 from semtf.adaptation.cyclegan import CycleGAN
-from semtf.config import AdaptationConfig, ImageConfig
+from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.dataset import FabSet, SimulatorSet
 from semtf.data.images import from_network, to_network
 from semtf.data.pipelines import unpaired
@@ -50,9 +52,9 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
-    with (strategy or tf.distribute.get_strategy()).scope():
+    with (strategy or tf.distribute.get_strategy()).scope(), _precision(config.precision):
         network = CycleGAN(image, config, seed)
-        network.compile(jit_compile=False)
+        network.compile(jit_compile=config.xla)
     if warm_start is not None:
         load(network, warm_start)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
@@ -97,6 +99,17 @@ def fit(
             ],
         )
     average.swap()
+
+
+@contextmanager
+def _precision(policy: Precision) -> Iterator[None]:
+    """Layers made in the block compute with this policy; their weights are float32."""
+    before = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(before)
 
 
 def load(network: CycleGAN, folder: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -64,6 +65,38 @@ def test_a_step_moves_every_network() -> None:
         + np.abs(images[::-1][1::2] - network.to_source(images[::-1][1::2])).mean(),
         rtol=0.05,
     )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "lsgan"},
+        {"identity": "target"},
+        {"critic_steps": 1},
+        {"precision": "mixed_bfloat16"},
+        {"norm": "batch", "critic_norm": "group", "dropout": 0.3, "padding": "replicate"},
+    ],
+)
+def test_every_option_trains(changes: dict[str, str], tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, first_epochs=1, steps_per_epoch=3, **changes)
+    simulator, fab = sets()
+    training.train(simulator, fab, IMAGE, config, folder=tmp_path, seed=0)
+    row = pd.read_csv(tmp_path / "history.csv").iloc[0]
+    assert np.isfinite(row[["critic", "adversarial", "cycle", "identity"]].astype(float)).all()
+    assert (row["penalty"] == 0) == (config.loss == "lsgan")
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_identity_of_the_paper_is_zero_for_a_generator_that_changes_nothing() -> None:
+    network = CycleGAN(IMAGE, dataclasses.replace(CONFIG, identity="target"), 0)
+    same = tf.random.stateless_uniform((2, 24, 16, 1), (0, 0))
+    other = tf.random.stateless_uniform((2, 24, 16, 1), (0, 1))
+    network.to_target = network.to_source = lambda images, training: images
+    assert float(network._identity((same, other), (other, same))) == 0
+    network.config = dataclasses.replace(CONFIG, identity="input")
+    expected = 2 * np.abs(np.asarray(same) - np.asarray(other)).mean()
+    np.testing.assert_allclose(network._identity((same, other), (other, same)), 0, atol=1e-7)
+    np.testing.assert_allclose(network._identity((same, other), (same, other)), expected, rtol=1e-5)
 
 
 def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:

@@ -19,6 +19,14 @@ def test_wasserstein_losses() -> None:
     np.testing.assert_allclose(losses.wasserstein_generator(fake), -sum(fake) / 5, rtol=1e-5)
 
 
+def test_least_squares_losses() -> None:
+    real, fake = RNG.normal(size=5).astype(np.float32), RNG.normal(size=5).astype(np.float32)
+    expected = 0.5 * (sum((r - 1) ** 2 for r in real) + sum(f**2 for f in fake)) / 5
+    np.testing.assert_allclose(losses.least_squares_critic(real, fake), expected, rtol=1e-5)
+    expected = 0.5 * sum((f - 1) ** 2 for f in fake) / 5
+    np.testing.assert_allclose(losses.least_squares_generator(fake), expected, rtol=1e-5)
+
+
 def test_absolute_difference() -> None:
     first, second = images(3), images(3)
     slow = sum(abs(a - b) for a, b in zip(first.ravel(), second.ravel(), strict=True)) / first.size
