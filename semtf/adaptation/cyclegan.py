@@ -68,7 +68,7 @@ class CycleGAN(keras.Model):
         """``critic_steps`` updates of both critics, then one of both generators."""
         steps = self.config.critic_steps
         sources, targets = ([images[p::steps] for p in range(steps)] for images in data)
-        early = self._translate(tf.concat(sources[:-1], 0), tf.concat(targets[:-1], 0), steps - 1)
+        early = self._translate(sources[:-1], targets[:-1])
         with tf.GradientTape() as tape:
             fake_target = self.to_target(sources[-1], training=True)
             fake_source = self.to_source(targets[-1], training=True)
@@ -85,13 +85,14 @@ class CycleGAN(keras.Model):
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
     def _translate(
-        self, sources: tf.Tensor, targets: tf.Tensor, parts: int
+        self, sources: list[tf.Tensor], targets: list[tf.Tensor]
     ) -> list[tuple[tf.Tensor, tf.Tensor]]:
         """The fakes of the first critic steps, in one pass: the generators do not change there."""
+        parts = len(sources)
         if parts == 0:
             return []
-        fake_targets = tf.split(self.to_target(sources, training=True), parts)
-        fake_sources = tf.split(self.to_source(targets, training=True), parts)
+        fake_targets = tf.split(self.to_target(tf.concat(sources, 0), training=True), parts)
+        fake_sources = tf.split(self.to_source(tf.concat(targets, 0), training=True), parts)
         return list(zip(fake_sources, fake_targets, strict=True))
 
     def _critic_step(
