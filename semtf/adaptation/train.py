@@ -82,6 +82,7 @@ def fit(
     average = MovingAverage(network, config.ema)
     checkpoint = Checkpoint(network, average, folder)
     done = checkpoint.restore()
+    _trim(folder / HISTORY, done)
     data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
     with progress(f"CycleGAN, {name}", (epochs - done) * steps) as advance:
         network.fit(
@@ -147,6 +148,13 @@ def adapt(
         images = to_network(sem[start : start + batch])[..., None]
         adapted[start : start + batch] = from_network(translate(images).numpy()[..., 0])
     return adapted
+
+
+def _trim(history: Path, epochs: int) -> None:
+    """Drop rows that were written after the last checkpoint; they are about to come again."""
+    if history.exists():
+        lines = history.read_text(encoding="utf-8").splitlines(keepends=True)
+        history.write_text("".join(lines[: epochs + 1]), encoding="utf-8")
 
 
 def _load(model: keras.Model, path: Path) -> None:
