@@ -87,7 +87,7 @@ class ClassificationConfig:
 
     backbone: Backbone = "efficientnet_b0"
     batch: int = 32
-    epochs: int = 12
+    epochs: int = 9
     steps_per_epoch: int | None = 50
     learning_rate: float = 3e-3
     weight_decay: float = 4e-3
