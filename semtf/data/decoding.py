@@ -107,7 +107,7 @@ def _decode_chunk(task: Task, start: int, files: Sequence[File]) -> Chunk:
     for image, file in zip(images, files, strict=True):
         digest = problem = ""
         try:
-            check_bytes(file.size)
+            check_bytes(file.size, task.size)
             data = read_file(task.root, file)
             digest = hashlib.sha256(data).hexdigest()
             image[:] = decode_image(data, file.path, size=task.size, range16=task.range16)

@@ -50,18 +50,49 @@ def test_a_gamma_and_text_chunk_change_nothing() -> None:
     np.testing.assert_array_equal(images.decode_png(png(LEVELS, pnginfo=info), SIZE), LEVELS)
 
 
-def test_an_interlaced_image_passes() -> None:
+def filtered(pixels: np.ndarray, kind: int, each: int) -> bytes:
+    """Rows with one of the five filters of the PNG specification, computed the slow way."""
+    out = bytearray()
+    above = [0] * len(pixels[0].tobytes())
+    for row in (list(line.tobytes()) for line in pixels):
+        out.append(kind)
+        for x, value in enumerate(row):
+            a, b = (row[x - each] if x >= each else 0), above[x]
+            c = above[x - each] if x >= each else 0
+            estimate = a + b - c
+            paeth = min((a, b, c), key=lambda near: abs(estimate - near))
+            out.append((value - (0, a, b, (a + b) // 2, paeth)[kind]) % 256)
+        above = row
+    return bytes(out)
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_every_row_filter_is_undone(kind: int) -> None:
+    grey = raw_png(48, 72, 8, 0, filtered(LEVELS, kind, 1))
+    colour = raw_png(48, 72, 8, 2, filtered(RGB, kind, 3))
+    for data in (grey, colour):
+        np.testing.assert_array_equal(images.decode_png(data, SIZE), LEVELS)
+    deep = LEVELS.astype(np.uint16) * 129 + 7
+    data = raw_png(48, 72, 16, 0, filtered(deep.astype(">u2"), kind, 2))
+    np.testing.assert_array_equal(images.decode_png(data, SIZE, sixteen=True), deep)
+
+
+@pytest.mark.parametrize("each", [1, 2, 3])
+def test_an_interlaced_image_passes(each: int) -> None:
     """Adam7, written pass by pass from the table of the specification (no filter)."""
+    deep = LEVELS.astype(np.uint16) * 129 + 7
+    pixels = {1: LEVELS, 2: deep.astype(">u2"), 3: RGB}[each]
     starts = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
     rows = b"".join(
         b"\0" + line.tobytes()
         for row, column, down, right in [*starts, (1, 0, 2, 1)]
-        for line in LEVELS[row::down, column::right]
+        for line in pixels[row::down, column::right]
     )
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 48, 72, 8, 0, 0, 0, 1))
+    fields = (48, 72, 16 if each == 2 else 8, 2 if each == 3 else 0, 0, 0, 1)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))
     data = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    decoded = images.decode_png(images.SIGNATURE + header + data, SIZE)
-    np.testing.assert_array_equal(decoded, LEVELS)
+    decoded = images.decode_png(images.SIGNATURE + header + data, SIZE, sixteen=True)
+    np.testing.assert_array_equal(decoded, deep if each == 2 else LEVELS)
 
 
 def different_channels() -> np.ndarray:
@@ -112,10 +143,12 @@ def test_what_breaks_the_grey_policy_is_refused_with_the_reason(data: bytes, rea
     assert reason in str(found.value)
 
 
-@pytest.mark.parametrize("length", [0, images.MAX_BYTES + 1])
-def test_empty_and_oversized_files_are_refused(length: int) -> None:
-    with pytest.raises(BadImageError):
-        images.check_bytes(length)
+def test_empty_and_oversized_files_are_refused() -> None:
+    for length in (0, 2_000_000):
+        with pytest.raises(BadImageError, match="empty|too many"):
+            images.check_bytes(length, SIZE)
+    images.check_bytes(4000, SIZE)
+    images.check_bytes(2_000_000, (1024, 1024))  # 16 bits, hardly compressed
 
 
 def test_write_and_read_give_the_same_levels(tmp_path: Path) -> None:
