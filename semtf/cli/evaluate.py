@@ -1,28 +1,64 @@
 """`semtf evaluate`: RMSE of predicted depth maps."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from semtf.cli.options import FOLDER, json_option
+from semtf.errors import InputError
 
 
 @click.command(name="evaluate")
 @click.option("--predictions", required=True, type=FOLDER, help="Folder or zip of depth maps.")
 @click.option("--truth", required=True, type=FOLDER, help="Folder or zip of true depth maps.")
-@click.option("--cases", type=FOLDER, help="CSV with the columns name and case.")
+@click.option("--cases", type=FOLDER, help="CSV with the columns name and case: the true cases.")
+@click.option("--table", type=FOLDER, help="predictions.csv: also judge the predicted cases.")
+@click.option("--sites", type=FOLDER, help="CSV with the columns name and site, for --table.")
 @json_option
-def command(predictions: Path, truth: Path, cases: Path | None, as_json: bool) -> None:
-    """RMSE in grey levels over all pixels, by case where the cases are given."""
-    from semtf.evaluation.rmse import evaluate
+def command(
+    predictions: Path,
+    truth: Path,
+    cases: Path | None,
+    table: Path | None,
+    sites: Path | None,
+    as_json: bool,
+) -> None:
+    """RMSE in grey levels over all pixels, by case where the cases are given.
 
-    found = evaluate(predictions, truth, cases)
-    if as_json:
-        import dataclasses
-        import json
+    With --table also the accuracy of the predicted cases by image and by site, their confusion
+    matrix, and what wrong cases cost.
+    """
+    from semtf.evaluation.rmse import match, read_cases, score
 
-        click.echo(json.dumps(dataclasses.asdict(found)))
-        return
-    click.echo(f"RMSE {found.rmse:.3f} over {found.images} images")
-    for case, value in found.rmse_by_case.items():
-        click.echo(f"case {case}: {value:.3f}")
+    depth, true, names = match(predictions, truth)
+    true_cases = None if cases is None else read_cases(cases, names)
+    found: dict[str, Any] = asdict(score(depth, true, true_cases))
+    if table is not None:
+        if true_cases is None:
+            raise InputError("--table: the true cases are needed, too; give --cases")
+        from semtf.estimation.predictions import read_column
+        from semtf.evaluation.cases import score_cases
+
+        voters = None if sites is None else read_column(sites, "site", names)
+        judged = score_cases(read_cases(table, names), true_cases, depth, true, voters)
+        found["classification"] = asdict(judged)
+    click.echo(json.dumps(found) if as_json else _text(found))
+
+
+def _text(found: dict[str, Any]) -> str:
+    lines = [f"RMSE {found['rmse']:.3f} over {found['images']} images"]
+    lines += [f"case {case}: {value:.3f}" for case, value in found["rmse_by_case"].items()]
+    if "classification" in found:
+        judged = found["classification"]
+        lines.append(f"case right: {judged['accuracy']:.2%} of images")
+        if judged["site_accuracy"] is not None:
+            lines.append(f"case right: {judged['site_accuracy']:.2%} of sites")
+        lines.append(f"RMSE where it is right: {judged['rmse_of_right']:.3f}")
+        lines.append(f"cost of wrong cases: {judged['cost']:.3f}")
+        for case, row in judged["confusion"].items():
+            counts = ", ".join(f"{count} as {other}" for other, count in row.items())
+            lines.append(f"true case {case}: {counts}")
+    return "\n".join(lines)

@@ -27,6 +27,11 @@ CHUNK = 1024
 @click.option("--index", type=click.Choice(["scann", "exact"]), help="How they are searched.")
 @size_option
 @range16_option
+@click.option(
+    "--sites",
+    type=FOLDER,
+    help="CSV with the columns name and site: the images of a site vote on its case.",
+)
 @click.option("--arrays", is_flag=True, help="Also write float32 .npy of depth and sigma.")
 @skip_bad_option
 def command(
@@ -38,13 +43,14 @@ def command(
     index: IndexKind | None,
     size: tuple[int, int] | None,
     range16: tuple[float, float] | None,
+    sites: Path | None,
     arrays: bool,
     skip_bad: bool,
 ) -> None:
     """Estimate a depth map for every SEM image of a folder."""
     from semtf.data.dataset import open_images
     from semtf.estimation.estimator import load
-    from semtf.estimation.predictions import Predictions
+    from semtf.estimation.predictions import Predictions, read_column
     from semtf.run import Run
 
     shape = Run.open(run).config.image.shape
@@ -55,11 +61,13 @@ def command(
         )
     found = open_images(images, size=shape, skip_bad=skip_bad, range16=range16)
     estimator = load(run, k=k, weights=weights, index=index)
+    voters = None if sites is None else read_column(sites, "site", found.names)
+    probability = estimator.classify(found.images, voters)
     flagged = 0
     with Predictions(out, arrays=arrays) as predictions:
         for start in range(0, len(found), CHUNK):
             chunk = slice(start, start + CHUNK)
-            result = estimator.predict(found.images[chunk])
+            result = estimator.predict(found.images[chunk], probability[chunk])
             predictions.write(found.names[chunk].tolist(), result)
             flagged += sum(map(bool, result.flags))
     for bad in found.skipped:

@@ -10,9 +10,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.classification.classifier import Classifier
+from semtf.classification.voting import site_vote
 from semtf.config import IndexKind, Weights
 from semtf.errors import InputError
-from semtf.estimation.graph import Estimate, Parts, estimate
+from semtf.estimation.graph import Estimate, Parts, classify, estimate
 from semtf.progress import progress
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
@@ -78,20 +79,68 @@ class Estimator:
         self.weights = weights
         self.shape = next(iter(parts.retrievers.values())).shape
         spec = tf.TensorSpec([None, *self.shape], tf.float32)
+        share = tf.TensorSpec([None, len(parts.cases)], tf.float32)
+        self._classify = tf.function(lambda images: classify(images, parts), input_signature=[spec])
         self._estimate = tf.function(
-            lambda images: estimate(images, parts, k, weights), input_signature=[spec]
+            lambda images, probability: estimate(images, probability, parts, k, weights),
+            input_signature=[spec, share],
         )
 
-    def predict(self, images: npt.NDArray[Any], batch: int = BATCH) -> DepthResult:
+    def classify(
+        self,
+        images: npt.NDArray[Any],
+        sites: npt.NDArray[np.str_] | None = None,
+        batch: int = BATCH,
+    ) -> npt.NDArray[np.float32]:
+        """Calibrated probability of each case of ``parts.cases``, float32 ``[n, c]``.
+
+        Args:
+            images: as in `predict`.
+            sites: str ``[n]``; the images of a site share one case and vote on it.
+            batch: images at a time.
+        """
+        images = self._checked(images)
+        parts = [
+            self._classify(tf.constant(images[start : start + batch], tf.float32)).numpy()
+            for start in range(0, len(images), batch)
+        ]
+        none = np.zeros((0, len(self.parts.cases)), np.float32)
+        probability = np.concatenate([none, *parts])
+        return probability if sites is None else site_vote(probability, sites)
+
+    def predict(
+        self,
+        images: npt.NDArray[Any],
+        probability: npt.NDArray[np.float32] | None = None,
+        batch: int = BATCH,
+    ) -> DepthResult:
         """Estimate depth maps.
 
         Args:
             images: SEM images in grey levels, uint8 or float ``[n, H, W]``.
+            probability: of each case, ``[n, c]``, where it is known better than `classify`
+                knows it without sites.
             batch: images at a time.
 
         Raises:
             InputError: the shape is not that of the run, or a value is not finite.
         """
+        images = self._checked(images)
+        if probability is None:
+            probability = self.classify(images, batch=batch)
+        # TensorFlow's operations do not all take no images, so one goes in and is cut off.
+        given = images if len(images) else np.zeros((1, *self.shape))
+        odds = probability if len(images) else np.ones((1, len(self.parts.cases)), np.float32)
+        results = []
+        with progress("Estimating depth", len(given)) as advance:
+            for start in range(0, len(given), batch):
+                part = tf.constant(given[start : start + batch], tf.float32)
+                results.append(self._estimate(part, tf.constant(odds[start : start + batch])))
+                advance(len(part), "")
+        columns = (np.concatenate(c)[: len(images)] for c in zip(*results, strict=True))
+        return self._result(Estimate(*columns))
+
+    def _checked(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
         images = np.asarray(images)
         if images.ndim != 3 or images.shape[1:] != tuple(self.shape):
             raise InputError(
@@ -100,16 +149,7 @@ class Estimator:
             )
         if not np.isfinite(images).all():
             raise InputError("images: there are values that are not finite; mend them first")
-        # TensorFlow's batch normalisation fails on no images, so one goes in and is cut off.
-        given = images if len(images) else np.zeros((1, *self.shape))
-        results = []
-        with progress("Estimating depth", len(given)) as advance:
-            for start in range(0, len(given), batch):
-                part = given[start : start + batch]
-                results.append(self._estimate(tf.constant(part, tf.float32)))
-                advance(len(part), "")
-        columns = (np.concatenate(c)[: len(images)] for c in zip(*results, strict=True))
-        return self._result(Estimate(*columns))
+        return images
 
     def _result(self, found: Estimate) -> DepthResult:
         places = [self.parts.cases.index(case) for case in found.case]

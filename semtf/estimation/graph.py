@@ -68,17 +68,25 @@ class Parts:
 
 
 @as_written
-def estimate(images: tf.Tensor, parts: Parts, k: int, weights: Weights) -> Estimate:
-    """Classify images, search the storage of their case and blend what is found.
+def classify(images: tf.Tensor, parts: Parts) -> tf.Tensor:
+    """Calibrated probability of each case, float32 ``[q, c]``; images as in `estimate`."""
+    logits = parts.classifier(to_network(images), training=False)
+    return tf.nn.softmax(logits / parts.temperature)
+
+
+@as_written
+def estimate(
+    images: tf.Tensor, probability: tf.Tensor, parts: Parts, k: int, weights: Weights
+) -> Estimate:
+    """Search the storage of the images' cases and blend what is found.
 
     Args:
         images: float32 ``[q, H, W]`` in grey levels 0–255.
-        parts: classifier and retrievers.
+        probability: float32 ``[q, c]``, of each case, from `classify`.
+        parts: retrievers, cases and thresholds.
         k: neighbours an image.
         weights: how they are weighted.
     """
-    logits = parts.classifier(to_network(images), training=False)
-    probability = tf.nn.softmax(logits / parts.temperature)
     share, doubt = _shares(probability, parts)
     best = tf.argmax(share, axis=1, output_type=tf.int32)
     stored = _stored(parts)

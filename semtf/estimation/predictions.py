@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from PIL import Image
 
 from semtf.errors import InputError
@@ -83,6 +85,37 @@ class Predictions(AbstractContextManager["Predictions"]):
         buffer = io.BytesIO()
         Image.fromarray(grey).save(buffer, format="PNG")
         self.archive.writestr(name, buffer.getvalue())
+
+
+def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+    """One column of a CSV that has a row for each named image, in the order of ``names``.
+
+    Args:
+        path: a CSV file with the columns ``name`` and ``column``; names count without ending.
+        column: what to read.
+        names: file names, str ``[n]``.
+
+    Returns:
+        str ``[n]``.
+
+    Raises:
+        InputError: the file, a column or an image is missing.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    if not {"name", column} <= set(table.columns):
+        raise InputError(
+            f"{path}: expected the columns name and {column}, got {', '.join(table.columns)}"
+        )
+    by_name = {
+        Path(name).stem: value for name, value in zip(table["name"], table[column], strict=True)
+    }
+    missing = [name for name in names if Path(name).stem not in by_name]
+    if missing:
+        raise InputError(f"{path}: has no {column} for {missing[0]} ({len(missing)} missing)")
+    return np.array([by_name[Path(name).stem] for name in names], np.str_)
 
 
 def _row(name: str, result: DepthResult, i: int) -> tuple[str, ...]:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from semtf.config import CASES
 from semtf.data.dataset import ImageSet, open_images
 from semtf.errors import InputError
+from semtf.estimation.predictions import read_column
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,20 @@ def score(depth: npt.NDArray, truth: npt.NDArray, cases: npt.NDArray | None = No
 
 def read_cases(path: Path | str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
     """The case of each named image, from a CSV with the columns ``name`` and ``case``."""
-    try:
-        table = pd.read_csv(path, dtype={"name": str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    if not {"name", "case"} <= set(table.columns):
-        raise InputError(f"{path}: expected the columns name and case, got {list(table.columns)}")
-    by_name = {Path(name).stem: int(case) for name, case in table[["name", "case"]].to_numpy()}
-    missing = [name for name in names if Path(name).stem not in by_name]
-    if missing:
-        raise InputError(f"{path}: has no case for {missing[0]} ({len(missing)} missing)")
-    return np.array([by_name[Path(name).stem] for name in names], np.int64)
+    column = read_column(path, "case", names)
+    wrong = [case for case in column if case not in map(str, CASES)]
+    if wrong:
+        raise InputError(f"{path}: {wrong[0]!r} is no case; cases are 1 to 4")
+    return column.astype(np.int64)
 
 
-def evaluate(
-    predictions: Path | str,
-    truth: Path | str,
-    cases: Path | str | None = None,
-    size: tuple[int, int] = (72, 48),
-) -> Score:
-    """RMSE of the depth maps of a folder or zip file against those of another, by file name.
+def match(
+    predictions: Path | str, truth: Path | str, size: tuple[int, int] = (72, 48)
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.str_]]:
+    """Predicted and true depth maps of two folders or zip files, matched by name.
+
+    Returns:
+        uint8 ``[n, H, W]`` twice, and the names ``[n]``.
 
     Raises:
         InputError: a true depth map has no prediction, or the other way round.
@@ -65,14 +60,24 @@ def evaluate(
     true = open_images(truth, size=size)
     stems = [Path(name).stem for name in true.names]
     for wanted, there, where in (
-        (stems, predicted, predictions),
+        (stems, set(predicted), predictions),
         (predicted, set(stems), truth),
     ):
         missing = [name for name in wanted if name not in there]
         if missing:
             raise InputError(f"{where}: has no {missing[0]}.png ({len(missing)} missing)")
-    depth = np.stack([predicted[stem] for stem in stems])
-    return score(depth, true.images, None if cases is None else read_cases(cases, true.names))
+    return np.stack([predicted[stem] for stem in stems]), true.images, true.names
+
+
+def evaluate(
+    predictions: Path | str,
+    truth: Path | str,
+    cases: Path | str | None = None,
+    size: tuple[int, int] = (72, 48),
+) -> Score:
+    """RMSE of the depth maps of a folder or zip file against those of another, by file name."""
+    depth, true, names = match(predictions, truth, size)
+    return score(depth, true, None if cases is None else read_cases(cases, names))
 
 
 def _by_stem(images: ImageSet) -> dict[str, npt.NDArray[np.uint8]]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from semtf.config import Weights
-from semtf.estimation.graph import Parts, estimate
+from semtf.estimation.graph import Parts, classify, estimate
 
 Outputs = dict[str, tf.Tensor]
 
@@ -23,7 +23,7 @@ def predict_float(parts: Parts, k: int, weights: Weights) -> Callable[[tf.Tensor
     def signature(images: tf.Tensor) -> Outputs:
         with tf.control_dependencies(_checks(images, height, width)):
             images = tf.reshape(images, [tf.shape(images)[0], height, width])
-        found = estimate(images, parts, k, weights)
+        found = estimate(images, classify(images, parts), parts, k, weights)
         return {"depth": found.depth, "case": found.case, "similarity": found.similarity}
 
     return signature

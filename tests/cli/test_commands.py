@@ -64,6 +64,30 @@ def test_predict_and_evaluate(semtf, run: Run, fab: Path, tmp_path: Path) -> Non
     assert "RMSE" in semtf("evaluate", *arguments).out
 
 
+def test_sites_vote_and_cases_are_judged(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
+    names = sorted(p.name for p in (fab / "test/SEM").iterdir())
+    sites = tmp_path / "sites.csv"
+    sites.write_text("name,site\n" + "".join(f"{n},s{i // 6}\n" for i, n in enumerate(names)))
+    predict = ("predict", "--run", run.path, "--images", fab / "test/SEM", "--out", tmp_path / "p")
+    done = semtf(*predict, "--sites", sites)
+    assert done.code == 0, done.err
+    rows = (tmp_path / "p/predictions.csv").read_text().splitlines()[1:]
+    for site in range(4):
+        votes = {tuple(row.split(",")[1:3]) for row in rows[6 * site : 6 * site + 6]}
+        assert len(votes) == 1
+    evaluate = (
+        "evaluate", "--predictions", tmp_path / "p", "--truth", fab / "truth/Depth",
+        "--table", tmp_path / "p/predictions.csv", "--sites", sites,
+    )  # fmt: skip
+    assert "--cases" in semtf(*evaluate).error
+    done = semtf(*evaluate, "--cases", fab / "truth/cases.csv", "--json")
+    judged = json.loads(done.out)["classification"]
+    counts = [count for row in judged["confusion"].values() for count in row.values()]
+    assert sum(counts) == 24
+    sites.write_text("name,place\n")
+    assert "name and site" in semtf(*predict, "--sites", sites).error
+
+
 def test_predict_into_a_zip_with_other_weights(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     out = tmp_path / "submission.zip"
     done = semtf(
@@ -256,7 +280,7 @@ def test_failures_while_running_exit_with_1(semtf, monkeypatch: pytest.MonkeyPat
     def fail(*_: object) -> None:
         raise RuntimeError("disk\nfull")
 
-    monkeypatch.setattr(rmse, "evaluate", fail)
+    monkeypatch.setattr(rmse, "match", fail)
     done = semtf("evaluate", "--predictions", "p", "--truth", "t")
     assert done.code == 1
     assert done.error == "error: RuntimeError: disk full (--debug shows more)"
