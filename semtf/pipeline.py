@@ -1,6 +1,7 @@
 """Train everything for the chosen cases, into one run folder."""
 
 import csv
+import dataclasses
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -31,6 +32,8 @@ def train(
     config: RunConfig | None = None,
     fab: Mapping[int, Path] | None = None,
     range16: tuple[float, float] | None = None,
+    classifier_weights: Path | None = None,
+    folds: int | None = None,
     resume: bool = False,
     skip_bad: bool = False,
     cache: Path | None = None,
@@ -49,6 +52,9 @@ def train(
         fab: by case, plain folders of PNG or TIFF images to take as fab images in place of
             those in ``data``.
         range16: the values of 16-bit images in those folders that become 0 and 255.
+        classifier_weights: file of published EfficientNet-B0 weights to start the classifier from.
+        folds: also cross-validate the classifier over that many folds of sites; the accuracies go
+            into ``classifier/folds.json``.
         resume: go on with a run that was interrupted.
         skip_bad: leave bad images out and list them in the run folder's ``skipped.csv``.
         cache: where the packed images are kept.
@@ -82,7 +88,7 @@ def train(
     _note_data(current, dataset)
     for number in dataset.cases:
         _train_case(current, dataset, number)
-    _train_classifier(current, dataset, resume)
+    _train_classifier(current, dataset, classifier_weights, folds, resume)
     current.finish()
     return current
 
@@ -172,18 +178,39 @@ def _store(run: Run, dataset: Dataset, case: int, folder: Path) -> None:
     write_limit(retriever, fab.images[np.sort(chosen)], folder)
 
 
-def _train_classifier(run: Run, dataset: Dataset, resume: bool) -> None:
+def _train_classifier(
+    run: Run, dataset: Dataset, weights_file: Path | None, folds: int | None, resume: bool
+) -> None:
     if run.classifier.is_dir() and Classifier.load(run.classifier).cases == dataset.cases:
         return
     fabs = [dataset.fab(case) for case in dataset.cases]
+    images = np.concatenate([fab.images for fab in fabs])
+    cases = np.repeat(dataset.cases, [len(fab) for fab in fabs])
+    sites = np.concatenate([fab.sites for fab in fabs])
+    config, seed, strategy = run.config.classification, run.config.seed, choose_strategy()
     with run.stage(run.classifier) as folder:
         classification.train(
-            np.concatenate([fab.images for fab in fabs]),
-            np.repeat(dataset.cases, [len(fab) for fab in fabs]),
-            np.concatenate([fab.sites for fab in fabs]),
-            run.config.classification,
-            seed=run.config.seed,
+            images,
+            cases,
+            sites,
+            config,
+            seed=seed,
             folder=folder,
-            strategy=choose_strategy(),
+            strategy=strategy,
+            weights_file=weights_file,
             resume=resume,
         )
+        if folds is not None:
+            trained, _ = classification.cross_validate(
+                images,
+                cases,
+                sites,
+                dataclasses.replace(config, folds=folds),
+                seed=seed,
+                folder=folder / "folds",
+                strategy=strategy,
+                weights_file=weights_file,
+            )
+            accuracy = [classifier.metrics["accuracy"] for classifier in trained]
+            note = {"accuracy": accuracy, "mean": float(np.mean(accuracy))}
+            (folder / "folds.json").write_text(json.dumps(note) + "\n", encoding="utf-8")

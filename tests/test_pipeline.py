@@ -59,6 +59,27 @@ def test_one_case_then_another(fab: Path, small_config: RunConfig, tmp_path: Pat
         pipeline.train(fab, 2, run=tmp_path / "run", config=small_config)
 
 
+def test_cross_validation_and_missing_weights(
+    fab: Path, small_config: RunConfig, tmp_path: Path
+) -> None:
+    config = small_config.with_settings(
+        {"adaptation.adapter": "none", "classification.backbone": "statistics"}
+    )
+    run = pipeline.train(fab, 2, run=tmp_path / "run", config=config, folds=2)
+    note = json.loads((run.classifier / "folds.json").read_text())
+    assert len(note["accuracy"]) == 2
+    assert note["mean"] == pytest.approx(sum(note["accuracy"]) / 2)
+    config = config.with_settings({"classification.backbone": "efficientnet_b0"})
+    with pytest.raises(InputError, match=r"none\.safetensors"):
+        pipeline.train(
+            fab,
+            2,
+            run=tmp_path / "other",
+            config=config,
+            classifier_weights=tmp_path / "none.safetensors",
+        )
+
+
 def test_an_interrupted_run_goes_on(
     fab: Path, small_config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,12 @@ ZIP = "open.zip"
     help="Plain folder of PNG or TIFF images to take as a case's fab images.",
 )
 @range16_option
+@click.option(
+    "--classifier-weights",
+    type=FOLDER,
+    help="Published EfficientNet-B0 weights to start from: .safetensors, .pth or .h5.",
+)
+@click.option("--folds", type=click.IntRange(2), help="Also cross-validate the classifier.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
 @skip_bad_option
 @cache_option
@@ -68,6 +74,8 @@ def command(
     size: tuple[int, int] | None,
     fab_folders: tuple[str, ...],
     range16: tuple[float, float] | None,
+    classifier_weights: Path | None,
+    folds: int | None,
     resume: bool,
     skip_bad: bool,
     cache: Path | None,
@@ -89,6 +97,8 @@ def command(
         config=config,
         fab=fab,
         range16=range16,
+        classifier_weights=classifier_weights,
+        folds=folds,
         resume=resume,
         skip_bad=skip_bad,
         cache=cache,
