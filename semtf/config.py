@@ -89,7 +89,7 @@ class ClassificationConfig:
     batch: int = 32
     epochs: int = 9
     steps_per_epoch: int | None = 50
-    learning_rate: float = 3e-3
+    learning_rate: float = 6e-3
     weight_decay: float = 4e-3
     schedule: Schedule = "cosine"
     warm_up: float = 0.05
