@@ -130,6 +130,8 @@ def open_images(
     Raises:
         InputError: nothing is there, or a file is no usable image (unless ``skip_bad``).
     """
+    if range16 is not None and not range16[0] < range16[1]:
+        raise InputError(f"--range16 {range16[0]:g},{range16[1]:g}: the second must be larger")
     source = open_source(folder)
     files = layout.flat_images(source, "", IMAGES)
     if not files and len(source.folders()) == 1:

@@ -154,6 +154,7 @@ def test_other_sizes_and_plain_16_bit_fab_images(semtf, fab: Path, tmp_path: Pat
     done = semtf(*arguments, "--range16", "0,4080")
     assert done.code == 0, done.err
     predict = ("predict", "--run", run, "--images", images, "--out", tmp_path / "out")
+    assert "--range16 9,9" in semtf(*predict, "--range16", "9,9").error
     done = semtf(*predict, "--range16", "0,4080")
     assert done.code == 0, done.err
     assert Image.open(tmp_path / "out" / "000.png").size == (40, 64)
