@@ -4,12 +4,12 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-SERVE = ["starlette>=0.40", "uvicorn>=0.30", "orjson>=3.10"]
+WEIGHTS = ["safetensors>=0.5"]
+BENCH = ["opencv-python-headless>=4.10"]
 TEST = [
-    "hypothesis>=6.100",
+    *WEIGHTS,
     "import-linter>=2.1",
     "mypy>=1.11",
-    "opencv-python-headless>=4.10",
     "pandas-stubs>=2.2",
     "pytest>=8.3",
     "ruff>=0.12",
@@ -33,6 +33,7 @@ setup(
         "numpy>=2,<3",
         "pandas>=2.2,<4",
         "click>=8.1",
+        "h5py>=3.11",
         "jinja2>=3.1",
         "matplotlib>=3.9",
         "pillow>=10.4",
@@ -40,7 +41,7 @@ setup(
         "scikit-image>=0.24",
         "scipy>=1.14",
     ],
-    extras_require={"serve": SERVE, "test": TEST},
+    extras_require={"bench": BENCH, "test": TEST, "weights": WEIGHTS},
     entry_points={
         "console_scripts": [
             "semtf = semtf.cli.main:run",
