@@ -4,9 +4,10 @@ Neighbours with the same shift are moved together, by slices, which is several t
 gathering every pixel from its own place.
 """
 
+import numpy as np
 import tensorflow as tf
 
-from semtf.retrieval.embedding import shifted, shifts
+from semtf.retrieval.embedding import normalise, shifted, shifts
 
 
 def moved(
@@ -37,7 +38,7 @@ def moved(
 
 
 def blended(
-    stored: tf.Variable,
+    stored: tf.Variable | tf.Tensor,
     pair: tf.Tensor,
     shift: tf.Tensor,
     weights: tf.Tensor,
@@ -46,14 +47,46 @@ def blended(
 ) -> tf.Tensor:
     """The weighted sum of moved images, float32 ``[q, H, W]``: ``Σ_k w_k · moved_k``.
 
-    The images of one shift are summed before they are moved. Arguments as in `moved`, and
-    ``weights`` float32 ``[q, k]``.
+    The images are summed by shift before they are moved. Arguments as in `moved`, but ``shift``
+    may be float32: a fraction of a pixel interpolates linearly between whole shifts.
+    ``weights`` is float32 ``[q, k]``.
     """
     moves = shifts(radius)
     images = tf.cast(tf.gather(stored, pair), tf.float32)
-    chosen = tf.one_hot(shift_number(shift, radius), len(moves), axis=1) * weights[:, None, :]
-    sums = tf.reshape(tf.matmul(chosen, images), [-1, len(moves), *shape])
+    distance = tf.abs(tf.cast(shift, tf.float32)[:, None] - moves[:, None].astype(np.float32))
+    share = tf.reduce_prod(tf.maximum(1.0 - distance, 0.0), axis=-1) * weights[:, None]
+    sums = tf.reshape(tf.matmul(share, images), [-1, len(moves), *shape])
     return tf.add_n([shifted(sums[:, i], tuple(move)) for i, move in enumerate(moves)])
+
+
+def hole_centre(images: tf.Tensor) -> tf.Tensor:
+    """Centroid of the hole, float32 ``[n, 2]`` (rows, columns) from the centre of the image.
+
+    The hole is where a normalised image ``[n, H, W]`` is below its mean: half of the image is
+    plate, so the mean lies half-way between plate and floor.
+    """
+    hole = tf.cast(images < 0.0, tf.float32)
+    area = tf.reduce_sum(hole, axis=[1, 2])
+    centres = []
+    for axis in (1, 2):
+        size = images.shape[axis]
+        position = tf.range(size, dtype=tf.float32) - (size - 1) / 2
+        profile = tf.reduce_sum(hole, axis=3 - axis)
+        centres.append(tf.math.divide_no_nan(tf.linalg.matvec(profile, position), area))
+    return tf.stack(centres, axis=1)
+
+
+def centred(images: tf.Tensor, radius: int) -> tf.Tensor:
+    """Normalised images ``[n, H, W]`` moved so that the hole is in the middle, normalised again.
+
+    Fractions of a pixel are interpolated; a hole farther than ``radius`` off is moved so far.
+    """
+    shape = (images.shape[1], images.shape[2])
+    flat = tf.reshape(images, [-1, shape[0] * shape[1]])
+    shift = -tf.clip_by_value(hole_centre(images), -float(radius), float(radius))
+    pair = tf.range(tf.shape(flat)[0])[:, None]
+    weights = tf.ones_like(shift[:, :1])
+    return normalise(blended(flat, pair, shift[:, None], weights, radius, shape))
 
 
 def shift_number(shift: tf.Tensor, radius: int) -> tf.Tensor:

@@ -13,10 +13,11 @@ import tensorflow as tf
 from semtf.config import RetrievalConfig, Weights
 from semtf.errors import InputError
 from semtf.retrieval import weighting
-from semtf.retrieval.alignment import blended, moved
+from semtf.retrieval.alignment import blended, moved, shift_number
 from semtf.retrieval.chunks import in_chunks
-from semtf.retrieval.embedding import PCA, back_projected, normalise, shifted, shifts
+from semtf.retrieval.embedding import PCA, back_projected, normalise, shifts
 from semtf.retrieval.index import ExactIndex, Index, ScannIndex
+from semtf.retrieval.rows import distinct, flat, placed, rows_and_lengths
 from semtf.retrieval.storage import Storage
 
 # No AutoGraph: nothing in here is Python control flow on tensors.
@@ -49,7 +50,13 @@ class Retriever(tf.Module):
     """
 
     def __init__(
-        self, storage: Storage, config: RetrievalConfig, pca: PCA, index: Index, lengths: np.ndarray
+        self,
+        storage: Storage,
+        config: RetrievalConfig,
+        pca: PCA,
+        index: Index,
+        lengths: np.ndarray,
+        pixel_weights: np.ndarray | None = None,
     ) -> None:
         super().__init__(name="retriever")
         self.storage = storage
@@ -58,9 +65,12 @@ class Retriever(tf.Module):
         self.index = index
         self.shape = storage.keys.shape[1:]
         with tf.device("CPU"):
-            self._keys = tf.Variable(_flat(storage.keys), trainable=False, name="keys")
-            self._values = tf.Variable(_flat(storage.values), trainable=False, name="values")
+            self._keys = tf.Variable(flat(storage.keys), trainable=False, name="keys")
+            self._values = tf.Variable(flat(storage.values), trainable=False, name="values")
         self._lengths = tf.Variable(lengths, trainable=False, name="lengths")
+        if pixel_weights is None:
+            pixel_weights = np.ones(self._keys.shape[1], np.float32)
+        self.pixel_weights = tf.Variable(pixel_weights, trainable=False, name="pixel_weights")
         self._shifts = tf.constant(shifts(config.shift))
 
     @classmethod
@@ -79,9 +89,10 @@ class Retriever(tf.Module):
     def _indexed(
         cls, storage: Storage, config: RetrievalConfig, pca: PCA, seed: int
     ) -> "Retriever":
-        rows, lengths = _rows(storage.keys, config.shift, pca)
+        rows, lengths = rows_and_lengths(storage.keys, config, pca)
         chosen = np.random.default_rng(seed).permutation(len(storage))[:TUNING_SAMPLE]
-        sample = pca.queries(normalise(tf.constant(storage.keys[np.sort(chosen)]))).numpy()
+        images = normalise(tf.constant(storage.keys[np.sort(chosen)]))
+        sample = pca.queries(placed(images, config)).numpy()
         index = INDEXES[config.index].build(rows, sample, config.recall)
         return cls(storage, config, pca, index, lengths)
 
@@ -96,6 +107,8 @@ class Retriever(tf.Module):
         self.pca.save(folder)
         self.index.save(folder)
         np.save(folder / "lengths.npy", self._lengths.numpy(), allow_pickle=False)
+        weights = self.pixel_weights.numpy()
+        np.save(folder / "pixel_weights.npy", weights, allow_pickle=False)
         text = json.dumps(dataclasses.asdict(self.config), indent=2)
         (folder / "retrieval.json").write_text(text + "\n", encoding="utf-8")
 
@@ -121,6 +134,7 @@ class Retriever(tf.Module):
             config = RetrievalConfig(**json.loads((folder / "retrieval.json").read_text("utf-8")))
             pca = PCA.load(folder)
             lengths = np.load(folder / "lengths.npy", allow_pickle=False)
+            weights = np.load(folder / "pixel_weights.npy", allow_pickle=False)
             kind = index or config.index
             built = INDEXES[kind].load(folder)
         except (OSError, ValueError, TypeError) as error:
@@ -132,7 +146,8 @@ class Retriever(tf.Module):
                 f"{folder}: built on {len(lengths)} pairs, but the storage holds {len(storage)}; "
                 "build the index again"
             )
-        return cls(storage, dataclasses.replace(config, index=kind), pca, built, lengths)
+        config = dataclasses.replace(config, index=kind)
+        return cls(storage, config, pca, built, lengths, weights)
 
     @as_written
     def search(self, images: tf.Tensor, k: int) -> Neighbours:
@@ -143,27 +158,31 @@ class Retriever(tf.Module):
             k: pairs to return; fewer columns come back where fewer are stored.
         """
         images = normalise(images)
-        stored, moves = len(self.storage), self._shifts.shape[0]
+        stored = len(self.storage)
         k = min(k, stored)
         wanted = min(max(k, self.config.rerank), stored)
         rows = max(self.config.candidates, ROWS_A_PAIR * wanted)
-        queries = self.pca.queries(images)
+        queries = self.pca.queries(placed(images, self.config))
         pair, found = self._candidates(queries, rows, wanted)
         count = tf.reduce_sum(tf.cast(found, tf.int32), axis=1)
         # The shifts of one pair are neighbours too: in the worst case they fill all the rows.
         pair, found = tf.cond(
             tf.reduce_any((count > 0) & (count < k)),
-            lambda: self._candidates(queries, moves * wanted, wanted),
+            lambda: self._candidates(queries, self._rows_a_pair * wanted, wanted),
             lambda: (pair, found),
         )
         return self._rerank(images, pair, found, k)
+
+    @property
+    def _rows_a_pair(self) -> int:
+        return 1 if self.config.align == "centre" else (2 * self.config.shift + 1) ** 2
 
     def _candidates(
         self, queries: tf.Tensor, rows: int, wanted: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The ``wanted`` different pairs of the best ``rows`` rows, and which were found."""
         similarity, row = self.index.search(queries, rows)
-        return _distinct(row // self._shifts.shape[0], similarity, wanted)
+        return distinct(row // self._rows_a_pair, similarity, wanted)
 
     def _rerank(self, images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor, k: int) -> Neighbours:
         """Compare candidates on all pixels and in every shift; keep the ``k`` best pairs."""
@@ -237,13 +256,25 @@ class Retriever(tf.Module):
     @as_written
     def blend(self, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
         """The weighted sum of the shifted depth values, float32 ``[q, H, W]``."""
+        return self._blended(self._values, neighbours.pair, neighbours.shift, weights)
 
+    @as_written
+    def residual(self, images: tf.Tensor, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
+        """What the weighted keys leave of the normalised images, float32 ``[q, H, W]``."""
+        number = shift_number(neighbours.shift, self.config.shift)
+        lengths = tf.gather(tf.gather(self._lengths, neighbours.pair), number, batch_dims=2)
+        scaled = tf.math.divide_no_nan(weights, lengths)
+        rebuilt = self._blended(self._keys, neighbours.pair, neighbours.shift, scaled)
+        rebuilt -= tf.reduce_mean(rebuilt, axis=[1, 2], keepdims=True)
+        return normalise(images) - rebuilt
+
+    def _blended(
+        self, stored: tf.Variable, pair: tf.Tensor, shift: tf.Tensor, weights: tf.Tensor
+    ) -> tf.Tensor:
         def some(pair: tf.Tensor, shift: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor]:
-            radius = self.config.shift
-            return (blended(self._values, pair, shift, weights, radius, self.shape),)
+            return (blended(stored, pair, shift, weights, self.config.shift, self.shape),)
 
-        parts = (neighbours.pair, neighbours.shift, weights)
-        return in_chunks(some, parts, self._chunk(weights), (tf.float32,))[0]
+        return in_chunks(some, (pair, shift, weights), self._chunk(weights), (tf.float32,))[0]
 
     def _reconstruction(self, images: tf.Tensor, neighbours: Neighbours) -> tf.Tensor:
         def some(images: tf.Tensor, *parts: tf.Tensor) -> tuple[tf.Tensor]:
@@ -253,7 +284,8 @@ class Retriever(tf.Module):
             keys = tf.reshape(normalise(keys), [-1, k, self._keys.shape[1]])
             queries = tf.reshape(images, [-1, self._keys.shape[1]])
             present = found.similarity > -np.inf
-            return (weighting.reconstruction(queries, keys, self.config.ridge, present=present),)
+            ridge = self.config.ridge
+            return (weighting.reconstruction(queries, keys, ridge, self.pixel_weights, present),)
 
         parts = (normalise(images), *neighbours)
         return in_chunks(some, parts, self._chunk(neighbours.pair), (tf.float32,))[0]
@@ -262,44 +294,6 @@ class Retriever(tf.Module):
         return max(1, RERANK_FLOATS // (per_neighbour.shape[1] * self._keys.shape[1]))
 
     def _moved(self, stored: tf.Variable, neighbours: Neighbours) -> tf.Tensor:
-        pair, shift, _ = neighbours
-        images = moved(stored, pair, shift, self.config.shift, self.shape)
+        radius = self.config.shift
+        images = moved(stored, neighbours.pair, neighbours.shift, radius, self.shape)
         return tf.cast(images, tf.float32)
-
-
-def _flat(images: np.ndarray) -> np.ndarray:
-    return np.asarray(images).reshape(len(images), -1)
-
-
-def _rows(keys: np.ndarray, radius: int, pca: PCA, chunk: int = 512) -> tuple[np.ndarray, ...]:
-    """Rows ``[n·S, d]``, the shifts of a key side by side, and centred lengths ``[n, S]``."""
-    moves = shifts(radius)
-    rows = np.empty((len(keys), len(moves), pca.components.shape[1]), np.float32)
-    lengths = np.empty((len(keys), len(moves)), np.float32)
-    for start in range(0, len(keys), chunk):
-        part = tf.cast(keys[start : start + chunk], tf.float32)
-        for s, move in enumerate(moves):
-            images = shifted(part, tuple(move))
-            deviation = tf.math.reduce_std(images, axis=[1, 2])
-            lengths[start : start + chunk, s] = deviation * np.sqrt(keys[0].size)
-            rows[start : start + chunk, s] = pca.rows(normalise(images))
-    return rows.reshape(-1, rows.shape[-1]), lengths
-
-
-def _distinct(pair: tf.Tensor, similarity: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first ``k`` different pairs of each row, and whether there were as many.
-
-    Args:
-        pair: int32 ``[q, m]``, best first, with repetitions.
-        similarity: float32 ``[q, m]``; -inf marks a place that holds no pair.
-        k: different pairs wanted, at most ``m``.
-    """
-    order = tf.argsort(pair, axis=1, stable=True)
-    ordered = tf.gather(pair, order, batch_dims=1)
-    first = tf.concat([tf.ones_like(ordered[:, :1], tf.bool), ordered[:, 1:] != ordered[:, :-1]], 1)
-    first &= tf.gather(similarity, order, batch_dims=1) > -np.inf
-    # The places of first occurrences, negated so that top_k gives the best candidates first.
-    places = tf.where(first, -order, tf.int32.min)
-    best, _ = tf.math.top_k(places, k)
-    found = best > tf.int32.min
-    return tf.gather(pair, tf.where(found, -best, 0), batch_dims=1), found
