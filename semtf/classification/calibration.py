@@ -91,6 +91,10 @@ def expected_calibration_error(probabilities: Floats, labels: Ints, bins: int = 
 def abstention_threshold(probabilities: Floats, labels: Ints, wrong: float = 1e-3) -> float:
     """The lowest confidence above which at most a share ``wrong`` of the images is wrong.
 
+    Both the share that is wrong and the share that the probabilities expect to be wrong, the mean
+    of one minus the confidence, must stay within it. The first alone says nothing where a small
+    hold-out has no errors; the second alone trusts the calibration.
+
     Args:
         probabilities: calibrated, ``[n, c]``, of images that were not trained on.
         labels: ``[n]``, class index of each image.
@@ -100,20 +104,21 @@ def abstention_threshold(probabilities: Floats, labels: Ints, wrong: float = 1e-
         A threshold t: keep an image where its highest probability is at least t. It is 0 where
         nothing needs to be left out, and above 1 where no part can be kept.
     """
-    top = probabilities.max(axis=1)
-    error = probabilities.argmax(axis=1) != labels
-    if not error.any():
+    if len(labels) == 0:
         return 0.0
+    top = probabilities.max(axis=1).astype(np.float64)
     order = np.argsort(-top, kind="stable")
-    share = np.cumsum(error[order]) / np.arange(1, len(order) + 1)
-    last_of_ties = np.append(np.diff(top[order]) != 0, True)
+    top, error = top[order], (probabilities.argmax(axis=1) != labels)[order]
+    kept = np.arange(1, len(top) + 1)
+    share = np.maximum(np.cumsum(error), np.cumsum(1 - top)) / kept
+    last_of_ties = np.append(np.diff(top) != 0, True)
     allowed = np.flatnonzero((share <= wrong) & last_of_ties)
     if len(allowed) == 0:
-        return float(np.nextafter(1.0, 2.0))
-    if allowed[-1] == len(order) - 1:
+        # Above 1 in float32 too, in which the probabilities are compared with it.
+        return float(np.nextafter(np.float32(1), np.float32(2)))
+    if allowed[-1] == len(top) - 1:
         return 0.0
-    kept, first_left_out = top[order][allowed[-1]], top[order][allowed[-1] + 1]
-    return float((kept + first_left_out) / 2)
+    return float(top[allowed[-1]])
 
 
 def scaled_softmax(logits: Floats, temperature: float) -> NDArray[np.float32]:

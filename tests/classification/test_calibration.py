@@ -77,27 +77,36 @@ def test_calibration_error_equals_a_loop() -> None:
     assert expected_calibration_error(probabilities, labels) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("wrong", [0.0, 1e-3, 0.02, 0.2])
-def test_threshold_keeps_the_most_it_may(wrong: float) -> None:
+@pytest.mark.parametrize("wrong", [1e-3, 0.02, 0.1])
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 3.0])
+def test_threshold_keeps_the_most_it_may(wrong: float, temperature: float) -> None:
     logits, labels = drawn(2000)
-    probabilities = scaled_softmax(logits, 1.0)
+    probabilities = scaled_softmax(logits * 3, temperature)
     threshold = abstention_threshold(probabilities, labels, wrong)
     top, error = probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
 
     def share(t: float) -> float:
-        return error[top >= t].mean() if (top >= t).any() else 0.0
+        kept = top >= t
+        return max(error[kept].mean(), (1 - top[kept].astype(float)).mean()) if kept.any() else 0
 
     assert share(threshold) <= wrong
+    if temperature == 0.3:
+        assert threshold > 1, "far too sure of itself: even its surest images are too often wrong"
     lower = np.unique(top[top < threshold])
     assert len(lower) > 0
     assert all(share(t) > wrong for t in lower)
 
 
 def test_threshold_at_its_ends() -> None:
-    probabilities = np.array([[0.9, 0.1], [0.8, 0.2]])
+    probabilities = np.array([[0.9999, 0.0001], [0.9995, 0.0005]])
     assert abstention_threshold(probabilities, np.array([0, 0])) == 0
     assert abstention_threshold(probabilities, np.array([1, 1])) > 1
     assert abstention_threshold(np.zeros((0, 2)), np.zeros(0, int)) == 0
-    assert abstention_threshold(probabilities, np.array([0, 1])) == pytest.approx(0.85)
-    tied = np.array([[0.9, 0.1], [0.9, 0.1], [0.95, 0.05]])
-    assert 0.9 < abstention_threshold(tied, np.array([0, 1, 0])) <= 0.95
+    assert abstention_threshold(probabilities, np.array([0, 1])) == 0.9999
+    tied = np.array([[0.99, 0.01], [0.99, 0.01], [0.9999, 0.0001]])
+    assert abstention_threshold(tied, np.array([0, 1, 0])) == 0.9999
+
+
+def test_unsure_images_are_left_out_although_none_is_wrong() -> None:
+    probabilities = np.array([[0.9999, 0.0001], [0.6, 0.4]])
+    assert abstention_threshold(probabilities, np.array([0, 0])) == 0.9999
