@@ -47,7 +47,10 @@ def command(
     arrays: bool,
     skip_bad: bool,
 ) -> None:
-    """Estimate a depth map for every SEM image of a folder."""
+    """Estimate a depth map for every SEM image of a folder.
+
+    Images that lie in several folders are those of sites: the images of a site vote on its case.
+    """
     from semtf.data.dataset import open_images
     from semtf.estimation.estimator import load
     from semtf.estimation.predictions import Predictions, read_column
@@ -61,7 +64,7 @@ def command(
         )
     found = open_images(images, size=shape, skip_bad=skip_bad, range16=range16)
     estimator = load(run, k=k, weights=weights, index=index)
-    voters = None if sites is None else read_column(sites, "site", found.names)
+    voters = found.sites if sites is None else read_column(sites, "site", found.names)
     probability = estimator.classify(found.images, voters)
     flagged = 0
     with Predictions(out, arrays=arrays) as predictions:

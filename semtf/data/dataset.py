@@ -118,10 +118,11 @@ def open_images(
     skip_bad: bool = False,
     range16: tuple[float, float] | None = None,
 ) -> ImageSet:
-    """Read the PNG and TIFF files that lie directly in a folder or zip file, sorted by name.
+    """Read the PNG and TIFF files of a folder or zip file, sorted by name.
 
     Args:
-        folder: the folder, or a zip file; its images may lie in one top folder.
+        folder: the folder, or a zip file; its images may lie in one top folder. Images that lie
+            in several folders are taken to be the sites of these names.
         size: expected (rows, columns) of every image.
         skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
         range16: the values of 16-bit images that become grey levels 0 and 255; without it
@@ -133,11 +134,7 @@ def open_images(
     if range16 is not None and not range16[0] < range16[1]:
         raise InputError(f"--range16 {range16[0]:g},{range16[1]:g}: the second must be larger")
     source = open_source(folder)
-    files = layout.flat_images(source, "", IMAGES)
-    if not files and len(source.folders()) == 1:
-        files = layout.flat_images(source, source.folders()[0], IMAGES)
-    if not files:
-        raise InputError(f"{source.root}: no PNG or TIFF images lie in it")
+    files, sites = _files_and_sites(source)
     images = np.zeros((len(files), *size), np.uint8)
     problems: list[str] = []
     with (
@@ -155,7 +152,30 @@ def open_images(
         raise InputError(f"{source.root}: it has no usable images; the first: {skipped[0].reason}")
     good = np.array([not problem for problem in problems])
     pixels, names = _keep(good, images, _strings(map(_name, files)))
-    return ImageSet(pixels, names, skipped)
+    if sites is None:
+        return ImageSet(pixels, names, skipped)
+    kept = _strings(sites)[good]
+    named = _strings(f"{site}/{name}" for site, name in zip(kept, names, strict=True))
+    return ImageSet(pixels, named, skipped, kept)
+
+
+def _files_and_sites(source: Source) -> tuple[list[File], list[str] | None]:
+    """The image files of a plain folder, and the site of each where they lie in site folders."""
+    folder = ""
+    while True:
+        if files := layout.flat_images(source, folder, IMAGES):
+            return files, None
+        inner = source.folders(folder)
+        if len(inner) != 1:
+            break
+        folder = f"{folder}/{inner[0]}".lstrip("/")
+    by_site = {
+        site: layout.flat_images(source, f"{folder}/{site}".lstrip("/"), IMAGES) for site in inner
+    }
+    if not any(by_site.values()):
+        raise InputError(f"{source.root}: no PNG or TIFF images lie in it")
+    sites = [site for site, files in by_site.items() for _ in files]
+    return [file for files in by_site.values() for file in files], sites
 
 
 def refuse(skipped: Sequence[Skipped]) -> None:

@@ -65,19 +65,29 @@ class FabSet:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images of which nothing else is known: uint8 [n, rows, columns] and their file names."""
+    """Images of a plain folder.
+
+    Attributes:
+        images: uint8 [n, rows, columns].
+        names: str [n], their file names, ``site/name`` where they lie in site folders.
+        skipped: files that were left out.
+        sites: str [n], the site folder of each; None where they lie in one folder.
+    """
 
     images: Gray
     names: Names
     skipped: list[Skipped] = field(default_factory=list)
+    sites: Names | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def as_fab(self, case: int) -> FabSet:
-        """The images as a case's fab images; each is a site of its own, as no site is known."""
-        return FabSet(case, self.images, self.names, self.names)
+        """The images as a case's fab images; each is a site of its own where no site is known."""
+        sites = self.names if self.sites is None else self.sites
+        return FabSet(case, self.images, sites, self.names)
 
     def subset(self, rows: Rows) -> "ImageSet":
         """The images chosen by a mask, by row numbers or by a slice."""
-        return ImageSet(self.images[rows], self.names[rows], self.skipped)
+        sites = None if self.sites is None else self.sites[rows]
+        return ImageSet(self.images[rows], self.names[rows], self.skipped, sites)

@@ -5,7 +5,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 
 import numpy as np
@@ -72,10 +72,13 @@ class Predictions(AbstractContextManager["Predictions"]):
     def write(self, names: Sequence[str], result: DepthResult) -> None:
         """Write the results of the images of these file names."""
         for i, (name, grey) in enumerate(zip(names, result.grey(), strict=True)):
-            self._write_png(f"{Path(name).stem}.png", grey)
+            stem = without_ending(name)
+            if self.archive is None:
+                (self.out / stem).parent.mkdir(exist_ok=True)
+            self._write_png(f"{stem}.png", grey)
             if self.arrays:
-                np.save(self.out / f"{Path(name).stem}.npy", result.depth[i])
-                np.save(self.out / f"{Path(name).stem}_sigma.npy", result.sigma[i])
+                np.save(self.out / f"{stem}.npy", result.depth[i])
+                np.save(self.out / f"{stem}_sigma.npy", result.sigma[i])
             self.writer.writerow(_row(name, result, i))
 
     def _write_png(self, name: str, grey: np.ndarray) -> None:
@@ -85,6 +88,11 @@ class Predictions(AbstractContextManager["Predictions"]):
         buffer = io.BytesIO()
         Image.fromarray(grey).save(buffer, format="PNG")
         self.archive.writestr(name, buffer.getvalue())
+
+
+def without_ending(name: str) -> str:
+    """What names an image: its path without the ending of the file."""
+    return str(PurePosixPath(name).with_suffix(""))
 
 
 def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
@@ -110,12 +118,13 @@ def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> n
             f"{path}: expected the columns name and {column}, got {', '.join(table.columns)}"
         )
     by_name = {
-        Path(name).stem: value for name, value in zip(table["name"], table[column], strict=True)
+        without_ending(name): value
+        for name, value in zip(table["name"], table[column], strict=True)
     }
-    missing = [name for name in names if Path(name).stem not in by_name]
+    missing = [name for name in names if without_ending(name) not in by_name]
     if missing:
         raise InputError(f"{path}: has no {column} for {missing[0]} ({len(missing)} missing)")
-    return np.array([by_name[Path(name).stem] for name in names], np.str_)
+    return np.array([by_name[without_ending(name)] for name in names], np.str_)
 
 
 def _row(name: str, result: DepthResult, i: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from semtf.config import CASES
 from semtf.data.dataset import ImageSet, open_images
 from semtf.errors import InputError
-from semtf.estimation.predictions import read_column
+from semtf.estimation.predictions import read_column, without_ending
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def match(
     Raises:
         InputError: a true depth map has no prediction, or the other way round.
     """
-    predicted = _by_stem(open_images(predictions, size=size))
+    predicted = _by_name(open_images(predictions, size=size))
     true = open_images(truth, size=size)
-    stems = [Path(name).stem for name in true.names]
+    stems = [without_ending(name) for name in true.names]
     for wanted, there, where in (
         (stems, set(predicted), predictions),
         (predicted, set(stems), truth),
@@ -80,5 +80,7 @@ def evaluate(
     return score(depth, true, None if cases is None else read_cases(cases, names))
 
 
-def _by_stem(images: ImageSet) -> dict[str, npt.NDArray[np.uint8]]:
-    return {Path(name).stem: image for name, image in zip(images.names, images.images, strict=True)}
+def _by_name(images: ImageSet) -> dict[str, npt.NDArray[np.uint8]]:
+    return {
+        without_ending(name): image for name, image in zip(images.names, images.images, strict=True)
+    }

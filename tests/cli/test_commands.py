@@ -84,6 +84,20 @@ def test_sites_vote_and_cases_are_judged(semtf, run: Run, fab: Path, tmp_path: P
     judged = json.loads(done.out)["classification"]
     counts = [count for row in judged["confusion"].values() for count in row.values()]
     assert sum(counts) == 24
+    for i, name in enumerate(names):
+        for kind, source in (("in", fab / "test/SEM"), ("truth", fab / "truth/Depth")):
+            target = tmp_path / kind / f"s{i // 6}" / f"{i % 6}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / name, target)
+    folders = ("predict", "--run", run.path, "--images", tmp_path / "in", "--out", tmp_path / "f")
+    assert semtf(*folders).code == 0
+    table = (tmp_path / "f/predictions.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in table][:2] == ["s0/0.png", "s0/1.png"]
+    assert [row.split(",", 1)[1] for row in table] == [row.split(",", 1)[1] for row in rows]
+    done = semtf(
+        "evaluate", "--predictions", tmp_path / "f", "--truth", tmp_path / "truth", "--json"
+    )  # fmt: skip
+    assert json.loads(done.out)["images"] == 24
     sites.write_text("name,place\n")
     assert "name and site" in semtf(*predict, "--sites", sites).error
 
