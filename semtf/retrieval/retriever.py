@@ -47,6 +47,11 @@ class Retriever(tf.Module):
     """Search of the storage of one case, and the blending of what it finds.
 
     Every method works eagerly and inside a ``tf.function``; the arrays are ``tf.Variable``s.
+
+    Attributes:
+        config: shifts, index and weights; `semtf.retrieval.tuning` may replace it.
+        lengths: float32 ``[n, S]``, length of each key in each shift, its mean taken off.
+        pixel_weights: float32 ``[H·W]``, how much each pixel counts in reconstruction.
     """
 
     def __init__(
@@ -67,7 +72,7 @@ class Retriever(tf.Module):
         with tf.device("CPU"):
             self._keys = tf.Variable(flat(storage.keys), trainable=False, name="keys")
             self._values = tf.Variable(flat(storage.values), trainable=False, name="values")
-        self._lengths = tf.Variable(lengths, trainable=False, name="lengths")
+        self.lengths = tf.Variable(lengths, trainable=False, name="lengths")
         if pixel_weights is None:
             pixel_weights = np.ones(self._keys.shape[1], np.float32)
         self.pixel_weights = tf.Variable(pixel_weights, trainable=False, name="pixel_weights")
@@ -106,7 +111,7 @@ class Retriever(tf.Module):
         folder.mkdir(parents=True, exist_ok=True)
         self.pca.save(folder)
         self.index.save(folder)
-        np.save(folder / "lengths.npy", self._lengths.numpy(), allow_pickle=False)
+        np.save(folder / "lengths.npy", self.lengths.numpy(), allow_pickle=False)
         weights = self.pixel_weights.numpy()
         np.save(folder / "pixel_weights.npy", weights, allow_pickle=False)
         text = json.dumps(dataclasses.asdict(self.config), indent=2)
@@ -192,7 +197,7 @@ class Retriever(tf.Module):
             views = back_projected(images, self.config.shift)
             views = tf.reshape(views, [-1, views.shape[1], keys.shape[2]])
             cosine = tf.matmul(keys, views, transpose_b=True)
-            cosine = tf.math.divide_no_nan(cosine, tf.gather(self._lengths, pair))
+            cosine = tf.math.divide_no_nan(cosine, tf.gather(self.lengths, pair))
             best = tf.where(found, tf.reduce_max(cosine, axis=2), -np.inf)
             similarity, place = tf.math.top_k(best, k)
             shift = tf.gather(self._shifts, tf.argmax(cosine, axis=2))
@@ -262,7 +267,7 @@ class Retriever(tf.Module):
     def residual(self, images: tf.Tensor, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
         """What the weighted keys leave of the normalised images, float32 ``[q, H, W]``."""
         number = shift_number(neighbours.shift, self.config.shift)
-        lengths = tf.gather(tf.gather(self._lengths, neighbours.pair), number, batch_dims=2)
+        lengths = tf.gather(tf.gather(self.lengths, neighbours.pair), number, batch_dims=2)
         scaled = tf.math.divide_no_nan(weights, lengths)
         rebuilt = self._blended(self._keys, neighbours.pair, neighbours.shift, scaled)
         rebuilt -= tf.reduce_mean(rebuilt, axis=[1, 2], keepdims=True)

@@ -17,13 +17,13 @@ from semtf.errors import InputError
 from semtf.retrieval.embedding import normalise
 from semtf.retrieval.retriever import Neighbours, Retriever
 
-SAMPLE = 192
+SAMPLE = 128
 BATCH = 64
 RESIDUAL_NEIGHBOURS = 128
 RESIDUAL_FLOOR = 1e-3
 GRIDS: dict[Weights, tuple[tuple[int, ...], tuple[float, ...]]] = {
-    "softmax": ((1, 4, 8, 16, 32, 64), (0.0003, 0.001, 0.003)),
-    "reconstruction": ((16, 64, 128, 256), (0.03, 0.1, 0.3, 1.0, 3.0)),
+    "softmax": ((1, 8, 32), (0.0003, 0.001, 0.003)),
+    "reconstruction": ((32, 128, 256), (0.1, 0.3, 1.0)),
 }
 
 

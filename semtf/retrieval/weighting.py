@@ -1,7 +1,7 @@
 """Weights of the neighbours, ``[q, k]`` summing to 1: pure functions of TensorFlow operations.
 
 Similarities are cosines ``[q, k]``, best first; -inf marks a place without a neighbour, which
-gets the weight 0.
+gets the weight 0. An image without any neighbour gets NaN, and so does its depth.
 """
 
 import tensorflow as tf
@@ -12,7 +12,8 @@ TINY = 1e-12
 
 def nearest(similarity: tf.Tensor) -> tf.Tensor:
     """Everything on the most similar neighbour."""
-    return tf.one_hot(tf.argmax(similarity, axis=1), tf.shape(similarity)[1])
+    best = tf.one_hot(tf.argmax(similarity, axis=1), tf.shape(similarity)[1])
+    return _summing_to_one(tf.where(_present(similarity), best, 0.0))
 
 
 def uniform(similarity: tf.Tensor) -> tf.Tensor:

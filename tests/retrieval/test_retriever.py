@@ -1,5 +1,6 @@
 """The retriever beside a slow and obvious search in NumPy."""
 
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,9 @@ import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as move_image
 
-from semtf.config import RetrievalConfig
+from semtf.config import RetrievalConfig, Weights
+from semtf.errors import InputError
+from semtf.retrieval.embedding import normalise
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 
@@ -104,3 +107,106 @@ def test_empty_batch_and_few_pairs(tmp_path: Path, kind: str) -> None:
     retriever = Retriever.build(storage(tmp_path, 2), RetrievalConfig(index=kind), seed=0)
     empty = retriever.search(np.zeros((0, 24, 16), np.float32), 8)
     assert [x.shape.as_list() for x in empty] == [[0, 2], [0, 2, 2], [0, 2]]
+
+
+def test_shifts_of_one_pair_do_not_crowd_out_the_others(tmp_path: Path) -> None:
+    # Wide blobs: the 25 shifts of a key are closer to it than any other key.
+    pairs = storage(tmp_path, 20)
+    config = RetrievalConfig(index="exact", candidates=1, rerank=1)
+    found = Retriever.build(pairs, config, seed=0).search(pairs.keys[:6], 12)
+    assert np.isfinite(found.similarity).all()
+    for row, own in zip(found.pair.numpy(), range(6), strict=True):
+        assert row[0] == own
+        assert len(set(row)) == 12
+
+
+@pytest.mark.parametrize("weights", ["nearest", "softmax", "reconstruction"])
+def test_nan_image_gives_nan_and_spares_the_others(tmp_path: Path, weights: Weights) -> None:
+    pairs = storage(tmp_path, 10)
+    retriever = Retriever.build(pairs, RetrievalConfig(), seed=0)
+    images = pairs.keys[:3].astype(np.float32)
+    images[1, 5, 5] = np.nan
+    depth = retriever.depth(images, 4, weights)[0].numpy()
+    assert np.isnan(depth[1]).all()
+    np.testing.assert_allclose(
+        depth[[0, 2]], retriever.depth(images[[0, 2]], 4, weights)[0], atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("weights", typing.get_args(Weights))
+def test_where_all_values_agree_so_does_the_depth(tmp_path: Path, weights: Weights) -> None:
+    values = blobs(12, 1)
+    values[:, :9] = 140
+    names = np.array([f"b{i}" for i in range(12)])
+    pairs = Storage.create(tmp_path, case=1, keys=blobs(12, 0), values=values, names=names)
+    retriever = Retriever.build(pairs, RetrievalConfig(), seed=0)
+    depth, _, weight = retriever.depth(blobs(5, 9), 8, weights)
+    np.testing.assert_allclose(tf.reduce_sum(weight, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(depth[:, :7], 140, atol=1e-3)
+
+
+def test_keys_and_values_are_moved_and_blended(tmp_path: Path) -> None:
+    pairs = storage(tmp_path, 10)
+    retriever = Retriever.build(pairs, RetrievalConfig(), seed=0)
+    depth, found, weight = retriever.depth(blobs(4, 9), 3, "softmax")
+    keys, values = retriever.keys(found).numpy(), retriever.values(found).numpy()
+    for q, k in np.ndindex(4, 3):
+        pair, shift = int(found.pair[q, k]), tuple(found.shift[q, k].numpy())
+        np.testing.assert_array_equal(keys[q, k], replicated(pairs.keys[pair], shift))
+        np.testing.assert_array_equal(values[q, k], replicated(pairs.values[pair], shift))
+    np.testing.assert_allclose(depth, np.einsum("qk,qkhw->qhw", weight, values), atol=1e-3)
+
+
+def test_residual_is_the_image_less_its_weighted_keys(tmp_path: Path) -> None:
+    retriever = Retriever.build(storage(tmp_path, 10), RetrievalConfig(), seed=0)
+    images = tf.constant(blobs(4, 9), tf.float32)
+    _, found, weight = retriever.depth(images, 5, "reconstruction")
+    keys = retriever.keys(found).numpy().reshape(20, 24, 16)
+    keys = normalise(tf.constant(keys)).numpy().reshape(4, 5, 24, 16)
+    expected = normalise(images).numpy() - np.einsum("qk,qkhw->qhw", weight, keys)
+    np.testing.assert_allclose(retriever.residual(images, found, weight), expected, atol=1e-5)
+
+
+def test_centred_keys_find_the_same_pairs_with_one_row_each(tmp_path: Path) -> None:
+    pairs = storage(tmp_path, 60)
+    config = RetrievalConfig(align="centre", shift=1, rerank=60)
+    retriever = Retriever.build(pairs, config, seed=0)
+    assert retriever.index.rows.shape[0] == 60
+    queries = blobs(6, 9).astype(np.float32)
+    expected = Retriever.build(pairs, RetrievalConfig(shift=1), seed=0).search(queries, 4)
+    found = retriever.search(queries, 4)
+    tf.nest.map_structure(np.testing.assert_array_equal, tuple(found), tuple(expected))
+
+
+def test_extended_keeps_the_projection(tmp_path: Path) -> None:
+    pairs = storage(tmp_path / "a", 12)
+    retriever = Retriever.build(pairs, RetrievalConfig(), seed=0)
+    names = np.array([f"new_{i}" for i in range(3)])
+    longer = pairs.extended(tmp_path / "b", keys=blobs(3, 5), values=blobs(3, 6), names=names)
+    more = retriever.extended(longer, seed=0)
+    np.testing.assert_array_equal(more.pca.components, retriever.pca.components)
+    assert more.search(blobs(3, 5), 1).pair.numpy().ravel().tolist() == [12, 13, 14]
+    assert more.search(pairs.keys[:4], 1).pair.numpy().ravel().tolist() == [0, 1, 2, 3]
+
+
+def test_other_storage_or_folder_is_refused(tmp_path: Path) -> None:
+    Retriever.build(storage(tmp_path / "a", 12), RetrievalConfig(), seed=0).save(tmp_path / "index")
+    with pytest.raises(InputError, match="built on 12 pairs"):
+        Retriever.load(tmp_path / "index", storage(tmp_path / "b", 9))
+    with pytest.raises(InputError, match="not a retrieval folder"):
+        Retriever.load(tmp_path / "a", storage(tmp_path / "b", 9))
+
+
+def test_traced_into_a_saved_model(tmp_path: Path) -> None:
+    retriever = Retriever.build(storage(tmp_path / "s", 12), RetrievalConfig(index="exact"), seed=0)
+    module = tf.Module()
+    module.retriever = retriever
+    module.depth = tf.function(
+        lambda images: retriever.depth(images, 4, "reconstruction")[0],
+        input_signature=[tf.TensorSpec([None, 24, 16])],
+    )
+    tf.saved_model.save(module, str(tmp_path / "model"))
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    images = tf.constant(blobs(5, 9), tf.float32)
+    expected = retriever.depth(images, 4, "reconstruction")[0]
+    np.testing.assert_allclose(loaded.depth(images), expected, atol=1e-3)

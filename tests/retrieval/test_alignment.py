@@ -1,0 +1,68 @@
+"""Moving, blending and centring, beside SciPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.ndimage import shift as move_image
+
+from semtf.retrieval.alignment import blended, centred, hole_centre, moved
+from semtf.retrieval.embedding import normalise
+
+SHAPE = (12, 10)
+
+
+def drawn(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    stored = generator.integers(0, 255, (6, *SHAPE)).astype(np.uint8)
+    pair = generator.integers(0, 6, (3, 4)).astype(np.int32)
+    shift = generator.integers(-2, 3, (3, 4, 2)).astype(np.int32)
+    weights = generator.normal(size=(3, 4)).astype(np.float32)
+    return stored, pair, shift, weights
+
+
+def slowly_moved(stored: np.ndarray, pair: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    out = np.empty((*pair.shape, *SHAPE))
+    for place in np.ndindex(*pair.shape):
+        image = stored[pair[place]].astype(float)
+        out[place] = move_image(image, shift[place], order=1, mode="nearest")
+    return out
+
+
+def test_moved_as_one_by_one() -> None:
+    stored, pair, shift, _ = drawn()
+    found = moved(
+        tf.constant(stored.reshape(6, -1)), tf.constant(pair), tf.constant(shift), 2, SHAPE
+    )
+    np.testing.assert_array_equal(found, slowly_moved(stored, pair, shift))
+    assert found.dtype == tf.uint8
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3])
+def test_blended_is_the_weighted_sum(fraction: float) -> None:
+    stored, pair, shift, weights = drawn()
+    moves = np.clip(shift + fraction, -2, 2).astype(np.float32)
+    flat = tf.constant(stored.reshape(6, -1))
+    found = blended(flat, tf.constant(pair), tf.constant(moves), tf.constant(weights), 2, SHAPE)
+    expected = np.einsum("qk,qkhw->qhw", weights, slowly_moved(stored, pair, moves))
+    np.testing.assert_allclose(found, expected, atol=1e-2)
+
+
+def hole(centre: tuple[float, float], shape: tuple[int, int] = (36, 24)) -> np.ndarray:
+    """A dark ellipse with a soft edge; centre in pixels from the middle of the image."""
+    rows, columns = (np.arange(size) - (size - 1) / 2 for size in shape)
+    radius = np.hypot((rows[:, None] - centre[0]) / 12, (columns - centre[1]) / 8)
+    return (200 / (1 + np.exp(-12 * (radius - 1)))).astype(np.float32)
+
+
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (1.5, -1.25), (-0.5, 0.75)])
+def test_hole_centre_of_a_drawn_hole(centre: tuple[float, float]) -> None:
+    images = normalise(tf.constant(hole(centre))[None])
+    np.testing.assert_allclose(hole_centre(images)[0], centre, atol=0.12)
+
+
+def test_centred_holes_are_alike() -> None:
+    images = normalise(tf.constant(np.stack([hole((0.0, 0.0)), hole((1.4, -1.3))])))
+    there = centred(images, 2)
+    before, after = (float(tf.reduce_sum(x[0] * x[1])) for x in (images, there))
+    assert before < 0.95
+    assert after > 0.995

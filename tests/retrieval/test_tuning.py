@@ -1,0 +1,77 @@
+"""Choosing weights without labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semtf.config import RetrievalConfig
+from semtf.errors import InputError
+from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.storage import Storage
+from semtf.retrieval.tuning import tune
+
+
+def world(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Discs of random centre and sizes: an image of 0-212 and its depth, which is linear in it."""
+    generator = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:24, :16]
+    a, b, x, y = generator.uniform((6, 4, 10, 7), (9, 6, 13, 9), (n, 4)).T[..., None, None]
+    radius = np.hypot((rows - x) / a, (columns - y) / b)
+    height = 1 / (1 + np.exp(-6 * (radius - 1)))
+    return 40 + 160 * height, 30 + 110 * height
+
+
+def noisy(images: np.ndarray, seed: int) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    noise = generator.normal(size=images.shape) * 6
+    noise[:, :, 12:] *= 4
+    return np.clip(images + noise, 0, 255).round().astype(np.uint8)
+
+
+def build(folder: Path, n: int = 80) -> Retriever:
+    images, depth = world(n, 0)
+    names = np.array([f"b{i}" for i in range(n)])
+    keys, values = images.round().astype(np.uint8), depth.round().astype(np.uint8)
+    storage = Storage.create(folder, case=1, keys=keys, values=values, names=names)
+    return Retriever.build(storage, RetrievalConfig(index="exact"), seed=0)
+
+
+def test_the_chosen_weights_beat_the_nearest_on_images_never_seen(tmp_path: Path) -> None:
+    retriever = build(tmp_path)
+    fab, _ = world(40, 1)
+    trials = tune(retriever, noisy(fab, 2), seed=0)
+    assert trials == sorted(trials, key=lambda trial: trial.rmse)
+    config = retriever.config
+    assert (config.weights, config.neighbours) == (trials[0].weights, trials[0].neighbours)
+
+    images, depth = world(40, 3)
+    found = retriever.depth(noisy(images, 4), config.neighbours, config.weights)[0]
+    nearest = retriever.depth(noisy(images, 4), 1, "nearest")[0]
+    error, worst = (np.sqrt(np.mean((x - depth) ** 2)) for x in (found, nearest))
+    assert error < 0.8 * worst
+    # The error it expected of itself, without a label, is about the true one.
+    assert trials[0].rmse == pytest.approx(error, rel=0.3)
+
+
+def test_noisy_pixels_count_less(tmp_path: Path) -> None:
+    retriever = build(tmp_path)
+    tune(retriever, noisy(world(40, 1)[0], 2), seed=0)
+    weights = retriever.pixel_weights.numpy().reshape(24, 16)
+    assert weights.mean() == pytest.approx(1, abs=1e-5)
+    assert weights[:, :12].mean() > 5 * weights[:, 12:].mean()
+
+
+def test_same_seed_same_choice_and_it_survives_the_disk(tmp_path: Path) -> None:
+    one, other = build(tmp_path / "a"), build(tmp_path / "b")
+    fab = noisy(world(10, 1)[0], 2)
+    assert tune(one, fab, seed=5) == tune(other, fab, seed=5)
+    one.save(tmp_path / "index")
+    loaded = Retriever.load(tmp_path / "index", one.storage)
+    assert loaded.config == one.config
+    np.testing.assert_array_equal(loaded.pixel_weights, one.pixel_weights)
+
+
+def test_nothing_to_tune_with(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fab image"):
+        tune(build(tmp_path), np.zeros((0, 24, 16), np.uint8), seed=0)
