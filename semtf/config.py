@@ -20,6 +20,7 @@ Weights = Literal["nearest", "uniform", "softmax", "inverse", "kernel", "reconst
 Backbone = Literal["efficientnet_b0", "small", "statistics"]
 Schedule = Literal["cosine", "plateau"]
 IndexKind = Literal["scann", "exact"]
+Align = Literal["shift", "centre"]
 
 
 def plate_level(case: int) -> int:
@@ -113,7 +114,7 @@ class RetrievalConfig:
     ``"centre"`` only with its hole in the middle, which takes a twenty-fifth of the index.
     """
 
-    align: Literal["shift", "centre"] = "shift"
+    align: Align = "shift"
     shift: int = 2
     dimensions: int = 64
     index: IndexKind = "scann"

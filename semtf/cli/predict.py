@@ -12,7 +12,7 @@ from semtf.cli.options import (
     size_option,
     skip_bad_option,
 )
-from semtf.config import IndexKind, Weights
+from semtf.config import Align, IndexKind, Weights
 from semtf.errors import InputError
 
 CHUNK = 1024
@@ -24,6 +24,7 @@ CHUNK = 1024
 @click.option("--out", required=True, type=FOLDER, help="Folder, or a name that ends in .zip.")
 @click.option("--k", type=int, help="Neighbours an image; default as trained.")
 @click.option("--weights", type=click.Choice(WEIGHTS), help="How neighbours are weighted.")
+@click.option("--align", type=click.Choice(["shift", "centre"]), help="How keys are aligned.")
 @click.option("--index", type=click.Choice(["scann", "exact"]), help="How they are searched.")
 @size_option
 @range16_option
@@ -40,6 +41,7 @@ def command(
     out: Path,
     k: int | None,
     weights: Weights | None,
+    align: Align | None,
     index: IndexKind | None,
     size: tuple[int, int] | None,
     range16: tuple[float, float] | None,
@@ -63,7 +65,7 @@ def command(
             "train another run with semtf-train --size"
         )
     found = open_images(images, size=shape, skip_bad=skip_bad, range16=range16)
-    estimator = load(run, k=k, weights=weights, index=index)
+    estimator = load(run, k=k, weights=weights, index=index, align=align)
     voters = found.sites if sites is None else read_column(sites, "site", found.names)
     probability = estimator.classify(found.images, voters)
     flagged = 0

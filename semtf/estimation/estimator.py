@@ -1,5 +1,6 @@
 """Depth maps from SEM images with a trained run."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
-from semtf.config import IndexKind, Weights
+from semtf.config import Align, IndexKind, Weights
 from semtf.errors import InputError
 from semtf.estimation.graph import Estimate, Parts, classify, estimate
 from semtf.progress import progress
@@ -183,6 +184,7 @@ def load(
     k: int | None = None,
     weights: Weights | None = None,
     index: IndexKind | None = None,
+    align: Align | None = None,
 ) -> Estimator:
     """The estimator of a run.
 
@@ -191,6 +193,8 @@ def load(
         k: neighbours an image; the run's own number where None.
         weights: how they are weighted; the run's own choice where None.
         index: the kind of search; the run's own where None.
+        align: how keys and images are aligned; the run's own way where None. For another way
+            the indexes are built anew, in memory.
 
     Raises:
         InputError: there is no run, or it has no trained case.
@@ -201,11 +205,12 @@ def load(
     if k is not None and k < 1:
         raise InputError(f"--k {k}: at least one neighbour is needed")
     config = opened.config.retrieval
-    return Estimator(load_parts(opened, index), k or config.neighbours, weights or config.weights)
+    parts = load_parts(opened, index, align)
+    return Estimator(parts, k or config.neighbours, weights or config.weights)
 
 
-def load_parts(run: Run, index: IndexKind | None = None) -> Parts:
-    """The classifier and retrievers of a run."""
+def load_parts(run: Run, index: IndexKind | None = None, align: Align | None = None) -> Parts:
+    """The classifier and retrievers of a run; arguments as in `load`."""
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
     return Parts(
@@ -214,11 +219,18 @@ def load_parts(run: Run, index: IndexKind | None = None) -> Parts:
         temperature=classifier.temperature,
         threshold=classifier.threshold,
         retrievers={
-            case: Retriever.load(folder, Storage.open(folder), index)
-            for case, folder in folders.items()
+            case: _retriever(run, folder, index, align) for case, folder in folders.items()
         },
         limits={case: read_limit(folder) for case, folder in folders.items()},
     )
+
+
+def _retriever(run: Run, folder: Path, index: IndexKind | None, align: Align | None) -> Retriever:
+    storage, config = Storage.open(folder), run.config.retrieval
+    if align is None or align == config.align:
+        return Retriever.load(folder, storage, index)
+    changed = dataclasses.replace(config, align=align, index=index or config.index)
+    return Retriever.build(storage, changed, run.config.seed)
 
 
 def write_limit(retriever: Retriever, images: npt.NDArray[np.uint8], folder: Path) -> None:

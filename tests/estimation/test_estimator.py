@@ -52,6 +52,15 @@ def test_batches_do_not_matter(run: Run, images: np.ndarray) -> None:
     np.testing.assert_array_equal(whole.case, parts.case)
 
 
+def test_aligning_by_the_centre_finds_stored_keys(run: Run) -> None:
+    estimator = load(run.path, k=1, weights="nearest", index="exact", align="centre")
+    keys = Storage.open(run.storage(2)).keys[:4]
+    only = dataclasses.replace(estimator.parts, retrievers={2: estimator.parts.retrievers[2]})
+    result = Estimator(only, 1, "nearest").predict(keys)
+    np.testing.assert_array_equal(result.grey(), Storage.open(run.storage(2)).values[:4])
+    assert estimator.parts.retrievers[2].config.align == "centre"
+
+
 def test_scann_and_exact_agree_on_few_pairs(run: Run, images: np.ndarray) -> None:
     exact, scann = (load(run.path, index=kind).predict(images) for kind in ("exact", "scann"))
     np.testing.assert_allclose(exact.depth, scann.depth, atol=1e-3)
