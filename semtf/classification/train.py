@@ -10,9 +10,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from semtf.classification.calibration import (
+    Reliability,
     abstention_threshold,
     expected_calibration_error,
     fit_temperature,
+    reliability,
     scaled_softmax,
 )
 from semtf.classification.classifier import NETWORKS, Classifier
@@ -163,7 +165,17 @@ def calibrate(classifier: Classifier, images: Images, labels: Ints, wrong: float
         "calibration_error_before": expected_calibration_error(scaled_softmax(logits, 1.0), labels),
         "calibration_error": expected_calibration_error(probabilities, labels),
         "kept": float(kept.mean()) if len(labels) else None,
+        "reliability": _bins(reliability(probabilities, labels)),
     }
+
+
+def _bins(diagram: Reliability) -> list[dict[str, float]]:
+    """The bins of a reliability diagram that hold images."""
+    return [
+        {"confidence": float(c), "accuracy": float(a), "count": int(n)}
+        for c, a, n in zip(diagram.confidence, diagram.accuracy, diagram.count, strict=True)
+        if n
+    ]
 
 
 def _check(images: Images, cases: Ints, sites: NDArray[np.str_]) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -46,6 +47,20 @@ def image_rows(rows: dict[str, npt.NDArray[np.uint8]], top: int = 212) -> str:
             axis.imshow(image, cmap="gray", vmin=0, vmax=top)
             axis.set(xticks=[], yticks=[])
         axes[0].set_ylabel(name)
+    return as_png(figure)
+
+
+def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> str:
+    """Accuracy against confidence of held-out images; the number of images beside each point."""
+    figure = Figure(figsize=(3.4, 3.0), layout="constrained")
+    axis = figure.subplots()
+    axis.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    axis.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], "o")
+    for b in bins:
+        point = (b["confidence"], b["accuracy"])
+        axis.annotate(f"{b['count']}", point, textcoords="offset points", xytext=(-14, -4))
+    axis.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.03))
+    axis.grid(alpha=0.3)
     return as_png(figure)
 
 

@@ -32,12 +32,15 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
     """
     template = resources.files("semtf.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    classifier = _classifier(run)
+    bins = classifier["metrics"]["reliability"]
     page = environment.from_string(template).render(
         name=run.path.name,
         preset=run.config.preset,
         data=json.loads((run.path / "data.json").read_text(encoding="utf-8")),
         scores=_scores(benchmark),
-        classifier=_classifier(run),
+        classifier=classifier,
+        reliability=figures.reliability_diagram(bins) if bins else None,
         curves=_curves(run),
         cases=[_case(run, dataset, case) for case in run.cases],
         config=run.config.to_json(),

@@ -41,6 +41,7 @@ def test_trained_classifier_knows_new_images_and_reloads(tmp_path: Path) -> None
     loaded = Classifier.load(tmp_path)
     assert (loaded.cases, loaded.temperature) == (trained.cases, trained.temperature)
     assert loaded.threshold == trained.threshold
+    assert sum(part["count"] for part in loaded.metrics["reliability"]) == loaded.metrics["images"]
     np.testing.assert_array_equal(loaded.probabilities(new), probabilities)
     np.testing.assert_allclose(loaded.probabilities(new.astype(np.float64)), probabilities)
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 1 + LIGHT.epochs
