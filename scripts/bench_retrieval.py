@@ -1,10 +1,10 @@
 """Retrieval at the challenge's size: build, recall, speed, growth, memory and accuracy.
 
-    scripts/bench retrieval [--pairs 21663] [--queries 2600] [--keys SEM.npy]
+    scripts/bench retrieval [--pairs 21663] [--queries 2600] [--run RUN]
 
 Case 1 of a synthetic `struct` fab, keys as the fab's microscope shows them. The reference is the
-exact search: all pixels, all shifts, `tf.matmul` in float32, in the same run. ``--keys`` takes
-other keys for the same pairs, such as adapted ones, uint8 ``[pairs, 72, 48]``.
+exact search: all pixels, all shifts, `tf.matmul` in float32, in the same run. With ``--run`` the
+keys are the pairs' simulator images as the generator of that run's case 1 adapts them.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import resource
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -20,13 +21,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
+from semtf.adaptation.train import adapt, load_generator
 from semtf.config import RetrievalConfig, Weights
 from semtf.retrieval.embedding import back_projected, normalise
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.rows import flat
 from semtf.retrieval.storage import Storage
 from semtf.retrieval.tuning import tune
-from semtf.simulation.microscope import STRUCT, Scene, render
+from semtf.run import Run
+from semtf.simulation.microscope import SIMULATOR, STRUCT, Scene, render
 from semtf.simulation.source import Draw, open_source
 
 CASE, REFERENCE, TUNING, BATCH = 1, 256, 256, 512
@@ -41,21 +44,37 @@ class World(NamedTuple):
     depth: np.ndarray
 
 
-def world(pairs: int, queries: int) -> World:
-    """Draw and render it; queries beyond ``queries`` stand for the unlabelled fab images."""
+def world(pairs: int, queries: int, run: Path | None) -> World:
+    """Draw and render it; images beyond ``queries`` stand for the unlabelled fab images."""
     source = open_source(None, pairs, 0, queries + TUNING, seed=0)
 
-    def one(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+    def fab(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         structures = draw.structures()
         image = render(Scene.of(structures), CASE, STRUCT, draw.images())[0]
         return image, structures.depth(CASE)
 
+    def simulator(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
+        structures = draw.structures()
+        images = render(Scene.of(structures), CASE, SIMULATOR, draw.images(), exposures=2)
+        return images.mean(axis=0), structures.depth(CASE)
+
+    keys, values = drawn(source.pairs(), simulator if run else fab)
+    return World(adapted(keys, run) if run else keys, values, *drawn(source.tests(CASE), fab))
+
+
+def drawn(
+    draws: list[Draw], one: Callable[[Draw], tuple[np.ndarray, np.ndarray]]
+) -> list[np.ndarray]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = [
-            [np.concatenate(part) for part in zip(*pool.map(one, draws), strict=True)]
-            for draws in (source.pairs(), source.tests(CASE))
-        ]
-    return World(*made[0], *made[1])
+        parts = zip(*pool.map(one, draws), strict=True)
+        return [np.concatenate(part) for part in parts]
+
+
+def adapted(images: np.ndarray, run: Path) -> np.ndarray:
+    """Simulator images ``[n, H, W]`` as the generator of a run shows them, uint8."""
+    config = Run.open(run).config
+    folder = Run.open(run).adaptation(CASE)
+    return adapt(load_generator(folder, config.image, config.adaptation), images)
 
 
 def best_of_all(retriever: Retriever, images: np.ndarray) -> tuple[np.ndarray, float]:
@@ -161,11 +180,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=21_663)
     parser.add_argument("--queries", type=int, default=2_600)
-    parser.add_argument("--keys", help="other keys for the same pairs, uint8 .npy")
+    parser.add_argument("--run", type=Path, help="adapt the keys with this run's generator")
     arguments = parser.parse_args()
-    made = world(arguments.pairs, arguments.queries)
-    if arguments.keys:
-        made = made._replace(keys=np.load(arguments.keys, allow_pickle=False))
+    made = world(arguments.pairs, arguments.queries, arguments.run)
     images = made.images[: arguments.queries].astype(np.float32)
     for align in ("shift", "centre"):
         config = RetrievalConfig(align=align)
