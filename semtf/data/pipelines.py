@@ -250,7 +250,10 @@ class _Order:
 
 
 def _steps(start: int, stop: int) -> tf.data.Dataset:
-    return tf.data.Dataset.range(start, stop)
+    # With autotuning, the end of an iterator waits for the tuner's next round: up to a minute.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.range(start, stop).with_options(options)
 
 
 def _numpy(
