@@ -126,7 +126,7 @@ def test_export_and_report(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     text = page.read_text()
     assert "no adaptation, nearest" in text
-    assert text.count("data:image/png") == 1 + 2 * 4
+    assert text.count("data:image/png") == 2 + 2 * 4
     assert "http" not in text
 
 
