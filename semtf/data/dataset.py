@@ -56,6 +56,16 @@ class Dataset:
         """The fab's images of a case; raises InputError where the case was not opened."""
         return self._fab[self._checked(case)]
 
+    def site_depths(self, case: int) -> npt.NDArray[np.float64]:
+        """The average depth of each fab image's site, ``[m]`` in grey levels.
+
+        NaN where average_depth.csv does not have the site.
+        """
+        table = self.average_depth[self.average_depth["case"] == case]
+        known = dict(zip(table["site"], table["depth"], strict=True))
+        sites = self.fab(case).sites
+        return np.array([known.get(str(site), np.nan) for site in sites], np.float64)
+
     def test(self) -> ImageSet:
         """The test images; raises InputError where there are none."""
         if not len(self._test):

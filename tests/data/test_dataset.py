@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import shutil
 import zipfile
@@ -49,6 +50,10 @@ def test_average_depth_joins_the_fab_by_case_and_site(world: Path) -> None:
     assert table.columns.tolist() == ["case", "site", "depth"]
     assert table.groupby("case").depth.mean().tolist() == pytest.approx([109.125, 119.125])
     assert set(data.fab(2).sites) == set(table.site[table.case == 2])
+    depth = dict(zip(data.fab(2).sites, data.site_depths(2), strict=True))
+    assert depth == dict(table[table.case == 2][["site", "depth"]].itertuples(index=False))
+    unknown = dataclasses.replace(data, average_depth=table[table.case == 1])
+    assert np.isnan(unknown.site_depths(2)).all()
 
 
 def test_mean_and_subset(world: Path) -> None:
