@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from semtf.errors import InputError
 
 if TYPE_CHECKING:
-    from semtf.estimation.estimator import DepthResult, Estimator, load
+    from semtf.estimation.estimator import Estimator, load
+    from semtf.estimation.result import DepthResult
     from semtf.pipeline import train
     from semtf.run import Run
     from semtf.serving.export import export
@@ -33,7 +34,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _WHERE = {
-    "DepthResult": "semtf.estimation.estimator",
+    "DepthResult": "semtf.estimation.result",
     "Estimator": "semtf.estimation.estimator",
     "Run": "semtf.run",
     "export": "semtf.serving.export",

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +14,14 @@ from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexKind, Weights
 from semtf.errors import InputError
 from semtf.estimation.graph import Estimate, Parts, classify, estimate
+from semtf.estimation.result import FLAGS, DepthResult, Neighbour
 from semtf.progress import progress
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
 LIMIT = "similarity.json"
-FLAGS = {"doubt": "case_in_doubt", "untrained": "case_not_trained", "unlike": "unlike_storage"}
 BATCH = 256
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """One stored pair that an estimate was made from.
-
-    Attributes:
-        pair: the pair's base name.
-        shift: pixels (rows, columns) it was moved by.
-        weight: its part of the estimate; all sum to 1.
-    """
-
-    pair: str
-    shift: tuple[int, int]
-    weight: float
-
-
-@dataclass(frozen=True)
-class DepthResult:
-    """Estimates for ``n`` images; arrays as `semtf.estimation.graph.Estimate` has them.
-
-    Attributes:
-        depth: float32 ``[n, H, W]``, grey levels, smaller is deeper.
-        sigma: float32 ``[n, H, W]``, weighted spread of the neighbours in grey levels.
-        case: int32 ``[n]``, 1 to 4.
-        case_probability: float32 ``[n]``, of that case.
-        similarity: float32 ``[n]``, cosine of the best neighbour.
-        neighbours: for each image its neighbours, best first.
-        flags: for each image what is doubtful about it: ``case_in_doubt`` (the depth blends the
-            two likely cases), ``case_not_trained``, ``unlike_storage``.
-    """
-
-    depth: npt.NDArray[np.float32]
-    sigma: npt.NDArray[np.float32]
-    case: npt.NDArray[np.int32]
-    case_probability: npt.NDArray[np.float32]
-    similarity: npt.NDArray[np.float32]
-    neighbours: list[list[Neighbour]]
-    flags: list[list[str]]
-
-    def __len__(self) -> int:
-        return len(self.depth)
-
-    def grey(self) -> npt.NDArray[np.uint8]:
-        """The depth maps rounded to uint8 ``[n, H, W]``."""
-        return np.clip(np.rint(self.depth), 0, 255).astype(np.uint8)
 
 
 class Estimator:

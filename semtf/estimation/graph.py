@@ -31,6 +31,7 @@ class Estimate(NamedTuple):
         pair: int32 ``[q, k]``, place in the storage of the case; −1 where there is no neighbour.
         shift: int32 ``[q, k, 2]``, pixels (rows, columns).
         weight: float32 ``[q, k]``.
+        similarities: float32 ``[q, k]``, cosine of each neighbour; -inf where there is none.
     """
 
     depth: tf.Tensor
@@ -44,6 +45,7 @@ class Estimate(NamedTuple):
     pair: tf.Tensor
     shift: tf.Tensor
     weight: tf.Tensor
+    similarities: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def estimate(
         pair=tf.fill([tf.shape(images)[0], k], -1),
         shift=tf.zeros([tf.shape(images)[0], k, 2], tf.int32),
         weight=tf.zeros([tf.shape(images)[0], k]),
+        similarities=tf.fill([tf.shape(images)[0], k], float("-inf")),
     )
     for place, case in enumerate(parts.cases):
         if case in parts.retrievers:
@@ -158,6 +161,7 @@ def _add_case(
         "pair": tf.pad(neighbours.pair, pad, constant_values=-1),
         "shift": tf.pad(neighbours.shift, [*pad, [0, 0]]),
         "weight": tf.pad(weight, pad),
+        "similarities": tf.pad(neighbours.similarity, pad, constant_values=float("-inf")),
     }
     updates = {
         name: tf.tensor_scatter_nd_update(getattr(result, name), rows[:, None], value)

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from semtf.errors import InputError
-from semtf.estimation.estimator import DepthResult, Neighbour
+from semtf.estimation.result import DepthResult, Neighbour
 
 TABLE = "predictions.csv"
 COLUMNS = (
