@@ -3,12 +3,14 @@
 The flow: files become arrays (`semtf.data`; `semtf.simulation` makes them where there are none),
 simulator images become fab-like ones (`semtf.adaptation`), which are stored with their depth maps
 and searched (`semtf.retrieval`); a classifier tells the plate level of a fab image
-(`semtf.classification`), `semtf.estimation` brings the two together, `semtf.pipeline` trains it
-all into one run folder, and `semtf.serving` exports that as one SavedModel.
+(`semtf.classification`), `semtf.estimation` brings the two together, `semtf.metrology` measures
+the holes, `semtf.pipeline` trains it all into one run folder, and `semtf.serving` exports that as
+one SavedModel.
 
     semtf.simulate("data", pairs=1000, seed=0)
     run = semtf.train("data")
     result = semtf.load(run.path).predict(images)
+    table = semtf.measure(result.depth)
     semtf.export(run.path, "saved_models/semtf/1")
 """
 
@@ -21,12 +23,23 @@ from semtf.errors import InputError
 if TYPE_CHECKING:
     from semtf.estimation.estimator import Estimator, load
     from semtf.estimation.result import DepthResult
+    from semtf.metrology.hole import measure
     from semtf.pipeline import train
     from semtf.run import Run
     from semtf.serving.export import export
     from semtf.simulation.world import simulate
 
-__all__ = ["DepthResult", "Estimator", "InputError", "Run", "export", "load", "simulate", "train"]
+__all__ = [
+    "DepthResult",
+    "Estimator",
+    "InputError",
+    "Run",
+    "export",
+    "load",
+    "measure",
+    "simulate",
+    "train",
+]
 
 # Both are read when TensorFlow and Keras are first imported. Level 3 hides what TensorFlow's C++
 # code reports by itself, such as a missing GPU; errors still come as exceptions.
@@ -39,6 +52,7 @@ _WHERE = {
     "Run": "semtf.run",
     "export": "semtf.serving.export",
     "load": "semtf.estimation.estimator",
+    "measure": "semtf.metrology.hole",
     "simulate": "semtf.simulation.world",
     "train": "semtf.pipeline",
 }

@@ -14,6 +14,7 @@ COMMANDS = {
     "config": "Print a preset with all its fields, as JSON",
     "evaluate": "RMSE of predicted depth maps against true ones",
     "export": "Write a run as one SavedModel",
+    "measure": "Measure the holes of depth maps, into one table",
     "predict": "Estimate depth maps from SEM images with a trained run",
     "report": "Write the HTML page of a run",
     "simulate": "Make a synthetic fab's data set in the challenge's layout",
