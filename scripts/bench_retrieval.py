@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from semtf.adaptation.train import adapt, load_generator
+from semtf.adaptation import adapter
 from semtf.config import RetrievalConfig, Weights
 from semtf.retrieval.embedding import back_projected, normalise
 from semtf.retrieval.retriever import Retriever
@@ -71,10 +71,10 @@ def drawn(
 
 
 def adapted(images: np.ndarray, run: Path) -> np.ndarray:
-    """Simulator images ``[n, H, W]`` as the generator of a run shows them, uint8."""
+    """Simulator images ``[n, H, W]`` as the adapter of a run shows them, uint8."""
     config = Run.open(run).config
     folder = Run.open(run).adaptation(CASE)
-    return adapt(load_generator(folder, config.image, config.adaptation), images)
+    return adapter.load(folder, config.image, config.adaptation).adapt(images)
 
 
 def best_of_all(retriever: Retriever, images: np.ndarray) -> tuple[np.ndarray, float]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semtf.adaptation import train as adaptation
+from semtf.adaptation import adapter
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.config import CASES, RunConfig, preset
@@ -95,12 +95,9 @@ def train(
 
 def adapted_keys(run: Run, simulator: SimulatorSet) -> np.ndarray:
     """The pairs' SEM images as the run's adapter shows them, uint8 ``[n, H, W]``."""
-    sem = simulator.mean_sem()
-    config = run.config.adaptation
-    if config.adapter == "none":
-        return np.rint(sem).astype(np.uint8)
     folder = run.adaptation(simulator.case)
-    return adaptation.adapt(adaptation.load_generator(folder, run.config.image, config), sem)
+    loaded = adapter.load(folder, run.config.image, run.config.adaptation)
+    return loaded.adapt(simulator.mean_sem())
 
 
 def _new_name() -> Path:
@@ -145,10 +142,10 @@ def _note_data(run: Run, dataset: Dataset) -> None:
 
 
 def _train_case(run: Run, dataset: Dataset, case: int) -> None:
-    if run.config.adaptation.adapter == "cyclegan" and not run.adaptation(case).is_dir():
+    if not run.adaptation(case).is_dir():
         first = run.adaptation(1)
         with run.stage(run.adaptation(case)) as folder:
-            adaptation.train(
+            adapter.fit(
                 dataset.simulator(case),
                 dataset.fab(case),
                 run.config.image,

@@ -1,4 +1,4 @@
-"""Keras callbacks of the CycleGAN's training: moving average, checkpoint, progress."""
+"""Keras callbacks of the adversarial training: moving average, checkpoint, progress."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,27 +8,27 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from semtf.adaptation.cyclegan import CycleGAN
+from semtf.adaptation.adversarial import Adversarial
 from semtf.errors import InputError
 
 CHECKPOINT = "checkpoint.npz"
 
 
 class MovingAverage(keras.callbacks.Callback):
-    """Exponential moving average of both generators' weights.
+    """Exponential moving average of the generators' weights.
 
     WGAN-GP's generators wander around their best; their average does not. The average starts
     from the first step's weights, ``average ← decay · average + (1 − decay) · weights``.
     """
 
-    def __init__(self, network: CycleGAN, decay: float) -> None:
+    def __init__(self, network: Adversarial, decay: float) -> None:
         super().__init__()
         self.network = network
         self.decay = decay
         self.average = [tf.Variable(v, trainable=False) for v in self._weights()]
 
     def _weights(self) -> list[tf.Variable]:
-        return self.network.to_target.weights + self.network.to_source.weights
+        return [weight for model in self.network.generators for weight in model.weights]
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         _average(self.average, [tf.convert_to_tensor(v) for v in self._weights()], self.decay)
@@ -50,7 +50,7 @@ def _average(average: list[tf.Variable], weights: list[tf.Tensor], decay: float)
 class Checkpoint(keras.callbacks.Callback):
     """Write everything that training goes on from into one ``.npz``, after every epoch."""
 
-    def __init__(self, network: CycleGAN, average: MovingAverage, folder: Path) -> None:
+    def __init__(self, network: Adversarial, average: MovingAverage, folder: Path) -> None:
         super().__init__()
         self.variables = [*network.state(), *average.average]
         self.path = folder / CHECKPOINT
@@ -81,7 +81,7 @@ class Checkpoint(keras.callbacks.Callback):
 class Halvings(keras.callbacks.Callback):
     """Halve both optimizers' learning rate at the epochs of the config."""
 
-    def __init__(self, network: CycleGAN) -> None:
+    def __init__(self, network: Adversarial) -> None:
         super().__init__()
         self.network = network
 
@@ -100,5 +100,5 @@ class Report(keras.callbacks.Callback):
         self.advance = advance
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        shown = ("critic", "cycle", "identity")
+        shown = ("critic", "cycle", "identity", "contrast")
         self.advance(1, " ".join(f"{k} {v:.3f}" for k, v in (logs or {}).items() if k in shown))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.adaptation import networks
+from semtf.adaptation.adversarial import Adversarial
 from semtf.adaptation.callbacks import CHECKPOINT, Checkpoint, Halvings, MovingAverage, Report
 from semtf.adaptation.cyclegan import CycleGAN
 from semtf.config import AdaptationConfig, ImageConfig, Precision
@@ -20,7 +21,6 @@ from semtf.data.pipelines import unpaired
 from semtf.errors import InputError
 from semtf.progress import progress
 
-NETWORKS = ("to_target", "to_source", "target_critic", "source_critic")
 HISTORY = "history.csv"
 
 
@@ -34,39 +34,41 @@ def train(
     seed: int,
     warm_start: Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
-) -> CycleGAN:
-    """Train the CycleGAN of one case; goes on from the folder's checkpoint where it has one.
+    kind: type[Adversarial] = CycleGAN,
+) -> Adversarial:
+    """Train the networks of one case; goes on from the folder's checkpoint where it has one.
 
     Args:
         simulator: the pairs of the case, the source domain.
         fab: the fab's images of the case, the target domain.
         image: size of the images.
         config: networks, losses and schedule; ``other_epochs`` count after a warm start.
-        folder: where the weights of the four networks and ``history.csv`` go.
+        folder: where the weights of the networks and ``history.csv`` go.
         seed: of the initial weights, the order of the images and the gradient penalty.
         warm_start: folder of another case to start from.
         strategy: where to train; the current strategy where None.
+        kind: `CycleGAN` or `CUT`.
 
     Returns:
-        The trained CycleGAN; its generators hold their moving averages.
+        The trained networks; the generators hold their moving averages.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     with (strategy or tf.distribute.get_strategy()).scope(), _precision(config.precision):
-        network = CycleGAN(image, config, seed)
+        network = kind(image, config, seed)
         network.compile(jit_compile=config.xla)
     if warm_start is not None:
         load(network, warm_start)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
     fit(network, simulator, fab, epochs=epochs, folder=folder, seed=seed, name=f"case {fab.case}")
-    for part in NETWORKS:
-        getattr(network, part).save_weights(folder / f"{part}.weights.h5")
+    for part in network.networks:
+        part.save_weights(folder / f"{part.name}.weights.h5")
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return network
 
 
 def fit(
-    network: CycleGAN,
+    network: Adversarial,
     simulator: SimulatorSet,
     fab: FabSet,
     *,
@@ -84,7 +86,7 @@ def fit(
     done = checkpoint.restore()
     _trim(folder / HISTORY, done)
     data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
-    with progress(f"CycleGAN, {name}", (epochs - done) * steps) as advance:
+    with progress(f"{type(network).__name__}, {name}", (epochs - done) * steps) as advance:
         network.fit(
             data,
             epochs=epochs,
@@ -113,10 +115,10 @@ def _precision(policy: Precision) -> Iterator[None]:
         keras.mixed_precision.set_global_policy(before)
 
 
-def load(network: CycleGAN, folder: Path) -> None:
-    """Read the weights of all four networks from a folder that `train` wrote."""
-    for part in NETWORKS:
-        _load(getattr(network, part), folder / f"{part}.weights.h5")
+def load(network: Adversarial, folder: Path) -> None:
+    """Read the weights of all networks from a folder that `train` wrote."""
+    for part in network.networks:
+        _load(part, folder / f"{part.name}.weights.h5")
 
 
 def load_generator(folder: Path, image: ImageConfig, config: AdaptationConfig) -> keras.Model:

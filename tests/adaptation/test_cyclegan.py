@@ -50,10 +50,10 @@ def test_a_step_moves_every_network() -> None:
     keras.utils.set_random_seed(0)
     network = CycleGAN(IMAGE, CONFIG, 0)
     network.compile()
-    before = [np.array(v) for v in network._generator_variables() + network._critic_variables()]
+    before = [np.array(v) for v in network.generator_variables() + network.critic_variables()]
     images = np.random.default_rng(0).uniform(-1, 1, (4, 24, 16, 1)).astype(np.float32)
     logs = network.train_step((tf.constant(images), tf.constant(images[::-1])))
-    after = network._generator_variables() + network._critic_variables()
+    after = network.generator_variables() + network.critic_variables()
     for old, new in zip(before, after, strict=True):
         if old.shape[-1] != 1 or old.ndim > 1:
             assert np.abs(old - np.asarray(new)).max() > 0, new.name

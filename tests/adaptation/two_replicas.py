@@ -23,9 +23,9 @@ def change(strategy: tf.distribute.Strategy, data: tf.data.Dataset) -> np.ndarra
         network.compile()
         network.generator_optimizer = keras.optimizers.SGD(1e-3)
         network.critic_optimizer = keras.optimizers.SGD(1e-3)
-        network.generator_optimizer.build(network._generator_variables())
-        network.critic_optimizer.build(network._critic_variables())
-    variables = network._generator_variables() + network._critic_variables()
+        network.generator_optimizer.build(network.generator_variables())
+        network.critic_optimizer.build(network.critic_variables())
+    variables = network.generator_variables() + network.critic_variables()
     before = [np.array(v) for v in variables]
     network.fit(data, steps_per_epoch=1, verbose=0)
     return np.concatenate(
