@@ -5,9 +5,21 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 WEIGHTS = ["safetensors>=0.5"]
+SERVE = [
+    "httptools>=0.6",
+    "httpx>=0.27",
+    "orjson>=3.10",
+    "prometheus-client>=0.20",
+    "starlette>=0.40",
+    "uvicorn>=0.30",
+    "uvloop>=0.20; sys_platform != 'win32'",
+]
+GRPC = ["tensorflow-serving-api>=2.20,<2.21"]
 BENCH = ["opencv-python-headless>=4.10"]
 TEST = [
     *WEIGHTS,
+    *SERVE,
+    *GRPC,
     "import-linter>=2.1",
     "mypy>=1.11",
     "pandas-stubs>=2.2",
@@ -22,7 +34,11 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["semtf", "semtf.*"]),
-    package_data={"semtf": ["py.typed"], "semtf.report": ["*.html"]},
+    package_data={
+        "semtf": ["py.typed"],
+        "semtf.report": ["*.html"],
+        "semtf.serving": ["docker/*", "page/**/*"],
+    },
     python_requires=">=3.11,<3.14",
     install_requires=[
         # ScaNN's compiled operations fit one minor version of TensorFlow only.
@@ -41,7 +57,7 @@ setup(
         "scikit-image>=0.24",
         "scipy>=1.14",
     ],
-    extras_require={"bench": BENCH, "test": TEST, "weights": WEIGHTS},
+    extras_require={"bench": BENCH, "grpc": GRPC, "serve": SERVE, "test": TEST, "weights": WEIGHTS},
     entry_points={
         "console_scripts": [
             "semtf = semtf.cli.main:run",

@@ -33,3 +33,8 @@ def command(run: Path, out: Path, index: IndexKind, verify: bool) -> None:
                 f"verified with the {loader} loader: depth of {found.images} images within "
                 f"{difference:.2g} grey levels of the estimator's"
             )
+        if found.recall is not None:
+            click.echo(
+                f"against the exact search: recall {found.recall:.4f} of the neighbours, RMSE "
+                f"{found.rmse:.3f} grey levels"
+            )

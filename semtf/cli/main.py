@@ -17,6 +17,7 @@ COMMANDS = {
     "measure": "Measure the holes of depth maps, into one table",
     "predict": "Estimate depth maps from SEM images with a trained run",
     "report": "Write the HTML page of a run",
+    "serve": "Serve a model over REST, with a page to look at",
     "simulate": "Make a synthetic fab's data set in the challenge's layout",
     "train": "Train everything on a data set, into one run folder",
 }

@@ -1,6 +1,9 @@
-"""`semtf predict`: SEM images to depth maps."""
+"""`semtf predict`: SEM images to depth maps, with a run or from a server."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -8,18 +11,62 @@ from semtf.cli.options import (
     FOLDER,
     WEIGHTS,
     range16_option,
-    run_option,
     size_option,
     skip_bad_option,
 )
 from semtf.config import Align, IndexKind, Weights
 from semtf.errors import InputError
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from semtf.estimation.result import DepthResult
+    from semtf.serving.client import Client
+
+    Grey = npt.NDArray[np.uint8]
+    Names = npt.NDArray[np.str_]
+    Shares = npt.NDArray[np.float32]
+
 CHUNK = 1024
 
 
+class Estimating(Protocol):
+    """What the command needs of an estimator, or of a server."""
+
+    shape: tuple[int, int]
+
+    def classify(self, images: "Grey", sites: "Names | None") -> "Shares":
+        """Probability of each case."""
+
+    def predict(self, images: "Grey", probability: "Shares") -> "DepthResult":
+        """Depth maps."""
+
+
+class Remote:
+    """A server, asked as an estimator is."""
+
+    def __init__(self, client: "Client") -> None:
+        self.client = client
+        self.shape = client.shape
+
+    def classify(self, images: "Grey", sites: "Names | None") -> "Shares":
+        """Probability of each case; the images of a site vote."""
+        from semtf.classification.voting import site_vote
+
+        probability = self.client.classify(images)[1]
+        return probability if sites is None else site_vote(probability, sites)
+
+    def predict(self, images: "Grey", probability: "Shares") -> "DepthResult":
+        """Depth maps for cases that are known."""
+        return self.client.predict(images, probability)
+
+
 @click.command(name="predict")
-@run_option
+@click.option("--run", type=FOLDER, help="The run folder.")
+@click.option("--server", metavar="URL", help="A server to ask instead, http://127.0.0.1:8501.")
+@click.option("--model", default="semtf", show_default=True, help="The model's name on the server.")
+@click.option("--token-file", type=FOLDER, help="File with the bearer token for the server.")
 @click.option("--images", required=True, type=FOLDER, help="Folder or zip file of SEM images.")
 @click.option("--out", required=True, type=FOLDER, help="Folder, or a name that ends in .zip.")
 @click.option("--k", type=int, help="Neighbours an image; default as trained.")
@@ -36,7 +83,10 @@ CHUNK = 1024
 @click.option("--arrays", is_flag=True, help="Also write float32 .npy of depth and sigma.")
 @skip_bad_option
 def command(
-    run: Path,
+    run: Path | None,
+    server: str | None,
+    model: str,
+    token_file: Path | None,
     images: Path,
     out: Path,
     k: int | None,
@@ -49,23 +99,60 @@ def command(
     arrays: bool,
     skip_bad: bool,
 ) -> None:
-    """Estimate a depth map for every SEM image of a folder.
+    """Estimate a depth map for every SEM image of a folder, with a run or from a server.
 
     Images that lie in several folders are those of sites: the images of a site vote on its case.
     """
-    from semtf.data.dataset import open_images
-    from semtf.estimation.estimator import load
-    from semtf.estimation.predictions import Predictions, read_column
-    from semtf.run import Run
+    if (run is None) == (server is None):
+        raise InputError("give --run or --server, and not both")
+    options = {"--k": k, "--weights": weights, "--align": align, "--index": index}
+    with _estimating(run, server, model, token_file, options) as estimator:
+        shape = estimator.shape
+        if size is not None and size != shape:
+            raise InputError(
+                f"--size {size[0]},{size[1]}: {run or server} was trained on "
+                f"{shape[0]},{shape[1]}; train another run with semtf-train --size"
+            )
+        _predict(estimator, images, out, range16, sites, arrays, skip_bad)
 
-    shape = Run.open(run).config.image.shape
-    if size is not None and size != shape:
-        raise InputError(
-            f"--size {size[0]},{size[1]}: {run} was trained on {shape[0]},{shape[1]}; "
-            "train another run with semtf-train --size"
-        )
-    found = open_images(images, size=shape, skip_bad=skip_bad, range16=range16)
-    estimator = load(run, k=k, weights=weights, index=index, align=align)
+
+@contextmanager
+def _estimating(
+    run: Path | None,
+    server: str | None,
+    model: str,
+    token_file: Path | None,
+    options: dict[str, Any],
+) -> Iterator[Estimating]:
+    if run is not None:
+        from semtf.estimation.estimator import load
+
+        yield load(run, **{name.removeprefix("--"): value for name, value in options.items()})
+        return
+    for name, value in options.items():
+        if value is not None:
+            raise InputError(f"{name}: decided when the model was exported; it needs --run")
+    from semtf.serving import Client
+    from semtf.serving.token import read_token
+
+    token = None if token_file is None else read_token(token_file)
+    with Client(str(server), model=model, token=token) as client:
+        yield Remote(client)
+
+
+def _predict(
+    estimator: Estimating,
+    images: Path,
+    out: Path,
+    range16: tuple[float, float] | None,
+    sites: Path | None,
+    arrays: bool,
+    skip_bad: bool,
+) -> None:
+    from semtf.data.dataset import open_images
+    from semtf.estimation.predictions import Predictions, read_column
+
+    found = open_images(images, size=estimator.shape, skip_bad=skip_bad, range16=range16)
     voters = found.sites if sites is None else read_column(sites, "site", found.names)
     probability = estimator.classify(found.images, voters)
     flagged = 0

@@ -10,27 +10,30 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from semtf.adaptation import adapter
 from semtf.config import IndexKind
 from semtf.errors import InputError
 from semtf.estimation.estimator import load_parts
 from semtf.run import Run
-from semtf.serving.signatures import predict_float
+from semtf.serving.deployment import write_deployment
+from semtf.serving.loading import NOTE
+from semtf.serving.signatures import MAX_BATCH, Model
 from semtf.serving.verify import Verification, verify
-
-NOTE = "semtf.json"
+from semtf.serving.warmup import write_warmup
 
 
 def export(
     run: Path | str, out: Path | str, *, index: IndexKind = "scann", check: bool = True
 ) -> Verification | None:
-    """Export a run as a SavedModel with the signature ``serving_default``.
+    """Export a run as a SavedModel with the signatures that docs/serving.md lists.
 
     Args:
         run: a trained run folder.
         out: the new version folder, such as ``saved_models/semtf/1``.
         index: ``"exact"`` has only stock TensorFlow operations; ``"scann"`` loads only where
             ScaNN's operations are registered.
-        check: load the export in fresh processes, with both loaders, and compare the depth.
+        check: load the export in fresh processes, with both loaders, and compare every
+            signature with the estimator.
 
     Returns:
         What the check found; None without it.
@@ -53,24 +56,32 @@ def export(
         (work / "model").rename(out)
     finally:
         shutil.rmtree(work)
+    write_deployment(out.parent)
     return found
 
 
 def _write(run: Run, folder: Path, index: IndexKind) -> None:
     parts = load_parts(run, index)
     retrieval = run.config.retrieval
-    signature = predict_float(parts, retrieval.neighbours, retrieval.weights)
-    spec = tf.TensorSpec(None, tf.float32, name="images")
+    settings = run.config.adaptation
+    adapters = {
+        case: adapter.load(run.adaptation(case), run.config.image, settings) for case in run.cases
+    }
+    model = Model(parts, retrieval.neighbours, retrieval.weights, adapters)
     archive = keras.export.ExportArchive()
-    archive.track(parts.classifier)
-    for retriever in parts.retrievers.values():
-        archive.track(retriever)
-    archive.add_endpoint("serving_default", signature, input_signature=[spec])
+    translators = [resource for made in adapters.values() for resource in made.tracked]
+    owners = (parts.classifier, *parts.retrievers.values(), *translators, *model.variables)
+    for owner in owners:
+        archive.track(owner)
+    for name, (function, specs) in model.signatures.items():
+        archive.add_endpoint(name, function, input_signature=specs)
     with contextlib.redirect_stdout(io.StringIO()):  # it lists every captured variable
         archive.write_out(str(folder))
     note = {
         "index": index,
         "needs_scann_operations": index == "scann",
+        "signatures": sorted(model.signatures),
+        "max_batch": MAX_BATCH,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "cases": list(run.cases),
@@ -78,3 +89,4 @@ def _write(run: Run, folder: Path, index: IndexKind) -> None:
         "run": run.path.name,
     }
     (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    write_warmup(folder, run, parts.cases)

@@ -1,39 +1,88 @@
 """An export in fresh processes: both loaders, both indexes, the checks in the graph."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from semtf.data.dataset import open_dataset
+from semtf.adaptation import adapter
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
 from semtf.run import Run
 from semtf.serving.export import export
-from semtf.serving.verify import LOADERS, predict
+from semtf.serving.verify import LOADERS, Answers, answers
+from semtf.serving.warmup import sample_inputs
+from tests.serving.pngs import bad_files, png
+
+CASES = (1, 2, 3, 4, 1, 2, 3, 4)
 
 
-@pytest.fixture(scope="module")
-def exact(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("semtf") / "1"
-    export(run.path, out, index="exact", check=False)
-    return out
-
-
-@pytest.mark.parametrize("loader", LOADERS)
-def test_fresh_process_gives_the_estimators_depth(
-    loader: str, exact: Path, run: Run, fab: Path
-) -> None:
-    images = np.asarray(open_dataset(fab).test().images[:8], np.float32)
-    expected = load(run.path, index="exact").predict(images).depth
-    moved = exact.rename(exact.with_name(f"moved-{loader}"))
+@pytest.fixture(scope="module", params=LOADERS)
+def found(request: pytest.FixtureRequest, exact: Path, images: np.ndarray) -> Answers:
+    """What every signature gives in a fresh process, from an export that was moved."""
+    moved = exact.rename(exact.with_name("7"))
     try:
-        found = predict(moved, images, loader)
+        return answers(moved, sample_inputs(images, CASES, CASES[:4]), request.param)
     finally:
         moved.rename(exact)
-    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_every_signature_agrees_with_the_estimator(
+    found: Answers, run: Run, images: np.ndarray
+) -> None:
+    estimator = load(run.path, index="exact")
+    expected = estimator.predict(images)
+    for name in ("serving_default", "predict_float", "estimate"):
+        np.testing.assert_allclose(found[name]["depth"], expected.depth, atol=1e-3)
+        np.testing.assert_allclose(found[name]["sigma"], expected.sigma, atol=1e-3)
+        np.testing.assert_allclose(found[name]["similarity"], expected.similarity, atol=1e-5)
+        np.testing.assert_array_equal(found[name]["case"], expected.case)
+        words = [text.decode().split() for text in found[name]["flags"]]
+        assert words == expected.flags
+    for name in ("serving_default", "classify"):
+        probability = estimator.classify(images)
+        np.testing.assert_allclose(found[name]["case_probabilities"], probability, atol=1e-6)
+    probability = found["estimate"]["case_probability"]
+    np.testing.assert_allclose(probability, expected.case_probability, atol=1e-6)
+    shares = np.eye(4, dtype=np.float32)[np.array(CASES) - 1]
+    given = found["estimate_given_case"]
+    np.testing.assert_array_equal(given["case"], CASES)
+    np.testing.assert_allclose(given["depth"], estimator.predict(images, shares).depth, atol=1e-3)
+    for i, depth in enumerate(expected.grey()):
+        decoded = tf.io.decode_png(found["predict_png"]["depth_png_bytes"][i])[..., 0]
+        np.testing.assert_array_equal(decoded, depth)
+
+
+def test_neighbours(found: Answers, run: Run, images: np.ndarray) -> None:
+    estimator = load(run.path, index="exact")
+    expected = estimator.predict(images)
+    for name in ("neighbours", "estimate"):
+        for i, row in enumerate(expected.neighbours):
+            outputs = {key: value[i] for key, value in found[name].items()}
+            assert [text.decode() for text in outputs["name"]] == [n.pair for n in row]
+            assert [tuple(shift) for shift in outputs["shifts"]] == [n.shift for n in row]
+            np.testing.assert_allclose(outputs["weights"], [n.weight for n in row], atol=1e-5)
+            names = estimator.parts.retrievers[int(expected.case[i])].storage.names
+            assert names[outputs["pair"]].tolist() == [n.pair for n in row]
+        np.testing.assert_allclose(
+            found[name]["similarities"][:, 0], expected.similarity, atol=1e-5
+        )
+        assert (np.diff(found[name]["similarities"], axis=1) <= 1e-6).all()
+
+
+def test_adapt(found: Answers, run: Run, images: np.ndarray) -> None:
+    for i, case in enumerate(CASES):
+        config = run.config
+        translate = adapter.load(run.adaptation(case), config.image, config.adaptation)
+        expected = translate(tf.constant(images[i : i + 1], tf.float32))[0]
+        for name in ("adapt", "adapt_float"):
+            np.testing.assert_allclose(found[name]["adapted"][i], expected, atol=1e-2)
+            pixels = tf.io.decode_png(found[name]["adapted_png_bytes"][i])[..., 0]
+            rounded = np.clip(np.rint(found[name]["adapted"][i]), 0, 255)
+            np.testing.assert_array_equal(pixels, rounded)
 
 
 def test_scann_export_is_verified(run: Run, tmp_path: Path) -> None:
@@ -41,45 +90,89 @@ def test_scann_export_is_verified(run: Run, tmp_path: Path) -> None:
     assert found is not None
     assert set(found.difference) == set(LOADERS)
     assert max(found.difference.values()) < 1e-3
+    # So few rows are searched one by one.
+    assert found.recall == 1.0
+    assert found.rmse is not None
+    assert found.rmse < 1e-3
     assert json.loads((tmp_path / "1" / "semtf.json").read_text())["needs_scann_operations"]
-    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "serving"]
 
 
 def test_exact_export_has_stock_operations_only(exact: Path) -> None:
-    assert not json.loads((exact / "semtf.json").read_text())["needs_scann_operations"]
+    note = json.loads((exact / "semtf.json").read_text())
+    assert not note["needs_scann_operations"]
+    assert note["index"] == "exact"
     assert b"Scann" not in (exact / "saved_model.pb").read_bytes()
 
 
-def test_signature(exact: Path, run: Run) -> None:
-    signature = tf.saved_model.load(str(exact)).signatures["serving_default"]
-    images = np.random.default_rng(0).uniform(0, 212, (3, 72, 48)).astype(np.float32)
-    flat, channel = signature(tf.constant(images)), signature(tf.constant(images[..., None]))
-    assert set(flat) == {"depth", "case", "similarity"}
-    assert flat["depth"].shape == (3, 72, 48)
-    assert flat["case"].shape == flat["similarity"].shape == (3,)
-    np.testing.assert_array_equal(flat["depth"], channel["depth"])
+@pytest.fixture(scope="module")
+def signatures(exact: Path) -> dict[str, Callable]:
+    model = tf.saved_model.load(str(exact))
+    return dict(model.signatures)
+
+
+@pytest.mark.parametrize("name", bad_files())
+def test_bad_files_are_refused_in_the_graph(name: str, signatures: dict[str, Callable]) -> None:
+    data, message = bad_files()[name]
+    good = png(np.zeros((72, 48), np.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        signatures["classify"](image_bytes=tf.constant([good, data]))
+
+
+def test_grey_png_as_rgb_or_interlaced_is_read(
+    signatures: dict[str, Callable], images: np.ndarray
+) -> None:
+    rgb = [png(np.stack([image] * 3, axis=-1)) for image in images]
+    grey = [png(image) for image in images]
+    expected = signatures["adapt"](image_bytes=tf.constant(grey), case=tf.constant(CASES))
+    found = signatures["adapt"](image_bytes=tf.constant(rgb), case=tf.constant(CASES))
+    np.testing.assert_array_equal(found["adapted"], expected["adapted"])
 
 
 @pytest.mark.parametrize(
-    ("images", "message"),
+    ("images", "cases", "message"),
     [
-        (np.zeros((2, 48, 72)), "rows, columns"),
-        (np.zeros((72, 48)), "rows, columns"),
-        (np.zeros((1, 72, 48, 3)), "rows, columns"),
-        (np.full((1, 72, 48), np.nan), "finite"),
+        (np.zeros((2, 48, 72)), [1, 1], r"\(rows, columns\); got shape \[2 48 72\]"),
+        (np.zeros((72, 48)), [1], "rows, columns"),
+        (np.zeros(5), [1], "rows, columns"),
+        (np.zeros(()), [1], "rows, columns"),
+        (np.zeros((1, 72, 48, 3)), [1], "rows, columns"),
+        (np.zeros((0, 72, 48)), [], "1 to 256 images; got 0"),
+        (np.zeros((257, 72, 48)), [1] * 257, "1 to 256 images; got 257"),
+        (np.full((1, 72, 48), np.nan), [1], "finite"),
+        (np.full((1, 72, 48), np.inf), [1], "finite"),
+        (np.zeros((2, 72, 48)), [1, 5], r"one of 1, 2, 3, 4; got \[1 5\]"),
+        (np.zeros((2, 72, 48)), [1], "one for each image"),
     ],
 )
-def test_wrong_images_are_refused_in_the_graph(
-    images: np.ndarray, message: str, exact: Path
+def test_wrong_arrays_are_refused_in_the_graph(
+    images: np.ndarray, cases: list[int], message: str, signatures: dict[str, Callable]
 ) -> None:
-    signature = tf.saved_model.load(str(exact)).signatures["serving_default"]
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        signature(tf.constant(images, tf.float32))
+        signatures["adapt_float"](
+            images=tf.constant(images, tf.float32), case=tf.constant(cases, tf.int32)
+        )
 
 
-def test_refused_exports(run: Run, exact: Path, tmp_path: Path) -> None:
+def test_one_channel_may_be_an_axis(signatures: dict[str, Callable], images: np.ndarray) -> None:
+    case = tf.constant(CASES)
+    flat = signatures["adapt_float"](images=tf.constant(images, tf.float32), case=case)
+    wide = signatures["adapt_float"](images=tf.constant(images[..., None], tf.float32), case=case)
+    np.testing.assert_array_equal(flat["adapted"], wide["adapted"])
+
+
+def test_refused_and_interrupted_exports(
+    run: Run, exact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(InputError, match="exists"):
         export(run.path, exact)
     with pytest.raises(InputError, match="no run there"):
         export(tmp_path / "none", tmp_path / "1")
-    assert not (tmp_path / "1").exists()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("semtf.serving.export.write_warmup", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(run.path, tmp_path / "1", index="exact", check=False)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,130 @@
+"""`semtf serve`: a model over REST, with TensorFlow Serving's contract."""
+
+import logging
+from pathlib import Path
+
+import click
+
+from semtf.cli.options import FOLDER
+from semtf.errors import InputError
+
+
+@click.command(name="serve")
+@click.option("--model", required=True, type=FOLDER, help="Folder of version folders.")
+@click.option("--name", default="semtf", show_default=True, help="The model's name in addresses.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8501, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--engine",
+    type=click.Choice(["builtin", "tensorflow"]),
+    default="builtin",
+    show_default=True,
+    help="tensorflow becomes tensorflow_model_server, which must be on the PATH; no page.",
+)
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VERSION",
+    help="Serve a version under a label, too, such as stable=3.",
+)
+@click.option("--token-file", type=FOLDER, help="File with the bearer token that clients send.")
+@click.option("--insecure", is_flag=True, help="Let everybody in who reaches the port.")
+@click.option("--batch", default=64, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--window",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Milliseconds that a request waits for others to join its batch.",
+)
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--poll",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.05),
+    help="Seconds between looks for a new version.",
+)
+@click.option(
+    "--max-body", default=32, show_default=True, type=click.IntRange(1), help="MiB a request."
+)
+@click.option("--max-instances", default=256, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--max-pending",
+    default=256,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Requests at the same time; more are told to try again.",
+)
+@click.option(
+    "--timeout",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0.01),
+    help="Seconds that an answer may take.",
+)
+@click.option(
+    "--receive-timeout",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0.01),
+    help="Seconds that the body of a request may take to arrive.",
+)
+def command(
+    model: Path,
+    name: str,
+    host: str,
+    port: int,
+    engine: str,
+    labels: tuple[str, ...],
+    token_file: Path | None,
+    insecure: bool,
+    batch: int,
+    window: float,
+    threads: int,
+    poll: float,
+    max_body: int,
+    max_instances: int,
+    max_pending: int,
+    timeout: float,
+    receive_timeout: float,
+) -> None:
+    """Serve a model over REST, and a page to look at; the newest version is picked up.
+
+    Prints the address of the model, then serves until it is interrupted.
+    """
+    meanings = _labels(labels)
+    try:
+        from semtf.serving.app import Limits
+        from semtf.serving.server import model_server, serve
+        from semtf.serving.token import read_token
+        from semtf.serving.versions import Options
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"semtf serve: the package {error.name} is missing; pip install semtf[serve]"
+        ) from error
+    if engine == "tensorflow":
+        model_server(model, name, host, port)
+    token = None if token_file is None else read_token(token_file)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    serve(
+        model,
+        name=name,
+        host=host,
+        port=port,
+        options=Options(batch, window / 1000, threads, poll, meanings),
+        limits=Limits(max_body << 20, max_instances, max_pending, receive_timeout, timeout),
+        token=token,
+        insecure=insecure,
+    )
+
+
+def _labels(given: tuple[str, ...]) -> dict[str, int]:
+    labels = {}
+    for label in given:
+        name, equals, version = label.partition("=")
+        if not equals or not name or not version.isdecimal():
+            raise InputError(f"--label {label}: write NAME=VERSION, as in stable=3")
+        labels[name] = int(version)
+    return labels

@@ -1,0 +1,52 @@
+"""Open an export: its note, its signatures, and the SavedModel with the operations it needs."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf import json_format
+from tensorflow.core.protobuf import saved_model_pb2
+
+from semtf.errors import InputError
+
+NOTE = "semtf.json"
+SCANN = "scann.scann_ops.py.scann_ops"
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    """What ``semtf.json`` says of an export; nothing where the model is not one of semtf's."""
+    try:
+        note: dict[str, Any] = json.loads((folder / NOTE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder / NOTE}: cannot be read ({error}); export again") from error
+    return note
+
+
+def register_operations(note: dict[str, Any]) -> None:
+    """Register ScaNN's operations where an export needs them."""
+    if note.get("needs_scann_operations"):
+        importlib.import_module(SCANN)
+
+
+def load(folder: Path) -> Any:
+    """The SavedModel of an export, as `tf.saved_model.load` gives it."""
+    register_operations(read_note(folder))
+    return tf.saved_model.load(str(folder))
+
+
+def signature_def(folder: Path) -> dict[str, Any]:
+    """The signatures of a SavedModel as JSON objects, as TensorFlow Serving's metadata has them."""
+    model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    signatures = {
+        name: json_format.MessageToDict(
+            definition,
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=True,
+        )
+        for name, definition in model.meta_graphs[0].signature_def.items()
+    }
+    return dict(sorted(signatures.items()))
