@@ -76,6 +76,7 @@ class AdaptationConfig:
     ema: float = 0.99
     precision: Precision = "float32"
     xla: bool = False
+    tensorboard: bool = True
 
 
 @dataclass(frozen=True)

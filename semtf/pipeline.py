@@ -153,6 +153,7 @@ def _train_case(run: Run, dataset: Dataset, case: int) -> None:
                 folder=folder,
                 seed=run.config.seed + case,
                 warm_start=first if case != 1 and first.is_dir() else None,
+                average_depth=dataset.site_depths(case),
                 strategy=choose_strategy(),
             )
     if not run.storage(case).is_dir():

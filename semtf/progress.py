@@ -29,6 +29,11 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int, str
             yield advance
 
 
+def warn(message: str) -> None:
+    """Tell the user, on stderr, of something that went otherwise than planned."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
     """Iterate over ``items`` with a progress bar."""
     if total is None and isinstance(items, Sized):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.adaptation import train as training
@@ -19,6 +21,7 @@ def fit(
     folder: Path,
     seed: int,
     warm_start: Path | None = None,
+    average_depth: npt.NDArray[np.float64] | None = None,
     strategy: tf.distribute.Strategy | None = None,
 ) -> Adapter:
     """Fit the adapter ``config.adapter`` to the images of a case, and write it into a folder.
@@ -31,6 +34,8 @@ def fit(
         folder: where it goes; a training that was interrupted there goes on.
         seed: of everything random.
         warm_start: folder of another case, that trained networks start from.
+        average_depth: average depth of each fab image's site, ``[m]`` grey levels, NaN where
+            unknown; more evidence for the criterion.
         strategy: where networks are trained; the current strategy where None.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +49,7 @@ def fit(
         folder=folder,
         seed=seed,
         warm_start=warm_start,
+        average_depth=average_depth,
         strategy=strategy,
     )
     return Generated(network.to_target)

@@ -1,24 +1,25 @@
-"""Keras callbacks of the adversarial training: moving average, checkpoint, progress."""
+"""Keras callbacks of the adversarial training: moving average, learning rate, health, progress."""
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from semtf.adaptation.adversarial import Adversarial
-from semtf.errors import InputError
+from semtf.errors import TrainingError
 
-CHECKPOINT = "checkpoint.npz"
+VANISHED = 1e-3
+"""A penalty so near to 1 all through an epoch means that the critics' slope is 0 everywhere."""
 
 
 class MovingAverage(keras.callbacks.Callback):
     """Exponential moving average of the generators' weights.
 
-    WGAN-GP's generators wander around their best; their average does not. The average starts
-    from the first step's weights, ``average ← decay · average + (1 − decay) · weights``.
+    WGAN-GP's generators wander around their best; their average does not:
+    ``average ← d · average + (1 − d) · weights``, where d grows with the step n as
+    ``min(decay, (1 + n)/(10 + n))``, so that the first weights are soon forgotten.
     """
 
     def __init__(self, network: Adversarial, decay: float) -> None:
@@ -31,10 +32,21 @@ class MovingAverage(keras.callbacks.Callback):
         return [weight for model in self.network.generators for weight in model.weights]
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        _average(self.average, [tf.convert_to_tensor(v) for v in self._weights()], self.decay)
+        step = int(self.network.step)
+        decay = min(self.decay, (1 + step) / (10 + step))
+        weights = [tf.convert_to_tensor(v) for v in self._weights()]
+        _average(self.average, weights, tf.constant(decay, tf.float32))
 
-    def swap(self) -> None:
-        """Exchange the averages with the generators' own weights; twice is as before."""
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Within the block the generators hold their averages."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
         for average, weight in zip(self.average, self._weights(), strict=True):
             own = tf.identity(weight)
             weight.assign(average)
@@ -42,40 +54,9 @@ class MovingAverage(keras.callbacks.Callback):
 
 
 @tf.function(reduce_retracing=True)
-def _average(average: list[tf.Variable], weights: list[tf.Tensor], decay: float) -> None:
+def _average(average: list[tf.Variable], weights: list[tf.Tensor], decay: tf.Tensor) -> None:
     for mean, weight in zip(average, weights, strict=True):
         mean.assign_sub((1.0 - decay) * (mean - tf.cast(weight, mean.dtype)))
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Write everything that training goes on from into one ``.npz``, after every epoch."""
-
-    def __init__(self, network: Adversarial, average: MovingAverage, folder: Path) -> None:
-        super().__init__()
-        self.variables = [*network.state(), *average.average]
-        self.path = folder / CHECKPOINT
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.write(epoch + 1)
-
-    def write(self, epochs: int) -> None:
-        """Write atomically: a kill at any instant leaves the old or the new checkpoint."""
-        arrays: dict[str, Any] = {f"{i:04d}": np.asarray(v) for i, v in enumerate(self.variables)}
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, epochs=np.int64(epochs), **arrays)
-        temporary.replace(self.path)
-
-    def restore(self) -> int:
-        """Read the last checkpoint into the variables; epochs done, 0 where there is none."""
-        if not self.path.exists():
-            return 0
-        with np.load(self.path, allow_pickle=False) as arrays:
-            if len(arrays.files) != len(self.variables) + 1:
-                raise InputError(f"{self.path}: written with other networks; delete it to restart")
-            for i, variable in enumerate(self.variables):
-                variable.assign(arrays[f"{i:04d}"])
-            return int(arrays["epochs"])
 
 
 class Halvings(keras.callbacks.Callback):
@@ -90,6 +71,44 @@ class Halvings(keras.callbacks.Callback):
         rate = config.learning_rate * 0.5 ** sum(epoch >= at for at in config.halve_at)
         self.network.generator_optimizer.learning_rate = rate
         self.network.critic_optimizer.learning_rate = rate
+
+
+class Health(keras.callbacks.Callback):
+    """Raise TrainingError, with the reason, where going on is of no use.
+
+    Watched are losses that are no numbers, a critic that exploded, and one that is dead: its
+    slope, whose norm the penalty holds at 1, is 0 everywhere. A critic of slope 1 cannot tell two
+    images further apart than they are, and no two images in [−1, 1] are further apart than
+    ``2·√(H·W)``: beyond that it has exploded.
+    """
+
+    def __init__(self, size: tuple[int, ...], *, penalised: bool) -> None:
+        """Watch a training on images of ``size`` (rows, columns), with or without a penalty."""
+        super().__init__()
+        self.limit = 2 * math.sqrt(math.prod(size))
+        self.penalised = penalised
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        for name, value in logs.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the {name} loss is {value}: lower adaptation.learning_rate, or use "
+                    "adaptation.precision=float32"
+                )
+        for name in ("critic", "penalty"):
+            if abs(logs.get(name, 0.0)) > self.limit:
+                raise TrainingError(
+                    f"the critic exploded ({name} {logs[name]:.3g}, at most {self.limit:.3g} makes "
+                    "sense): lower adaptation.learning_rate or raise adaptation.lambda_gp"
+                )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if self.penalised and abs((logs or {})["penalty"] - 1) < VANISHED:
+            raise TrainingError(
+                "the critic is dead, its gradient is 0 everywhere: lower "
+                "adaptation.learning_rate, or use adaptation.critic_norm=instance"
+            )
 
 
 class Report(keras.callbacks.Callback):

@@ -1,5 +1,6 @@
 """The interface of every adapter: simulator images in, images as the fab would take them out."""
 
+import functools
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -36,7 +37,7 @@ class Adapter(ABC):
         """The objects that own the variables of the graph."""
         return ()
 
-    def adapt(self, sem: npt.NDArray[np.float32], batch: int = BATCH) -> npt.NDArray[np.uint8]:
+    def adapt(self, sem: npt.NDArray[np.generic], batch: int = BATCH) -> npt.NDArray[np.uint8]:
         """Translate many images.
 
         Args:
@@ -46,14 +47,16 @@ class Adapter(ABC):
         Returns:
             uint8 ``[n, H, W]`` grey levels.
         """
-        spec = tf.TensorSpec([None, *sem.shape[1:]], tf.float32)
-        translate = tf.function(self.__call__, input_signature=[spec], autograph=False)
         adapted = np.empty(sem.shape, np.uint8)
         for start in range(0, len(sem), batch):
             images = np.asarray(sem[start : start + batch], np.float32)
-            translated = translate(images).numpy()
+            translated = self._graph(tf.constant(images)).numpy()
             adapted[start : start + batch] = np.clip(np.rint(translated), 0, 255)
         return adapted
+
+    @functools.cached_property
+    def _graph(self) -> tf.types.experimental.PolymorphicFunction:
+        return tf.function(self.__call__, autograph=False, reduce_retracing=True)
 
 
 class Unchanged(Adapter):

@@ -12,14 +12,16 @@ import tensorflow as tf
 
 from semtf.adaptation import networks
 from semtf.adaptation.adversarial import Adversarial
-from semtf.adaptation.callbacks import CHECKPOINT, Checkpoint, Halvings, MovingAverage, Report
+from semtf.adaptation.board import Board
+from semtf.adaptation.callbacks import Halvings, Health, MovingAverage, Report
+from semtf.adaptation.choice import LINES_BEFORE, TABLE, Choice, Judge
 from semtf.adaptation.cyclegan import CycleGAN
+from semtf.checkpoint import Checkpoint
 from semtf.config import AdaptationConfig, ImageConfig, Precision
-from semtf.data.dataset import FabSet, SimulatorSet
-from semtf.data.images import from_network, to_network
 from semtf.data.pipelines import unpaired
-from semtf.errors import InputError
-from semtf.progress import progress
+from semtf.data.sets import FabSet, SimulatorSet
+from semtf.errors import InputError, TrainingError
+from semtf.progress import progress, warn
 
 HISTORY = "history.csv"
 
@@ -33,6 +35,7 @@ def train(
     folder: Path,
     seed: int,
     warm_start: Path | None = None,
+    average_depth: npt.NDArray[np.float64] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     kind: type[Adversarial] = CycleGAN,
 ) -> Adversarial:
@@ -43,14 +46,21 @@ def train(
         fab: the fab's images of the case, the target domain.
         image: size of the images.
         config: networks, losses and schedule; ``other_epochs`` count after a warm start.
-        folder: where the weights of the networks and ``history.csv`` go.
+        folder: where the weights of the networks go, the tables ``history.csv`` and
+            ``criterion.csv``, ``choice.json`` and TensorBoard's ``logs/``.
         seed: of the initial weights, the order of the images and the gradient penalty.
         warm_start: folder of another case to start from.
+        average_depth: average depth of each fab image's site, ``[m]`` grey levels, NaN where
+            unknown; more evidence for the criterion.
         strategy: where to train; the current strategy where None.
         kind: `CycleGAN` or `CUT`.
 
     Returns:
-        The trained networks; the generators hold their moving averages.
+        The trained networks; the generators hold their moving averages after the epoch that the
+        criterion chose.
+
+    Raises:
+        TrainingError: training went wrong before any epoch was better than no adaptation.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
@@ -60,10 +70,11 @@ def train(
     if warm_start is not None:
         load(network, warm_start)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
-    fit(network, simulator, fab, epochs=epochs, folder=folder, seed=seed, name=f"case {fab.case}")
+    judge = Judge(simulator, fab, average_depth)
+    checkpoint = fit(network, simulator, fab, judge, epochs=epochs, folder=folder, seed=seed)
     for part in network.networks:
         part.save_weights(folder / f"{part.name}.weights.h5")
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    checkpoint.remove()
     return network
 
 
@@ -71,37 +82,55 @@ def fit(
     network: Adversarial,
     simulator: SimulatorSet,
     fab: FabSet,
+    judge: Judge,
     *,
     epochs: int,
     folder: Path,
     seed: int,
-    name: str,
-) -> None:
-    """Run ``keras.Model.fit`` with the callbacks; ends with the averages in the generators."""
+) -> Checkpoint:
+    """Run ``keras.Model.fit`` with the callbacks; ends with the chosen generators.
+
+    Returns:
+        The checkpoint, to be removed when the weights are saved.
+    """
     config = network.config
     batch = config.batch * config.critic_steps
     steps = config.steps_per_epoch or math.ceil(len(simulator) / batch)
     average = MovingAverage(network, config.ema)
-    checkpoint = Checkpoint(network, average, folder)
+    choice = Choice(network, average, judge, folder)
+    state = [*network.state(), *average.average, *choice.variables()]
+    checkpoint = Checkpoint(state, folder, {HISTORY: 1, TABLE: LINES_BEFORE})
     done = checkpoint.restore()
-    _trim(folder / HISTORY, done)
-    data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
-    with progress(f"{type(network).__name__}, {name}", (epochs - done) * steps) as advance:
-        network.fit(
-            data,
-            epochs=epochs,
-            initial_epoch=done,
-            steps_per_epoch=steps,
-            verbose=0,
-            callbacks=[
-                average,
-                Halvings(network),
-                keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
-                checkpoint,
-                Report(advance),
-            ],
-        )
-    average.swap()
+    if done == 0:
+        choice.begin()
+    callbacks = [
+        average,
+        Halvings(network),
+        Health(judge.fab.shape[1:], penalised=config.loss == "wgan-gp"),
+        keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
+        choice,
+        *([Board(network, average, choice, simulator, fab, folder)] if config.tensorboard else []),
+        checkpoint,
+    ]
+    name, stopped = f"{type(network).__name__}, case {fab.case}", None
+    with progress(name, (epochs - done) * steps) as advance:
+        try:
+            network.fit(
+                unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps),
+                epochs=epochs,
+                initial_epoch=done,
+                steps_per_epoch=steps,
+                verbose=0,
+                callbacks=[*callbacks, Report(advance)],
+            )
+        except TrainingError as error:
+            if not choice.helps():
+                raise TrainingError(f"{name}: {error}") from error
+            stopped = str(error)
+    if stopped is not None:
+        warn(f"{name}: stopped, {stopped}; keeping epoch {int(choice.epoch)}")
+    choice.take(stopped)
+    return checkpoint
 
 
 @contextmanager
@@ -126,37 +155,6 @@ def load_generator(folder: Path, image: ImageConfig, config: AdaptationConfig) -
     model = networks.generator(image, config, "to_target")
     _load(model, folder / "to_target.weights.h5")
     return model
-
-
-def adapt(
-    generator: keras.Model, sem: npt.NDArray[np.float32], batch: int = 64
-) -> npt.NDArray[np.uint8]:
-    """Simulator images as the fab's microscope would show them.
-
-    Args:
-        generator: from `load_generator` or `CycleGAN.to_target`.
-        sem: ``[n, H, W]`` grey levels, the mean of itr0 and itr1.
-        batch: images a pass.
-
-    Returns:
-        uint8 ``[n, H, W]`` grey levels.
-    """
-    spec = tf.TensorSpec(generator.input_shape, tf.float32)
-    translate = tf.function(
-        lambda images: generator(images, training=False), input_signature=[spec]
-    )
-    adapted = np.empty(sem.shape, np.uint8)
-    for start in range(0, len(sem), batch):
-        images = to_network(sem[start : start + batch])[..., None]
-        adapted[start : start + batch] = from_network(translate(images).numpy()[..., 0])
-    return adapted
-
-
-def _trim(history: Path, epochs: int) -> None:
-    """Drop rows that were written after the last checkpoint; they are about to come again."""
-    if history.exists():
-        lines = history.read_text(encoding="utf-8").splitlines(keepends=True)
-        history.write_text("".join(lines[: epochs + 1]), encoding="utf-8")
 
 
 def _load(model: keras.Model, path: Path) -> None:

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from semtf.checkpoint import Checkpoint
 from semtf.classification.augmentation import augmentation, with_noise
-from semtf.classification.checkpoint import CHECKPOINT, HISTORY, Checkpoint, Plateau
+from semtf.classification.state import HISTORY, Plateau, state
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import labelled
 from semtf.progress import progress
@@ -45,7 +46,7 @@ def fit(
     seed: int,
     folder: Path,
     resume: bool,
-) -> None:
+) -> Checkpoint:
     """Run `keras.Model.fit`, with a CSV history and a checkpoint in ``folder``.
 
     Args:
@@ -57,11 +58,14 @@ def fit(
         seed: of the order and the augmentation.
         folder: where history and checkpoint go.
         resume: go on from the checkpoint, if there is one.
+
+    Returns:
+        The checkpoint, to be removed when the classifier is saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    checkpoint = Checkpoint(state(model), folder, {HISTORY: 1})
     if not resume:
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-    checkpoint = Checkpoint(model, folder)
+        checkpoint.remove()
     done = checkpoint.restore()
     data = labelled(
         *training,
@@ -97,6 +101,7 @@ def fit(
             ],
             verbose=0,
         )
+    return checkpoint
 
 
 def _note(logs: dict[str, float]) -> str:

@@ -83,7 +83,7 @@ def train(
             jit_compile=False,
         )
         model.optimizer.build(model.trainable_variables)
-    fit(
+    checkpoint = fit(
         model,
         (images[~held_out], labels[~held_out]),
         (images[held_out], labels[held_out]),
@@ -96,6 +96,7 @@ def train(
     classifier = Classifier(model, names, config.backbone)
     calibrate(classifier, images[held_out], labels[held_out], config.wrong)
     classifier.save(folder)
+    checkpoint.remove()
     return classifier
 
 

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from semtf.errors import InputError
+from semtf.errors import InputError, TrainingError
 
 COMMANDS = {
     "benchmark": "Compare methods side by side on one data set",
@@ -74,6 +74,8 @@ def _main(command: click.Command, arguments: list[str], name: str) -> None:
         code = _fail(_one_line(error.format_message()), 2)
     except InputError as error:
         code = _fail(_one_line(str(error)), 2)
+    except TrainingError as error:
+        code = _fail(_one_line(str(error)), 1)
     except Exception as error:  # the last line of defence: one line unless --debug
         if debug:
             raise

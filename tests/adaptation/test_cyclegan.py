@@ -12,8 +12,10 @@ import pytest
 import tensorflow as tf
 
 from semtf.adaptation import train as training
-from semtf.adaptation.callbacks import Checkpoint, MovingAverage
+from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.cyclegan import CycleGAN
+from semtf.adaptation.interface import Generated
+from semtf.checkpoint import Checkpoint
 from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.dataset import FabSet, SimulatorSet
 from semtf.errors import InputError
@@ -106,13 +108,13 @@ def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     class StopTrainingError(Exception):
         pass
 
+    write = Checkpoint.on_epoch_end
+
     def stop(self: Checkpoint, epoch: int, logs: object = None) -> None:
-        self.write(epoch + 1)
-        if epoch == 1:
-            # As if the kill came between the history's next row and the checkpoint.
-            history = self.path.with_name("history.csv")
-            history.write_text(history.read_text() + "2,0,0,0,0,0,NA,NA,NA,NA,NA\n")
+        if epoch == 2:
+            # As if the kill came between the tables' next rows and the checkpoint.
             raise StopTrainingError
+        write(self, epoch, logs)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "on_epoch_end", stop)
@@ -121,8 +123,11 @@ def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "parts", seed=5)
     for whole, parts in zip(weights(tmp_path / "whole"), weights(tmp_path / "parts"), strict=True):
         np.testing.assert_array_equal(whole, parts)
-    lines = (tmp_path / "parts" / "history.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in lines] == ["epoch", "0", "1", "2"]
+    for name in ("history.csv", "criterion.csv", "choice.json"):
+        whole, parts = ((tmp_path / folder / name).read_text() for folder in ("whole", "parts"))
+        assert whole == parts
+    lines = (tmp_path / "parts" / "criterion.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "0", "1", "2", "3"]
     assert not (tmp_path / "parts" / "checkpoint.npz").exists()
 
 
@@ -145,24 +150,27 @@ def test_warm_start_begins_with_the_other_cases_weights(tmp_path: Path) -> None:
         np.testing.assert_allclose(first, second, atol=1e-7)
 
 
-def test_moving_average_and_swap() -> None:
+def test_moving_average_forgets_the_first_weights_and_is_applied_for_a_while() -> None:
     network = CycleGAN(IMAGE, CONFIG, 0)
     average = MovingAverage(network, 0.9)
     kernel = network.to_target.weights[0]
     start = np.array(kernel)
     kernel.assign_add(tf.ones_like(kernel))
-    average.on_train_batch_end(0)
-    average.on_train_batch_end(1)
-    average.swap()
-    np.testing.assert_allclose(kernel, start + (1 - 0.9**2), rtol=1e-5, atol=1e-6)
-    average.swap()
+    left = 1.0
+    for step in (1, 2, 1000):
+        network.step.assign(step)
+        average.on_train_batch_end(0)
+        left *= min(0.9, (1 + step) / (10 + step))
+    assert left == pytest.approx(2 / 11 * 3 / 12 * 0.9)
+    with average.applied():
+        np.testing.assert_allclose(kernel, start + (1 - left), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(kernel, start + 1, rtol=1e-6)
 
 
 def test_adapting_is_the_generator_in_grey_levels() -> None:
     network = CycleGAN(IMAGE, CONFIG, 0)
     sem = np.random.default_rng(0).uniform(0, 212, (7, 24, 16)).astype(np.float32)
-    adapted = training.adapt(network.to_target, sem, batch=3)
+    adapted = Generated(network.to_target).adapt(sem, batch=3)
     expected = (np.asarray(network.to_target(sem[..., None] / 106 - 1))[..., 0] + 1) * 106
     assert adapted.dtype == np.uint8
     np.testing.assert_allclose(adapted, expected, atol=0.51)

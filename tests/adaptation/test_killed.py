@@ -50,5 +50,7 @@ def test_killed_training_ends_in_the_same_weights(kills: int, tmp_path: Path) ->
         assert first.keys() == second.keys()
         for path, value in first.items():
             np.testing.assert_array_equal(value, second[path], err_msg=f"{name} {path}")
+    for name in ("history.csv", "criterion.csv", "choice.json"):
+        assert (whole / name).read_text() == (parts / name).read_text(), name
     lines = (parts / "history.csv").read_text().splitlines()
     assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(40))

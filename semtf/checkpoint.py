@@ -1,0 +1,63 @@
+"""What a killed training goes on from: one file of variables, and tables cut to match it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from semtf.errors import InputError
+
+CHECKPOINT = "checkpoint.npz"
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Write variables into one ``.npz`` after every epoch.
+
+    Args:
+        variables: all that decides how training goes on, in a fixed order.
+        folder: where ``checkpoint.npz`` goes.
+        tables: by name of a CSV file in the folder that gains a row an epoch, its number of
+            lines before the first epoch's.
+    """
+
+    def __init__(self, variables: Sequence[Any], folder: Path, tables: dict[str, int]) -> None:
+        super().__init__()
+        self.variables = list(variables)
+        self.path = folder / CHECKPOINT
+        self.tables = {folder / name: lines for name, lines in tables.items()}
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Write atomically: a kill at any instant leaves the old or the new checkpoint."""
+        arrays: dict[str, Any] = {f"{i:04d}": np.asarray(v) for i, v in enumerate(self.variables)}
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.savez(file, epochs=np.int64(epoch + 1), **arrays)
+        temporary.replace(self.path)
+
+    def restore(self) -> int:
+        """Read the last checkpoint into the variables; epochs done, 0 where there is none.
+
+        The tables are cut to those epochs: a kill may fall between a row and the checkpoint.
+
+        Raises:
+            InputError: the checkpoint belongs to other networks.
+        """
+        if not self.path.exists():
+            return 0
+        with np.load(self.path, allow_pickle=False) as arrays:
+            shapes = [arrays[name].shape for name in arrays.files if name != "epochs"]
+            if shapes != [tuple(variable.shape) for variable in self.variables]:
+                raise InputError(f"{self.path}: of another network; delete it to start again")
+            for i, variable in enumerate(self.variables):
+                variable.assign(arrays[f"{i:04d}"])
+            done = int(arrays["epochs"])
+        for table, before in self.tables.items():
+            lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
+            table.write_text("".join(lines[: before + done]), encoding="utf-8")
+        return done
+
+    def remove(self) -> None:
+        """Delete the file: training has come to its end and its result is saved."""
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,40 @@
+"""What a classifier's training goes on from: its state, and the halved learning rate."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import pandas as pd
+
+HISTORY = "history.csv"
+
+
+def state(model: keras.Model) -> list[Any]:
+    """Every variable of a compiled model that decides how training goes on, in a fixed order."""
+    # A compiled model counts its metrics among its variables; they start afresh every epoch.
+    metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
+    variables = [*model.variables, *model.optimizer.variables]
+    return [variable for variable in variables if id(variable) not in metrics]
+
+
+class Plateau(keras.callbacks.ReduceLROnPlateau):
+    """Halve the learning rate on a plateau, knowing the epochs before a resume.
+
+    Args:
+        rate: the learning rate of the first epoch.
+        history: the CSV file whose rows are the epochs already done, if there is one.
+        monitor: the column that should fall.
+        patience: epochs without improvement before the rate is halved.
+    """
+
+    def __init__(self, rate: float, history: Path | None, *, monitor: str, patience: int) -> None:
+        super().__init__(monitor, factor=0.5, patience=patience)
+        self.rate = rate
+        self.history = history
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        super().on_train_begin(logs)
+        if self.history is not None:
+            self.model.optimizer.learning_rate = self.rate
+            for epoch, value in enumerate(pd.read_csv(self.history)[self.monitor]):
+                self.on_epoch_end(epoch, {self.monitor: value})
