@@ -51,10 +51,18 @@ def _bar(description: str, total: int | None) -> Iterator[Callable[[int, str], N
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.3g}/s")
 
     columns = (
         TextColumn("{task.description}"),
@@ -62,6 +70,7 @@ def _bar(description: str, total: int | None) -> Iterator[Callable[[int, str], N
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        Rate(),
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
@@ -75,9 +84,14 @@ def _lines(description: str, total: int | None) -> Iterator[Callable[[int, str],
     done = 0
 
     def show(note: str) -> None:
-        of_total = "" if total is None else f"/{total}"
         seconds = time.monotonic() - start
-        print(f"{description}: {done}{of_total} {seconds:.0f} s {note}".rstrip(), file=sys.stderr)
+        left = ""
+        if total is not None and 0 < done < total:
+            left = f", {seconds * (total - done) / done:.0f} s left"
+        of_total = "" if total is None else f"/{total}"
+        rate = f"{done / seconds:.3g}/s" if seconds else ""
+        line = f"{description}: {done}{of_total} {seconds:.0f} s, {rate}{left} {note}"
+        print(line.rstrip(), file=sys.stderr)
 
     def advance(steps: int, note: str) -> None:
         nonlocal done, last

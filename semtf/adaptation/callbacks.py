@@ -79,7 +79,7 @@ class Health(keras.callbacks.Callback):
     Watched are losses that are no numbers, a critic that exploded, and one that is dead: its
     slope, whose norm the penalty holds at 1, is 0 everywhere. A critic of slope 1 cannot tell two
     images further apart than they are, and no two images in [−1, 1] are further apart than
-    ``2·√(H·W)``: beyond that it has exploded.
+    ``2·√(H·W)``: beyond that it has exploded, as it has with a slope as large.
     """
 
     def __init__(self, size: tuple[int, ...], *, penalised: bool) -> None:
@@ -96,10 +96,10 @@ class Health(keras.callbacks.Callback):
                     f"the {name} loss is {value}: lower adaptation.learning_rate, or use "
                     "adaptation.precision=float32"
                 )
-        for name in ("critic", "penalty"):
-            if abs(logs.get(name, 0.0)) > self.limit:
+        for name, limit in (("critic", self.limit), ("penalty", self.limit**2)):
+            if abs(logs.get(name, 0.0)) > limit:
                 raise TrainingError(
-                    f"the critic exploded ({name} {logs[name]:.3g}, at most {self.limit:.3g} makes "
+                    f"the critic exploded ({name} {logs[name]:.3g}, at most {limit:.3g} makes "
                     "sense): lower adaptation.learning_rate or raise adaptation.lambda_gp"
                 )
 

@@ -20,6 +20,13 @@ KEYS, QUERIES = 512, 256
 RADIUS = 2
 """Largest shift in pixels, in rows and columns, between a fab image and its nearest key."""
 
+WEIGHTS = (0.05, 0.02, 100.0, 0.5, 0.5, 0.5)
+"""What a unit of each part costs, in the order of `Criterion`.
+
+The mismatch decides; the others are guards that outweigh it only where something is clearly wrong:
+grey levels that are off, holes that move, depths that the fab's own averages contradict.
+"""
+
 PERCENTILES = np.arange(1, 100, 2)
 
 
@@ -87,8 +94,9 @@ def criterion(
         mean = np.asarray(depth[keys], np.float32).mean(axis=(1, 2))[nearest]
         site = site_difference(mean, np.asarray(average_depth, float)[queries], plate)
     mismatch = float(1 - similarity.mean())
-    score = 100 * mismatch + 0.05 * profile + 0.02 * pixels
     centroid = float(np.hypot(row, column))
+    parts = (profile, pixels, mismatch, centroid, width, site or 0.0)
+    score = sum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
     return Criterion(profile, pixels, mismatch, centroid, width, site, score)
 
 

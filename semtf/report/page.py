@@ -42,6 +42,7 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
         classifier=classifier,
         reliability=figures.reliability_diagram(bins) if bins else None,
         curves=_curves(run),
+        criteria=[table for case in run.cases if (table := _criterion(run, case))],
         cases=[_case(run, dataset, case) for case in run.cases],
         config=run.config.to_json(),
     )
@@ -70,6 +71,28 @@ def _curves(run: Run) -> str | None:
     paths = {f"case {case}": run.adaptation(case) / "history.csv" for case in run.cases}
     there = {name: path for name, path in paths.items() if path.exists()}
     return figures.training_curves(there) if there else None
+
+
+def _criterion(run: Run, case: int) -> dict[str, Any] | None:
+    """The criterion of every epoch of a case, and which one was chosen; None without training."""
+    folder = run.adaptation(case)
+    if not (folder / "choice.json").exists():
+        return None
+    table = pd.read_csv(folder / "criterion.csv").dropna(axis="columns", how="all")
+    choice = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
+    return {
+        "case": case,
+        "columns": list(table.columns[1:]),
+        "rows": [
+            {
+                "name": f"epoch {epoch:.0f}" if epoch else "no adaptation",
+                "values": [f"{value:.4g}" for value in values],
+                "chosen": epoch == choice["epoch"],
+            }
+            for epoch, *values in table.itertuples(index=False)
+        ],
+        "stopped": choice["stopped"],
+    }
 
 
 def _case(run: Run, dataset: Dataset, case: int) -> dict[str, Any]:

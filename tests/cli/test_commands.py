@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -127,6 +128,10 @@ def test_export_and_report(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     text = page.read_text()
     assert "no adaptation, nearest" in text
     assert text.count("data:image/png") == 2 + 2 * 4
+    assert text.count('class="chosen"') == 4
+    for case in run.cases:
+        epochs = pd.read_csv(run.adaptation(case) / "criterion.csv")
+        assert all(f"<td>{mismatch:.4g}</td>" in text for mismatch in epochs["mismatch"])
     assert "http" not in text
 
 
@@ -137,6 +142,17 @@ def test_train_prints_the_run(semtf, fab: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.code == 0, done.err
     assert json.loads(done.out) == {"run": str(tmp_path / "run"), "cases": [2]}
+
+
+def test_training_that_goes_wrong_says_what_to_try(semtf, fab: Path, tmp_path: Path) -> None:
+    settings = {"width": 4, "batch": 2, "steps_per_epoch": 2, "learning_rate": 1e30}
+    options = [
+        word for name, value in settings.items() for word in ("--set", f"adaptation.{name}={value}")
+    ]
+    done = semtf("train", "--case", 1, "--data", fab, "--run", tmp_path / "run", *options)
+    assert done.code == 1
+    assert done.error.startswith("error: CycleGAN, case 1: the ")
+    assert "adaptation.learning_rate" in done.error
 
 
 def smaller(fab: Path, out: Path) -> Path:
