@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -57,6 +58,41 @@ def test_one_case_then_another(fab: Path, small_config: RunConfig, tmp_path: Pat
         pipeline.train(fab, 3, run=tmp_path / "run")
     with pytest.raises(InputError, match="other settings"):
         pipeline.train(fab, 2, run=tmp_path / "run", config=small_config)
+
+
+def test_a_case_trained_later_starts_from_case_1(run: Run, fab: Path, tmp_path: Path) -> None:
+    """With a learning rate of 0, what it starts from is what it ends with."""
+    still = run.config.with_settings(
+        {
+            "adaptation.learning_rate": "0.0",
+            "adaptation.other_epochs": "1",
+            "classification.backbone": "statistics",
+        }
+    )
+    later = Run.create(tmp_path / "run", still)
+    shutil.copytree(run.adaptation(1), later.adaptation(1))
+    pipeline.train(fab, 3, run=later.path, resume=True)
+    assert later.cases == (3,)
+    for network in ("to_source", "target_critic"):
+        first, third = (
+            _weights(later.adaptation(case) / f"{network}.weights.h5") for case in (1, 3)
+        )
+        assert first.keys() == third.keys()
+        for name, values in first.items():
+            np.testing.assert_allclose(third[name], values, atol=1e-6)
+    alone = pipeline.adapted_keys(later, open_dataset(fab).simulator(3))
+    np.testing.assert_array_equal(Storage.open(later.storage(3)).keys, alone)
+
+
+def _weights(path: Path) -> dict[str, np.ndarray]:
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
 
 
 def test_cross_validation_and_missing_weights(
