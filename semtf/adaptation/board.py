@@ -64,8 +64,7 @@ class Board(keras.callbacks.Callback):
                 _histograms("source", simulator=self.source, translated=fake)
         self.writer.flush()
 
-    def close(self) -> None:
-        """Finish the file; nothing can be written after."""
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.writer.close()
 
     def _scalars(self, logs: dict[str, float]) -> None:

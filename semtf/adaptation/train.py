@@ -112,24 +112,24 @@ def fit(
         *([Board(network, average, choice, simulator, fab, folder)] if config.tensorboard else []),
         checkpoint,
     ]
-    name, stopped = f"{type(network).__name__}, case {fab.case}", None
-    with progress(name, (epochs - done) * steps) as advance:
-        try:
+    data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
+    name = f"{type(network).__name__}, case {fab.case}"
+    try:
+        with progress(name, (epochs - done) * steps) as advance:
             network.fit(
-                unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps),
+                data,
                 epochs=epochs,
                 initial_epoch=done,
                 steps_per_epoch=steps,
                 verbose=0,
                 callbacks=[*callbacks, Report(advance)],
             )
-        except TrainingError as error:
-            if not choice.helps():
-                raise TrainingError(f"{name}: {error}") from error
-            stopped = str(error)
-    if stopped is not None:
-        warn(f"{name}: stopped, {stopped}; keeping epoch {int(choice.epoch)}")
-    choice.take(stopped)
+        choice.take(None)
+    except TrainingError as error:
+        if not choice.helps():
+            raise TrainingError(f"{name}: {error}") from error
+        warn(f"{name}: stopped, {error}; keeping epoch {int(choice.epoch)}")
+        choice.take(str(error))
     return checkpoint
 
 

@@ -38,12 +38,12 @@ def killed(folder: Path, delay: float) -> bool:
     return process.wait() != 0
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_killed_training_ends_in_the_same_weights(kills: int, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     subprocess.run([sys.executable, CODE, whole], check=True, capture_output=True)
     delays = random.Random(kills)  # noqa: S311 - any delays will do
-    assert sum(killed(parts, delays.uniform(0, 0.3)) for _ in range(kills)) >= 1
+    assert sum(killed(parts, delays.uniform(0, 0.6)) for _ in range(kills)) >= 2
     subprocess.run([sys.executable, CODE, parts], check=True, capture_output=True)
     for name in ("to_target", "to_source", "target_critic", "source_critic"):
         first, second = weights(whole, name), weights(parts, name)
