@@ -23,6 +23,7 @@ TEST = [
     "import-linter>=2.1",
     "mypy>=1.11",
     "pandas-stubs>=2.2",
+    "playwright>=1.49",
     "pytest>=8.3",
     "ruff>=0.12",
 ]

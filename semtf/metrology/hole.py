@@ -1,7 +1,7 @@
 """What a metrologist reads off the depth map of a contact hole, as one table."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -105,33 +105,52 @@ def _checked(depth: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return maps
 
 
+def edge(depth: npt.NDArray[Any]) -> contours.Contour | None:
+    """The edge that `measure` measures, of one depth map ``[H, W]``; None without a whole hole."""
+    return _found(_checked(depth)[0]).edge
+
+
+class _Found(NamedTuple):
+    """The edge of a hole, the pixels inside it, and the levels that belong to it."""
+
+    edge: contours.Contour | None
+    inside: npt.NDArray[np.bool_]
+    plate: float
+    floor: float
+
+
+def _found(depth: npt.NDArray[np.float64]) -> _Found:
+    inside = np.zeros(depth.shape, bool)
+    plate = floor = float(np.median(depth))
+    level = threshold_otsu(depth) if np.ptp(depth) > 0 else plate
+    found = contours.hole_contour(depth, level)
+    for _ in range(ROUNDS):
+        if found is None:
+            break
+        inside = polygon2mask(depth.shape, found)
+        plate, floor = float(np.median(depth[~inside])), _floor_level(depth, inside)
+        found = contours.hole_contour(depth, (plate + floor) / 2)
+    return _Found(found, inside, plate, floor)
+
+
 def _hole(depth: npt.NDArray[np.float64]) -> dict[str, float]:
     """The measurements of one map that exist, by column."""
-    edge = None
-    level = threshold_otsu(depth) if np.ptp(depth) > 0 else depth[0, 0]
-    for _ in range(ROUNDS):
-        edge = contours.hole_contour(depth, level)
-        if edge is None:
-            return {"plate_level": float(np.median(depth))}
-        inside = polygon2mask(depth.shape, edge)
-        plate, floor = float(np.median(depth[~inside])), _floor_level(depth, inside)
-        level = (plate + floor) / 2
-    edge = contours.hole_contour(depth, level)
-    if edge is None:
-        return {"plate_level": plate}
-    lowest = float(depth[inside].min())
+    found = _found(depth)
+    if found.edge is None:
+        return {"plate_level": found.plate}
+    lowest = float(depth[found.inside].min())
     levels = {
-        "plate_level": plate,
-        "floor_level": floor,
+        "plate_level": found.plate,
+        "floor_level": found.floor,
         "floor_minimum_level": lowest,
-        "depth_levels": plate - floor,
-        "maximum_depth_levels": plate - lowest,
+        "depth_levels": found.plate - found.floor,
+        "maximum_depth_levels": found.plate - lowest,
     }
-    return levels | _outline(edge) | _wall(depth, edge, plate, floor)
+    return levels | _outline(found.edge) | _wall(depth, found.edge, found.plate, found.floor)
 
 
 def _floor_level(depth: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> float:
-    if not inside.any():
+    if not inside.any():  # a hole smaller than a pixel
         return float(depth.min())
     distance = distance_transform_edt(inside)
     return float(depth[distance >= FLOOR * distance.max()].mean())

@@ -6,19 +6,22 @@ import hmac
 import logging
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from semtf.errors import InputError
 from semtf.serving import answers
+from semtf.serving.measuring import measurements
 from semtf.serving.metrics import CONTENT_TYPE, Metrics
+from semtf.serving.note import read_note
 from semtf.serving.rest import RequestError, parse_json, read_request
 from semtf.serving.versions import Versions
 
@@ -68,14 +71,24 @@ class Api:
         self.metrics = metrics
         self._token = None if token is None else f"Bearer {token}".encode()
         self._pending = 0
+        self._measuring = asyncio.Lock()
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request of the contract; every failure has a JSON body that says why."""
         kind = "predict" if request.method == "POST" else "status"
+        return await self._reply(request, kind, self._answer)
+
+    async def measure(self, request: Request) -> Response:
+        """Measure depth maps; see `semtf.serving.measuring`."""
+        return await self._reply(request, "measure", self._measured)
+
+    async def _reply(
+        self, request: Request, kind: str, answer: Callable[[Request], Awaitable[bytes]]
+    ) -> Response:
         headers = {}
         try:
             self._authorise(request)
-            status, body = 200, await self._answer(request)
+            status, body = 200, await answer(request)
         except RequestError as error:
             status, body = error.status, answers.error(str(error))
             if status == 401:
@@ -98,6 +111,11 @@ class Api:
         given = request.headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, self._token):
             raise RequestError(401, "a bearer token is needed: Authorization: Bearer TOKEN")
+
+    async def _measured(self, request: Request) -> bytes:
+        body = await self._body(request)
+        async with self._measuring:  # one at a time: it takes the processor from other requests
+            return await asyncio.to_thread(measurements, body)
 
     async def _answer(self, request: Request) -> bytes:
         path = request.url.path
@@ -224,11 +242,20 @@ def application(
             metrics.version.set(versions.latest().number)
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
+    async def describe(_: Request) -> Response:
+        note = {}
+        with contextlib.suppress(RequestError, InputError):
+            note = read_note(versions.latest().folder)
+        known = {name: note[name] for name in ("cases", "image") if name in note}
+        return JSONResponse({"model": versions.name, **known})
+
     api = Api(versions, limits, metrics, token)
     methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
     routes: list[Route | Mount] = [
         Route("/metrics", show_metrics),
         Route("/monitoring/prometheus/metrics", show_metrics),
+        Route("/measure", api.measure, methods=["POST"]),
+        Route("/page.json", describe),
         Route("/v1/{path:path}", api.__call__, methods=methods),
     ]
     if PAGE.is_dir():

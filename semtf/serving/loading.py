@@ -1,7 +1,6 @@
-"""Open an export: its note, its signatures, and the SavedModel with the operations it needs."""
+"""Open an export: its signatures, and the SavedModel with the operations it needs."""
 
 import importlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +8,9 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
 
-from semtf.errors import InputError
+from semtf.serving.note import read_note
 
-NOTE = "semtf.json"
 SCANN = "scann.scann_ops.py.scann_ops"
-
-
-def read_note(folder: Path) -> dict[str, Any]:
-    """What ``semtf.json`` says of an export; nothing where the model is not one of semtf's."""
-    try:
-        note: dict[str, Any] = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder / NOTE}: cannot be read ({error}); export again") from error
-    return note
 
 
 def register_operations(note: dict[str, Any]) -> None:

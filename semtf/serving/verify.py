@@ -16,7 +16,8 @@ from semtf.estimation.estimator import load as load_estimator
 from semtf.estimation.result import DepthResult
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
-from semtf.serving.loading import load, read_note, register_operations
+from semtf.serving.loading import load, register_operations
+from semtf.serving.note import read_note
 from semtf.serving.warmup import sample_inputs
 from semtf.serving.wire import Tensors, frames, pack
 

@@ -65,7 +65,8 @@ class Served:
     def __init__(self, folder: Path) -> None:
         import tensorflow as tf
 
-        from semtf.serving.loading import load, read_note, signature_def
+        from semtf.serving.loading import load, signature_def
+        from semtf.serving.note import read_note
         from semtf.serving.warmup import WARMUP, read_warmup
 
         self._tf = tf

@@ -6,7 +6,7 @@ from scipy.special import ellipe
 
 from semtf.errors import InputError
 from semtf.metrology.contour import chord, edge_roughness, hole_contour, moments, perimeter
-from semtf.metrology.hole import COLUMNS, measure
+from semtf.metrology.hole import COLUMNS, edge, measure
 from semtf.simulation.geometry import draw_axes, draw_structures
 
 SIZE = (72, 48)
@@ -173,3 +173,10 @@ def test_names_and_refusals() -> None:
         measure(stadium(), pixel_size_nm=-1)
     with pytest.raises(InputError, match="1 for 2"):
         measure(np.stack([stadium(), ellipse()]), names=["a.png"])
+
+
+def test_edge_is_the_contour_that_is_measured() -> None:
+    found = edge(stadium())
+    assert found is not None
+    assert moments(found).area == measure(stadium()).iloc[0]["area_px2"]
+    assert edge(np.full(SIZE, 140.0)) is None
