@@ -27,7 +27,7 @@ class Run:
     Layout::
 
         config.json  manifest.json  data.json  skipped.csv  report.html
-        cases/case_K/     weights and history of the case's CycleGAN
+        cases/case_K/     weights, losses, criterion and TensorBoard logs of the case's CycleGAN
         storage/case_K/   adapted keys, depth values, index
         classifier/       weights, history and calibration of the case classifier
     """

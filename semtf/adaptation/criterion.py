@@ -20,7 +20,7 @@ KEYS, QUERIES = 512, 256
 RADIUS = 2
 """Largest shift in pixels, in rows and columns, between a fab image and its nearest key."""
 
-WEIGHTS = (0.05, 0.02, 100.0, 0.5, 0.5, 0.5)
+WEIGHTS = (0.05, 0.02, 100.0, 0.5, 0.5, 2.0)
 """What a unit of each part costs, in the order of `Criterion`.
 
 The mismatch decides; the others are guards that outweigh it only where something is clearly wrong:
