@@ -127,7 +127,7 @@ def fit(
         choice.take(None)
     except TrainingError as error:
         if not choice.helps():
-            raise TrainingError(f"{name}: {error}") from error
+            raise TrainingError(f"{name}: {error} (with --set, in a new --run)") from error
         warn(f"{name}: stopped, {error}; keeping epoch {int(choice.epoch)}")
         choice.take(str(error))
     return checkpoint
