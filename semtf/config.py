@@ -10,7 +10,8 @@ from semtf.errors import InputError
 
 CASES = (1, 2, 3, 4)
 Case = Literal[1, 2, 3, 4]
-Adapter = Literal["cyclegan", "none"]
+Adapter = Literal["cyclegan", "none", "percentile", "moment", "fda", "adain", "cut"]
+AdapterChoice = Literal[Adapter, "auto"]
 Norm = Literal["batch", "instance", "group", "none"]
 Padding = Literal["replicate", "zero"]
 Loss = Literal["wgan-gp", "lsgan"]
@@ -50,9 +51,15 @@ class ImageConfig:
 
 @dataclass(frozen=True)
 class AdaptationConfig:
-    """The CycleGAN: networks, losses and schedule (facts of the recipe in docs/adaptation.md)."""
+    """The adapter: networks, losses and schedule (facts of the recipe in docs/adaptation.md).
 
-    adapter: Adapter = "cyclegan"
+    ``candidates`` are what ``adapter="auto"`` chooses from. ``fda_beta`` is the half width of
+    FDA's window over the images' shorter side. ``nce_…`` belong to CUT: patches a layer, features
+    a patch, temperature, weight of the loss, and whether it is taken on fab images too.
+    """
+
+    adapter: AdapterChoice = "cyclegan"
+    candidates: tuple[Adapter, ...] = ("cyclegan", "none", "percentile", "moment", "fda", "adain")
     width: int = 16
     blocks: int = 2
     norm: Norm = "instance"
@@ -77,6 +84,12 @@ class AdaptationConfig:
     precision: Precision = "float32"
     xla: bool = False
     tensorboard: bool = True
+    fda_beta: float = 0.05
+    nce_patches: int = 64
+    nce_features: int = 64
+    nce_temperature: float = 0.07
+    lambda_nce: float = 1.0
+    nce_identity: bool = True
 
 
 @dataclass(frozen=True)
@@ -227,6 +240,8 @@ PRESETS = {
             other_epochs=100,
             steps_per_epoch=None,
             halve_at=(100, 200, 300),
+            nce_patches=256,
+            nce_features=256,
         ),
         classification=ClassificationConfig(
             epochs=100,

@@ -146,15 +146,17 @@ def _train_case(run: Run, dataset: Dataset, case: int) -> None:
         first = run.adaptation(1)
         with run.stage(run.adaptation(case)) as folder:
             adapter.fit(
-                dataset.simulator(case),
-                dataset.fab(case),
-                run.config.image,
-                run.config.adaptation,
-                folder=folder,
-                seed=run.config.seed + case,
-                warm_start=first if case != 1 and first.is_dir() else None,
-                average_depth=dataset.site_depths(case),
-                strategy=choose_strategy(),
+                adapter.Case(
+                    dataset.simulator(case),
+                    dataset.fab(case),
+                    run.config.image,
+                    run.config.adaptation,
+                    seed=run.config.seed + case,
+                    average_depth=dataset.site_depths(case),
+                    strategy=choose_strategy(),
+                ),
+                folder,
+                first if case != 1 and first.is_dir() else None,
             )
     if not run.storage(case).is_dir():
         with run.stage(run.storage(case)) as folder:

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -13,7 +14,7 @@ import tensorflow as tf
 from semtf.adaptation.adversarial import Adversarial
 from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.criterion import KEYS, QUERIES, Criterion, criterion, spread
-from semtf.adaptation.interface import Generated
+from semtf.adaptation.interface import Adapter, Generated
 from semtf.config import plate_level
 from semtf.data.sets import FabSet, SimulatorSet
 
@@ -121,3 +122,16 @@ class Choice(keras.callbacks.Callback):
         with (self.folder / TABLE).open("a", newline="", encoding="utf-8") as file:
             row = ["" if value is None else f"{value:.6g}" for value in values]
             csv.writer(file, lineterminator="\n").writerow([epoch, *row])
+
+
+class Watch(keras.callbacks.Callback):
+    """Show someone the averaged generator after every epoch."""
+
+    def __init__(self, choice: Choice, watch: Callable[[int, Adapter], None]) -> None:
+        super().__init__()
+        self.choice = choice
+        self.watch = watch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        with self.choice.average.applied():
+            self.watch(epoch + 1, self.choice.adapter)

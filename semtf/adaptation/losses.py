@@ -1,4 +1,4 @@
-"""The losses of the CycleGAN; all are means over the batch, as scalars."""
+"""The losses of CycleGAN and CUT; all are means over the batch, as scalars."""
 
 from collections.abc import Callable
 
@@ -55,3 +55,19 @@ def gradient_penalty(
 def absolute(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
     """Mean absolute difference: the cycle loss and the identity loss."""
     return tf.reduce_mean(tf.abs(first - second))
+
+
+def patch_nce(queries: tf.Tensor, keys: tf.Tensor, temperature: float) -> tf.Tensor:
+    """PatchNCE: is each patch's own key recognised among those of its image (Park et al. 2020)?
+
+    Args:
+        queries: ``[batch, patches, features]``, unit vectors, of the translated images.
+        keys: the same of the images they were made from; patch by patch at the same place.
+        temperature: divides the cosines.
+
+    Returns:
+        The cross entropy, a mean over all patches; ``log(patches)`` where nothing is recognised.
+    """
+    logits = tf.matmul(queries, keys, transpose_b=True) / temperature
+    own = tf.linalg.diag_part(logits)
+    return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=2) - own)

@@ -1,7 +1,7 @@
-"""Train the CycleGAN of one case, and translate simulator images with it."""
+"""Train the networks of one case, and read the generator again."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from semtf.adaptation import networks
 from semtf.adaptation.adversarial import Adversarial
 from semtf.adaptation.board import Board
 from semtf.adaptation.callbacks import Halvings, Health, MovingAverage, Report
-from semtf.adaptation.choice import LINES_BEFORE, TABLE, Choice, Judge
+from semtf.adaptation.choice import LINES_BEFORE, TABLE, Choice, Judge, Watch
 from semtf.adaptation.cyclegan import CycleGAN
+from semtf.adaptation.interface import Adapter
 from semtf.checkpoint import Checkpoint
 from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.pipelines import unpaired
@@ -38,6 +39,7 @@ def train(
     average_depth: npt.NDArray[np.float64] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     kind: type[Adversarial] = CycleGAN,
+    watch: Callable[[int, Adapter], None] | None = None,
 ) -> Adversarial:
     """Train the networks of one case; goes on from the folder's checkpoint where it has one.
 
@@ -54,6 +56,8 @@ def train(
             unknown; more evidence for the criterion.
         strategy: where to train; the current strategy where None.
         kind: `CycleGAN` or `CUT`.
+        watch: called after every epoch with the number of epochs so far and the averaged
+            generator.
 
     Returns:
         The trained networks; the generators hold their moving averages after the epoch that the
@@ -71,7 +75,9 @@ def train(
         load(network, warm_start)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
     judge = Judge(simulator, fab, average_depth)
-    checkpoint = fit(network, simulator, fab, judge, epochs=epochs, folder=folder, seed=seed)
+    checkpoint = fit(
+        network, simulator, fab, judge, epochs=epochs, folder=folder, seed=seed, watch=watch
+    )
     for part in network.networks:
         part.save_weights(folder / f"{part.name}.weights.h5")
     checkpoint.remove()
@@ -87,6 +93,7 @@ def fit(
     epochs: int,
     folder: Path,
     seed: int,
+    watch: Callable[[int, Adapter], None] | None = None,
 ) -> Checkpoint:
     """Run ``keras.Model.fit`` with the callbacks; ends with the chosen generators.
 
@@ -111,6 +118,7 @@ def fit(
         choice,
         *([Board(network, average, choice, simulator, fab, folder)] if config.tensorboard else []),
         checkpoint,
+        *([Watch(choice, watch)] if watch else []),
     ]
     data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
     name = f"{type(network).__name__}, case {fab.case}"

@@ -1,5 +1,6 @@
 """`semtf train` and `semtf-train`: train everything on a data set."""
 
+import typing
 from pathlib import Path
 
 import click
@@ -12,9 +13,10 @@ from semtf.cli.options import (
     size_option,
     skip_bad_option,
 )
-from semtf.config import CASES, PRESETS, RunConfig, preset
+from semtf.config import CASES, PRESETS, Adapter, RunConfig, preset
 from semtf.errors import InputError
 
+ADAPTERS = (*typing.get_args(Adapter), "auto")
 SYNTHETIC = Path("data")
 ZIP = "open.zip"
 
@@ -35,7 +37,7 @@ ZIP = "open.zip"
 )
 @click.option("--run", type=FOLDER, help="The run folder; default a new one in saved_models/.")
 @click.option("--preset", "name", type=click.Choice(list(PRESETS)), help="Settings.")
-@click.option("--adapter", type=click.Choice(["cyclegan", "none"]), help="How images are adapted.")
+@click.option("--adapter", type=click.Choice(ADAPTERS), help="How images are adapted.")
 @click.option("--seed", type=int, help="Seed of everything random.")
 @click.option(
     "--set",

@@ -1,0 +1,285 @@
+"""Adapters side by side: depth error with adapted keys, gap closed, time, memory, geometry.
+
+    scripts/bench adaptation [--seeds 0 1 2] [--methods cyclegan percentile …] [--cases 1 2 3 4]
+                             [--out rows.jsonl] [--work DIR]
+
+Each seed is a synthetic `struct` fab of 1,000 pairs, 400 fab images and 400 test images a case.
+Every method is fitted to each case in a process of its own, and its keys are used to estimate the
+test images of that case: the case is given, so that only the keys differ. `none` are the
+simulator's images as they are, `true` the pairs as the fab's own microscope shows them. The gap
+closed is (RMSE none − RMSE)/(RMSE none − RMSE true), with K = 1.
+
+Rows are printed as they come and, with ``--out``, appended to a file of JSON lines; rows that are
+there already are not measured again, so that a benchmark can be made in pieces. ``--work`` keeps
+the fabs and the trained networks; cases 2 to 4 start from case 1's.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pandas as pd
+
+from semtf.config import AdaptationConfig, RetrievalConfig, preset
+
+REFERENCES = ("none", "true")
+CHEAP = ("percentile", "moment", "fda", "adain")
+TRAINED = ("cyclegan", "lsgan", "cut")
+METHODS = (*REFERENCES, *CHEAP, *TRAINED)
+PAIRS, FAB, TEST = 1000, 400, 400
+MAGNIFICATION = (1.04, 1.05)
+Row = dict[str, Any]
+
+
+def configured(method: str) -> AdaptationConfig:
+    """The ``quick`` preset's adaptation with a method's adapter and loss."""
+    config = preset("quick").adaptation
+    if method == "lsgan":
+        return dataclasses.replace(config, adapter="cyclegan", loss="lsgan")
+    return dataclasses.replace(config, adapter=method)
+
+
+class Bench:
+    """One case of one fab: what adapters are fitted to, and what their keys are worth."""
+
+    def __init__(self, data: Path, case: int, seed: int) -> None:
+        from semtf.data.dataset import open_dataset, open_images
+        from semtf.data.images import read_png
+        from semtf.evaluation.rmse import read_cases
+
+        dataset = open_dataset(data, cases=[case], cache=data / "cache")
+        self.simulator, self.fab = dataset.simulator(case), dataset.fab(case)
+        self.average_depth = dataset.site_depths(case)
+        self.seed, self.case = seed, case
+        depth = open_images(data / "truth" / "Depth")
+        mine = read_cases(data / "truth" / "cases.csv", depth.names) == case
+        self.images = dataset.test().images[mine].astype(np.float32)
+        self.depth = depth.images[mine]
+        folder = data / "truth" / "SEM" / f"Case_{case}"
+        named = zip(self.simulator.buckets, self.simulator.bases, strict=True)
+        self.true = np.stack([read_png(folder / b / f"{n}.png", (72, 48)) for b, n in named])
+
+    def rmse(self, keys: np.ndarray) -> tuple[float, float]:
+        """RMSE over the test images with K = 1 and with the softmax of 8."""
+        import tensorflow as tf
+
+        from semtf.evaluation.rmse import rmse
+        from semtf.retrieval.retriever import Retriever
+        from semtf.retrieval.storage import Storage
+
+        simulator = self.simulator
+        storage = Storage(keys, np.asarray(simulator.depth), simulator.bases, self.case)
+        retriever = Retriever.build(storage, RetrievalConfig(index="exact"), seed=0)
+        found = retriever.search(tf.constant(self.images), 8)
+        one = retriever.blend(found, retriever.weights(self.images, found, "nearest"))
+        eight = retriever.blend(found, retriever.weights(self.images, found, "softmax"))
+        return rmse(one, self.depth), rmse(eight, self.depth)
+
+    def geometry(self, keys: np.ndarray) -> Row:
+        """Where holes are, against where the fab's magnification puts those of the input, and
+        against where the fab's own microscope shows them (both in pixels).
+        """
+        from semtf.adaptation.criterion import holes
+
+        before, after, true = (
+            holes(np.asarray(images, np.float32))
+            for images in (self.simulator.mean_sem(), keys, self.true)
+        )
+        centre = (np.array(keys.shape[1:]) - 1) / 2
+        asked = centre + (before[:, :2] - centre) * MAGNIFICATION
+        return {
+            "shift": float(np.linalg.norm((after[:, :2] - asked).mean(axis=0))),
+            "distance": float(np.linalg.norm(after[:, :2] - asked, axis=1).mean()),
+            "off_true": float(np.linalg.norm((after[:, :2] - true[:, :2]).mean(axis=0))),
+            "width": float((after[:, 2] - true[:, 2]).mean()),
+        }
+
+
+def measure(arguments: argparse.Namespace) -> Row:
+    """Fit one method to one case of one fab; runs in a process of its own."""
+    from semtf.adaptation import adapter
+    from semtf.adaptation.choice import Judge
+    from semtf.adaptation.criterion import KEYS, spread
+
+    method, case, seed = arguments.methods[0], arguments.cases[0], arguments.seeds[0]
+    bench = Bench(fab_folder(arguments.work, seed), case, seed)
+    watch = Watch(bench) if method in TRAINED else None
+    given = adapter.Case(
+        bench.simulator,
+        bench.fab,
+        preset("quick").image,
+        configured(method if method != "true" else "none"),
+        seed=seed + case,
+        average_depth=bench.average_depth,
+        watch=watch,
+    )
+    folder, start = trained_folder(arguments.work, seed, method, case), None
+    if case != 1 and method in TRAINED:
+        start = trained_folder(arguments.work, seed, method, 1)
+    began = time.perf_counter()
+    fitted = adapter.fit(given, folder, start)
+    seconds = time.perf_counter() - began - (watch.seconds if watch else 0.0)
+    keys = bench.true if method == "true" else fitted.adapt(bench.simulator.mean_sem())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    one, eight = bench.rmse(keys)
+    row = {"method": method, "case": case, "seed": seed, "rmse": one, "softmax": eight}
+    row |= {"seconds": seconds, "gib": peak, "load": os.getloadavg()[0]} | bench.geometry(keys)
+    judge = Judge(bench.simulator, bench.fab, bench.average_depth)
+    row["criterion"] = judge(keys[spread(len(keys), KEYS)]).score
+    if watch:
+        row |= {"epochs": watch.rmse, "best": min(watch.rmse)}
+    return row
+
+
+class Watch:
+    """RMSE of every epoch's averaged generator, and the seconds that it took to find out."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench, self.rmse, self.seconds = bench, [], 0.0
+        self.sem = bench.simulator.mean_sem()
+
+    def __call__(self, epoch: int, fitted: Any) -> None:
+        began = time.perf_counter()
+        self.rmse.append(self.bench.rmse(fitted.adapt(self.sem))[0])
+        self.seconds += time.perf_counter() - began
+
+
+def fab_folder(work: Path, seed: int) -> Path:
+    return work / f"fab_{seed}"
+
+
+def trained_folder(work: Path, seed: int, method: str, case: int) -> Path:
+    return work / f"seed_{seed}" / method / f"case_{case}"
+
+
+def prepared(work: Path, seed: int) -> None:
+    """Make the fab of a seed where it is not there yet."""
+    from semtf.simulation.world import simulate
+
+    if not fab_folder(work, seed).exists():
+        simulate(
+            fab_folder(work, seed), pairs=PAIRS, train=FAB, test=TEST, seed=seed, target_keys=True
+        )
+
+
+def apart(arguments: argparse.Namespace, method: str, case: int, seed: int) -> Row:
+    """`measure` in a fresh process."""
+    command = [sys.executable, __file__, "--worker", "--work", arguments.work]
+    command += ["--methods", method, "--cases", case, "--seeds", seed]
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own interpreter and script
+    if done.returncode != 0:
+        raise SystemExit(f"{method}, case {case}, seed {seed}: failed")
+    row: Row = json.loads(done.stdout.splitlines()[-1])
+    return row
+
+
+def needed(arguments: argparse.Namespace) -> list[tuple[int, int, str]]:
+    """Seed, case and method of the rows, in an order in which warm starts are there."""
+    return [(s, c, m) for s in arguments.seeds for c in arguments.cases for m in arguments.methods]
+
+
+def gap_closed(row: Row, rows: list[Row]) -> float:
+    """Share of the gap, NaN where a reference of its case and seed is missing."""
+    same = {r["method"]: r["rmse"] for r in rows if all(r[k] == row[k] for k in ("case", "seed"))}
+    if not set(REFERENCES) <= set(same):
+        return float("nan")
+    return (same["none"] - row["rmse"]) / (same["none"] - same["true"])
+
+
+def tables(rows: list[Row]) -> str:
+    """Every row, and what must hold, as Markdown."""
+    table = pd.DataFrame(rows)
+    table["gap"] = [gap_closed(row, rows) for row in rows]
+    table["place"] = table.method.map(METHODS.index)
+    table = table.sort_values(["seed", "case", "place"])
+    lines = [
+        "| seed | case | method | RMSE, K = 1 | softmax of 8 | gap closed | criterion | seconds "
+        "| GiB | shift (px) | mean distance (px) | off the true keys (px) | width bias (px) "
+        "| best epoch | chosen over best |",
+        "|" + "---|" * 15,
+    ]
+    for row in table.to_dict("records"):
+        trained = row["method"] in TRAINED
+        best = f"{row['best']:.3f}" if trained else ""
+        over = f"{row['rmse'] / row['best'] - 1:+.1%}" if trained else ""
+        lines.append(
+            f"| {row['seed']} | {row['case']} | {row['method']} | {row['rmse']:.3f} "
+            f"| {row['softmax']:.3f} | {row['gap']:.1%} | {row['criterion']:.2f} "
+            f"| {row['seconds']:.0f} | {row['gib']:.2f} | {row['shift']:.3f} "
+            f"| {row['distance']:.3f} | {row['off_true']:.3f} | {row['width']:+.2f} "
+            f"| {best} | {over} |"
+        )
+    return "\n".join([*lines, "", *summary(table)])
+
+
+def summary(table: pd.DataFrame) -> list[str]:
+    """A method a row: means and worst cases over cases and seeds."""
+    lines = [
+        "| method | RMSE, K = 1 | softmax of 8 | gap closed, mean | worst | s, case 1 "
+        "| s, others | GiB | shift, worst (px) | width bias, worst (px) | chosen over best, worst |",
+        "|" + "---|" * 11,
+    ]
+    for method, rows in table.groupby("place"):
+        name = METHODS[int(method)]
+        over = f"{(rows.rmse / rows.best - 1).max():+.1%}" if name in TRAINED else ""
+        width = rows.width.loc[rows.width.abs().idxmax()]
+        seconds = [rows.seconds[mine].max() for mine in (rows.case == 1, rows.case != 1)]
+        lines.append(
+            f"| {name} | {rows.rmse.mean():.3f} | {rows.softmax.mean():.3f} "
+            f"| {rows.gap.mean():.1%} | {rows.gap.min():.1%} | {seconds[0]:.0f} "
+            f"| {seconds[1]:.0f} | {rows.gib.max():.2f} | {rows['shift'].max():.3f} "
+            f"| {width:+.2f} | {over} |"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--cases", type=int, nargs="+", default=[1, 2, 3, 4])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--out", type=Path, help="file of JSON lines to go on from")
+    parser.add_argument("--work", type=Path, help="keep fabs and networks here")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        print(json.dumps(measure(arguments)))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        arguments.work = arguments.work or Path(temporary)
+        print(tables(collected(arguments)))
+
+
+def collected(arguments: argparse.Namespace) -> list[Row]:
+    """All rows, those of ``--out`` and new ones."""
+    out: Path | None = arguments.out
+    lines = out.read_text(encoding="utf-8").splitlines() if out and out.exists() else []
+    rows: list[Row] = [json.loads(line) for line in lines]
+    there = {(row["seed"], row["case"], row["method"]) for row in rows}
+    for seed, case, method in needed(arguments):
+        if (seed, case, method) in there:
+            continue
+        prepared(arguments.work, seed)
+        row = apart(arguments, method, case, seed)
+        rows.append(row)
+        brief = {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
+        print(json.dumps(brief), file=sys.stderr, flush=True)
+        if out:
+            with out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+    return rows
+
+
+if __name__ == "__main__":
+    main()

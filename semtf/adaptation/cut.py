@@ -1,0 +1,134 @@
+"""CUT: contrastive unpaired translation with one generator and one critic."""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from semtf.adaptation import losses, networks
+from semtf.adaptation.adversarial import Adversarial
+from semtf.config import AdaptationConfig, ImageConfig
+
+PLACES = 32
+"""First stream of the random numbers that choose patches; those before are the penalty's."""
+
+
+class CUT(Adversarial):
+    """Translate simulator images to the fab's domain (Park et al. 2020).
+
+    There is no way back and no cycle: what keeps the hole in its place is that a patch of the
+    translated image must be recognised, by its features in the generator's own encoder, among
+    other patches of the image that it was made from (PatchNCE). Features come from the image
+    itself, both convolutions and every residual block; each layer has a head of two dense layers.
+
+    Critic, optimizers and batches of ``fit`` are those of `CycleGAN`.
+    """
+
+    logs = ("critic", "penalty", "adversarial", "contrast")
+
+    def __init__(self, image: ImageConfig, config: AdaptationConfig, seed: int) -> None:
+        super().__init__()
+        self.config = config
+        self.to_target = networks.generator(image, config, "to_target")
+        self.target_critic = networks.critic(image, config, "target_critic")
+        features = encoded(self.to_target)
+        inputs, output = self.to_target.inputs[0], self.to_target.outputs[0]
+        self.encoder = keras.Model(inputs, features, name="encoder")
+        self.tapped = keras.Model(inputs, [*features, output], name="tapped")
+        self.patch_heads = heads([f.shape[-1] for f in features], config.nce_features)
+        self.prepare(seed)
+
+    @property
+    def generators(self) -> tuple[keras.Model, ...]:
+        return (self.to_target,)
+
+    @property
+    def critics(self) -> tuple[keras.Model, ...]:
+        return (self.target_critic,)
+
+    @property
+    def heads(self) -> tuple[keras.Model, ...]:
+        return (self.patch_heads,)
+
+    def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """``critic_steps`` updates of the critic, then one of the generator and the heads."""
+        steps = self.config.critic_steps
+        sources, targets = ([images[p::steps] for p in range(steps)] for images in data)
+        early = (
+            tf.split(self.to_target(tf.concat(sources[:-1], 0), training=True), steps - 1)
+            if steps > 1
+            else []
+        )
+        identity = self.config.nce_identity
+        real = tf.concat([sources[-1], targets[-1]], 0) if identity else sources[-1]
+        with tf.GradientTape() as tape:
+            *features, fakes = self.tapped(real, training=True)
+            fake = fakes[: tf.shape(sources[-1])[0]]
+            with tape.stop_recording():
+                for part, images in enumerate([*early, fake]):
+                    self.critic_step(part, (targets[part],), (images,))
+            loss = self._generator_loss(features, fakes, fake) / self.replicas()
+        variables = self.generator_variables()
+        gradients = tape.gradient(loss, variables)
+        self.generator_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        self.step.assign_add(1)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _generator_loss(
+        self, features: list[tf.Tensor], fakes: tf.Tensor, fake: tf.Tensor
+    ) -> tf.Tensor:
+        """The adversarial loss, and the contrast averaged over layers and summed over domains."""
+        adversarial = self.adversarial_loss((fake,))
+        contrast = self.contrast(features, self.encoder(fakes, training=True))
+        contrast *= 2.0 if self.config.nce_identity else 1.0
+        self.trackers["adversarial"].update_state(adversarial)
+        self.trackers["contrast"].update_state(contrast)
+        return adversarial + self.config.lambda_nce * contrast
+
+    def contrast(self, source: list[tf.Tensor], translated: list[tf.Tensor]) -> tf.Tensor:
+        """PatchNCE between the features of images and of their translations.
+
+        Args:
+            source: of each layer, ``[batch, rows, columns, channels]``; no gradient goes there.
+            translated: the same of the translations.
+
+        Returns:
+            The mean over images, patches and layers.
+        """
+        chosen = [self._places(layer, tensor) for layer, tensor in enumerate(source)]
+        keys = self.patch_heads(_patches(map(tf.stop_gradient, source), chosen))
+        queries = self.patch_heads(_patches(translated, chosen))
+        found = [
+            losses.patch_nce(query, tf.stop_gradient(key), self.config.nce_temperature)
+            for query, key in zip(queries, keys, strict=True)
+        ]
+        return tf.add_n(found) / len(found)
+
+    def _places(self, layer: int, features: tf.Tensor) -> tf.Tensor:
+        """Different places in the images of a layer, drawn anew each step; the same in all."""
+        count = features.shape[1] * features.shape[2]
+        draws = tf.random.stateless_uniform([count], self.noise(PLACES + layer))
+        return tf.math.top_k(draws, min(self.config.nce_patches, count)).indices
+
+
+def encoded(generator: keras.Model) -> list[tf.Tensor]:
+    """The generator's image, both convolutions' and every residual block's output."""
+    rectified = [layer.output for layer in generator.layers if isinstance(layer, layers.ReLU)]
+    residual = [layer.output for layer in generator.layers if isinstance(layer, layers.Add)]
+    return [generator.inputs[0], *rectified[:2], *residual]
+
+
+def heads(channels: list[int], features: int) -> keras.Model:
+    """Two dense layers for each layer of the encoder: ``[batch, patches, channels]`` to unit
+    vectors ``[batch, patches, features]``.
+    """
+    inputs = [keras.Input((None, count)) for count in channels]
+    hidden = [layers.Dense(features, activation="relu")(x) for x in inputs]
+    outputs = [layers.Dense(features)(x) for x in hidden]
+    unit = layers.UnitNormalization(axis=-1, dtype="float32")
+    return keras.Model(inputs, [unit(x) for x in outputs], name="patch_heads")
+
+
+def _patches(features: "list[tf.Tensor] | map[tf.Tensor]", chosen: list[tf.Tensor]) -> list:
+    """The features at chosen places, ``[batch, patches, channels]`` of each layer."""
+    flat = (tf.reshape(f, [-1, f.shape[1] * f.shape[2], f.shape[3]]) for f in features)
+    return [tf.gather(f, places, axis=1) for f, places in zip(flat, chosen, strict=True)]
