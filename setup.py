@@ -16,6 +16,7 @@ SERVE = [
 ]
 GRPC = ["tensorflow-serving-api>=2.20,<2.21"]
 BENCH = ["opencv-python-headless>=4.10"]
+TORCH = ["torch>=2.6"]
 TEST = [
     *WEIGHTS,
     *SERVE,
@@ -58,7 +59,14 @@ setup(
         "scikit-image>=0.24",
         "scipy>=1.14",
     ],
-    extras_require={"bench": BENCH, "grpc": GRPC, "serve": SERVE, "test": TEST, "weights": WEIGHTS},
+    extras_require={
+        "bench": BENCH,
+        "grpc": GRPC,
+        "serve": SERVE,
+        "test": TEST,
+        "torch": TORCH,
+        "weights": WEIGHTS,
+    },
     entry_points={
         "console_scripts": [
             "semtf = semtf.cli.main:run",

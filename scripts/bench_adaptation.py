@@ -227,7 +227,7 @@ def summary(table: pd.DataFrame) -> list[str]:
     """A method a row: means and worst cases over cases and seeds."""
     lines = [
         "| method | RMSE, K = 1 | softmax of 8 | gap closed, mean | worst | s, case 1 "
-        "| s, others | GiB | shift, worst (px) | width bias, worst (px) | chosen over best, worst |",
+        "| s, others | GiB | shift, worst (px) | width bias, worst (px) | chosen over best |",
         "|" + "---|" * 11,
     ]
     for method, rows in table.groupby("place"):

@@ -15,6 +15,7 @@ from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
 from semtf.evaluation.benchmark import benchmark
+from semtf.report.page import write_report
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
@@ -114,6 +115,28 @@ def test_cross_validation_and_missing_weights(
             config=config,
             classifier_weights=tmp_path / "none.safetensors",
         )
+
+
+def test_auto_chooses_an_adapter_for_each_case_and_reports_why(
+    fab: Path, small_config: RunConfig, tmp_path: Path
+) -> None:
+    config = small_config.with_settings(
+        {
+            "adaptation.adapter": "auto",
+            "adaptation.candidates": '["none", "moment"]',
+            "classification.backbone": "statistics",
+        }
+    )
+    run = pipeline.train(fab, 2, run=tmp_path / "run", config=config)
+    note = json.loads((run.adaptation(2) / "selection.json").read_text())
+    assert note["adapter"] == "moment"
+    simulator = open_dataset(fab).simulator(2)
+    moved = np.asarray(Storage.open(run.storage(2)).keys, float) - simulator.mean_sem()
+    assert np.abs(moved).mean() > 3
+    write_report(run, open_dataset(fab, cases=[2]), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert note["reason"] in page
+    assert "<td>moment</td>" in page
 
 
 def test_an_interrupted_run_goes_on(

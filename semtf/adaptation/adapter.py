@@ -102,6 +102,13 @@ def load(folder: Path, image: ImageConfig, config: AdaptationConfig) -> Adapter:
     return Generated(training.load_generator(folder, image, config))
 
 
+def chosen_folder(folder: Path) -> Path:
+    """Where the adapter lies in a folder that `fit` wrote: below it where it was chosen."""
+    if not (folder / selection.SELECTION).exists():
+        return folder
+    return folder / selection.chosen_adapter(folder)
+
+
 def _fit_one(case: Case, name: str, folder: Path, warm_start: Path | None) -> Adapter:
     if name == "none":
         return Unchanged()

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 mpl.use("agg")
-LOSSES = ("critic", "penalty", "adversarial", "cycle", "identity")
+LOSSES = ("critic", "penalty", "adversarial", "cycle", "identity", "contrast")
 
 
 def as_png(figure: Figure) -> str:
@@ -23,14 +23,16 @@ def as_png(figure: Figure) -> str:
 
 
 def training_curves(histories: dict[str, Path]) -> str:
-    """The CycleGAN's losses by epoch, a line a case, from Keras' CSV logs."""
+    """The losses of CycleGAN or CUT by epoch, a line a case, from Keras' CSV logs."""
+    tables = {name: pd.read_csv(path) for name, path in histories.items()}
+    losses = [loss for loss in LOSSES if any(loss in table for table in tables.values())]
     figure = Figure(figsize=(11, 2.4), layout="constrained")
-    axes = figure.subplots(1, len(LOSSES))
-    for name, path in histories.items():
-        table = pd.read_csv(path)
-        for axis, loss in zip(axes, LOSSES, strict=True):
-            axis.plot(table["epoch"] + 1, table[loss], marker=".", label=name)
-    for axis, loss in zip(axes, LOSSES, strict=True):
+    axes = figure.subplots(1, len(losses))
+    for name, table in tables.items():
+        for axis, loss in zip(axes, losses, strict=True):
+            if loss in table:
+                axis.plot(table["epoch"] + 1, table[loss], marker=".", label=name)
+    for axis, loss in zip(axes, losses, strict=True):
         axis.set(title=loss, xlabel="epoch")
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize="small")

@@ -10,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from semtf.adaptation import adapter
+from semtf.adaptation.selection import SELECTION
+from semtf.adaptation.selection import TABLE as SELECTION_TABLE
+from semtf.adaptation.train import HISTORY
 from semtf.data.dataset import Dataset
 from semtf.errors import InputError
 from semtf.report import figures
@@ -68,14 +72,15 @@ def _classifier(run: Run) -> dict[str, Any]:
 
 
 def _curves(run: Run) -> str | None:
-    paths = {f"case {case}": run.adaptation(case) / "history.csv" for case in run.cases}
+    folders = {case: adapter.chosen_folder(run.adaptation(case)) for case in run.cases}
+    paths = {f"case {case}": folder / HISTORY for case, folder in folders.items()}
     there = {name: path for name, path in paths.items() if path.exists()}
     return figures.training_curves(there) if there else None
 
 
 def _criterion(run: Run, case: int) -> dict[str, Any] | None:
     """The criterion of every epoch of a case, and which one was chosen; None without training."""
-    folder = run.adaptation(case)
+    folder = adapter.chosen_folder(run.adaptation(case))
     if not (folder / "choice.json").exists():
         return None
     table = pd.read_csv(folder / "criterion.csv").dropna(axis="columns", how="all")
@@ -95,6 +100,17 @@ def _criterion(run: Run, case: int) -> dict[str, Any] | None:
     }
 
 
+def _selection(folder: Path) -> dict[str, Any] | None:
+    """Why `auto` took which adapter, and the criterion of each; None where it did not choose."""
+    if not (folder / SELECTION).exists():
+        return None
+    note: dict[str, Any] = json.loads((folder / SELECTION).read_text(encoding="utf-8"))
+    table = pd.read_csv(folder / SELECTION_TABLE).map(
+        lambda value: f"{value:.3g}" if isinstance(value, float) else str(value)
+    )
+    return {**note, "columns": list(table.columns), "rows": table.to_numpy().tolist()}
+
+
 def _case(run: Run, dataset: Dataset, case: int) -> dict[str, Any]:
     storage = Storage.open(run.storage(case))
     simulator, fab = dataset.simulator(case), dataset.fab(case)
@@ -112,6 +128,7 @@ def _case(run: Run, dataset: Dataset, case: int) -> dict[str, Any]:
     }
     return {
         "case": case,
+        "selection": _selection(run.adaptation(case)),
         "pairs": len(storage),
         "fab": len(fab),
         "images": figures.image_rows(rows),

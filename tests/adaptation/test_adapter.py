@@ -51,7 +51,7 @@ def test_auto_takes_what_comes_nearest_to_the_fab_and_says_why(tmp_path: Path) -
     given = case("auto", candidates=("none", "percentile", "fda"))
     chosen = adapter.fit(given, tmp_path / "case_1")
     table = pd.read_csv(tmp_path / "case_1" / "selection.csv")
-    assert list(table.adapter)[0] == "percentile"
+    assert table.adapter[0] == "percentile"
     assert set(table.adapter) == {"none", "percentile", "fda"}
     assert list(table.score) == sorted(table.score)
     note = json.loads((tmp_path / "case_1" / "selection.json").read_text())
