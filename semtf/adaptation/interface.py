@@ -48,15 +48,23 @@ class Adapter(ABC):
             uint8 ``[n, H, W]`` grey levels.
         """
         adapted = np.empty(sem.shape, np.uint8)
+        translate = self._graph(sem.shape[1:])
         for start in range(0, len(sem), batch):
             images = np.asarray(sem[start : start + batch], np.float32)
-            translated = self._graph(tf.constant(images)).numpy()
+            translated = translate(tf.constant(images)).numpy()
             adapted[start : start + batch] = np.clip(np.rint(translated), 0, 255)
         return adapted
 
+    def _graph(self, size: tuple[int, ...]) -> tf.types.experimental.PolymorphicFunction:
+        """The call as a graph for any number of images of a size, traced once."""
+        if size not in self._graphs:
+            spec = tf.TensorSpec([None, *size], tf.float32)
+            self._graphs[size] = tf.function(self.__call__, input_signature=[spec], autograph=False)
+        return self._graphs[size]
+
     @functools.cached_property
-    def _graph(self) -> tf.types.experimental.PolymorphicFunction:
-        return tf.function(self.__call__, autograph=False, reduce_retracing=True)
+    def _graphs(self) -> dict[tuple[int, ...], tf.types.experimental.PolymorphicFunction]:
+        return {}
 
 
 class Unchanged(Adapter):
