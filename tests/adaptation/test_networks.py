@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from semtf.adaptation import networks
 from semtf.config import AdaptationConfig, ImageConfig, preset
@@ -52,3 +53,25 @@ def test_replicate_padding_is_numpys_edge_mode() -> None:
     padded = networks.ReplicatePadding(3)(images)
     expected = np.pad(images, [(0, 0), (3, 3), (3, 3), (0, 0)], mode="edge")
     np.testing.assert_array_equal(padded, expected)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("size", [3, 7])
+def test_convolution_to_one_channel_is_keras_own(padding: str, size: int) -> None:
+    rows = 16 if padding == "same" else 16 + size - 1
+    images = tf.random.stateless_uniform((2, rows, rows + 4, 5), (0, 0), -1, 1)
+    own = networks.OneChannelConv2D(1, size, padding=padding)
+    keras_own = keras.layers.Conv2D(1, size, padding=padding)
+    own.build(images.shape)
+    keras_own.build(images.shape)
+    keras_own.set_weights([own.get_weights()[0], np.array([0.3])])
+    own.set_weights(keras_own.get_weights())
+    found = []
+    for layer in (own, keras_own):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            result = layer(images)
+            loss = tf.reduce_sum(tf.sin(3 * result))
+        found.append((result, *tape.gradient(loss, [images, *layer.trainable_variables])))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
