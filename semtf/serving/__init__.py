@@ -1,11 +1,15 @@
 """Serving: a run as one SavedModel, a server and a client with TensorFlow Serving's contract."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from semtf.serving.client import Client, ServerError
+    from semtf.serving.grpc_client import GrpcClient
 
-__all__ = ["Client", "ServerError"]
+__all__ = ["Client", "GrpcClient", "ServerError"]
+
+_WHERE = {"Client": "client", "GrpcClient": "grpc_client", "ServerError": "remote"}
 
 
 def __getattr__(name: str) -> Any:
@@ -15,9 +19,10 @@ def __getattr__(name: str) -> Any:
     from semtf.errors import InputError
 
     try:
-        from semtf.serving import client
+        module = importlib.import_module(f"semtf.serving.{_WHERE[name]}")
     except ModuleNotFoundError as error:
+        extra = "grpc" if name == "GrpcClient" else "serve"
         raise InputError(
-            f"semtf.serving.{name}: the package {error.name} is missing; pip install semtf[serve]"
+            f"semtf.serving.{name}: the package {error.name} is missing; pip install semtf[{extra}]"
         ) from error
-    return getattr(client, name)
+    return getattr(module, name)

@@ -19,10 +19,11 @@ from starlette.staticfiles import StaticFiles
 
 from semtf.errors import InputError
 from semtf.serving import answers
+from semtf.serving.json_tensor import RequestError
 from semtf.serving.measuring import measurements
 from semtf.serving.metrics import CONTENT_TYPE, Metrics
 from semtf.serving.note import read_note
-from semtf.serving.rest import RequestError, parse_json, read_request
+from semtf.serving.rest import parse_json, read_request
 from semtf.serving.versions import Versions
 
 log = logging.getLogger("semtf.serving")
@@ -32,6 +33,9 @@ PREDICT = re.compile(rf"(?i)/v1/models/(?P<name>[^/:]+){VERSION}:(?P<method>[a-z
 STATUS = re.compile(rf"(?i)/v1/models(?:/(?P<name>[^/:]+))?{VERSION}(?P<metadata>/metadata)?")
 INLINE_BYTES = 1 << 18
 """A longer body is parsed in a thread, so that it does not keep other requests waiting."""
+DISCARDED = 64 << 20
+"""Bytes beyond the limit that are read and thrown away: a client that is still sending when the
+connection closes would never see why."""
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -194,21 +198,25 @@ class Api:
         return answer
 
     async def _body(self, request: Request) -> bytes:
+        seconds, most = self.limits.receiving, self.limits.body
+        too_long = RequestError(413, f"the body is longer than {most} bytes")
         length = request.headers.get("content-length", "0")
-        too_long = RequestError(413, f"the body is longer than {self.limits.body} bytes")
-        if length.isdecimal() and int(length) > self.limits.body:
-            raise too_long
-        seconds = self.limits.receiving
+        declared = int(length) if length.isdecimal() else 0
+        if declared > most and "expect" in request.headers:
+            raise too_long  # this client waits for a word before it sends
         parts, received = [], 0
         try:
             async with asyncio.timeout(seconds):
                 async for part in request.stream():
                     received += len(part)
-                    if received > self.limits.body:
-                        raise too_long
-                    parts.append(part)
+                    if received > most + DISCARDED:
+                        break
+                    if max(received, declared) <= most:
+                        parts.append(part)
         except TimeoutError:
             raise RequestError(408, f"the body did not arrive within {seconds:g} s") from None
+        if max(received, declared) > most:
+            raise too_long
         return b"".join(parts)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from semtf.serving.json_tensor import RequestError
 from semtf.serving.process import Worker
-from semtf.serving.rest import RequestError
 from semtf.serving.wire import Tensors
 
 Key = tuple[Any, ...]

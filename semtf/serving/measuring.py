@@ -10,7 +10,8 @@ import orjson
 
 from semtf.errors import InputError
 from semtf.metrology.hole import edge, measure
-from semtf.serving.rest import RequestError, parse_json
+from semtf.serving.json_tensor import RequestError
+from semtf.serving.rest import parse_json
 
 MAX_MAPS = 64
 KEYS = ("depth", "pixel_size_nm", "level_nm")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from semtf.serving.rest import RequestError
+from semtf.serving.json_tensor import RequestError
 from semtf.serving.wire import LENGTHS, Tensors, pack, unpack
 
 END_SECONDS = 5.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from semtf.serving.batching import Batcher
+from semtf.serving.json_tensor import RequestError
 from semtf.serving.metrics import Metrics
 from semtf.serving.process import Worker, WorkerEndedError
-from semtf.serving.rest import RequestError
 from semtf.serving.wire import Tensors
 
 log = logging.getLogger("semtf.serving")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from semtf.metrology.hole import measure
+from semtf.serving.json_tensor import RequestError
 from semtf.serving.measuring import MAX_MAPS, measurements
-from semtf.serving.rest import RequestError
 
 
 def hole(radius: float) -> np.ndarray:

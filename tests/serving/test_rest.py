@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from semtf.serving.answers import predictions
-from semtf.serving.rest import RequestError, parse_json, read_request, tensor
+from semtf.serving.json_tensor import RequestError, tensor
+from semtf.serving.rest import parse_json, read_request
 
 INT = {"dtype": "DT_INT32"}
 FLOAT = {"dtype": "DT_FLOAT"}
