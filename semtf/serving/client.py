@@ -11,6 +11,7 @@ import httpx
 import orjson
 
 from semtf.errors import InputError
+from semtf.serving.messages import readable
 from semtf.serving.remote import RemoteEstimator, ServerError
 
 RETRIED = frozenset({429, 502, 503, 504})
@@ -141,7 +142,7 @@ def _parsed(answer: httpx.Response) -> dict[str, Any]:
 
 def _reason(answer: httpx.Response) -> str:
     try:
-        reason = str(orjson.loads(answer.content)["error"])
+        reason = readable(orjson.loads(answer.content)["error"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
         reason = answer.reason_phrase
     return f"{answer.url}: {answer.status_code}: {reason}"

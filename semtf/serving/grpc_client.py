@@ -13,6 +13,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from semtf.serving.messages import readable
 from semtf.serving.remote import RemoteEstimator, ServerError
 
 OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
@@ -95,7 +96,7 @@ class GrpcClient(RemoteEstimator):
         try:
             return method(request, timeout=self._timeout)
         except grpc.RpcError as error:
-            raise ServerError(f"{error.code().name}: {error.details()}") from error
+            raise ServerError(f"{error.code().name}: {readable(error.details())}") from error
 
 
 def _tensor(values: list[Any]) -> Any:

@@ -1,6 +1,5 @@
 """`semtf serve`: check the call, choose the engine, run it."""
 
-import asyncio
 import contextlib
 import ipaddress
 import logging
@@ -64,7 +63,7 @@ def serve(
     print(f"http://{where}:{listener.getsockname()[1]}/v1/models/{name}", flush=True)
     # After its shutdown uvicorn raises the signal that asked for it once more.
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(uvicorn.Server(config).serve([listener]))
+        uvicorn.Server(config).run([listener])
 
 
 def model_server(model: Path, name: str, host: str, port: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from semtf.serving.messages import one_line, readable
 from semtf.serving.wire import Tensors, frames, pack
 
 
@@ -86,9 +87,9 @@ class Served:
         try:
             return pack({"id": head["id"]}, self.run(head["signature"], tensors))
         except (self._tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
-            failed = {"error": readable(error), "status": 400}
+            failed = {"error": readable(getattr(error, "message", None) or error), "status": 400}
         except self._tf.errors.ResourceExhaustedError as error:
-            failed = {"error": readable(error), "status": 429}
+            failed = {"error": readable(getattr(error, "message", None) or error), "status": 429}
         except Exception as error:  # the process serves others: it must not end for one request
             failed = {"error": one_line(error), "status": 500}
         return pack({"id": head["id"], **failed}, {})
@@ -103,17 +104,6 @@ class Served:
             inputs[key] = self._tf.constant(value, spec.dtype)
         outputs = self._model.signatures[name](**inputs)
         return {key: np.asarray(value.numpy()) for key, value in outputs.items()}
-
-
-def readable(error: Exception) -> str:
-    """What a check in the graph says, without what TensorFlow puts around it."""
-    text = one_line(getattr(error, "message", None) or error).split(" [[{{node", 1)[0]
-    _, found, said = text.partition("assertion failed: ")
-    return said.removeprefix("[").removesuffix("]") if found else text
-
-
-def one_line(text: object) -> str:
-    return " ".join(str(text).split())
 
 
 if __name__ == "__main__":
