@@ -79,7 +79,7 @@ def exported(run: Path, index: str, work: Path) -> Path:
     if not out.exists():
         start = time.perf_counter()
         command = ["export", "--run", str(run), "--out", str(out), "--index", index]
-        subprocess.run([*semtf(), *command, "--no-verify"], check=True)
+        subprocess.run([*semtf(), *command, "--no-verify"], check=True)  # noqa: S603 - our own interpreter
         print(f"{index}: exported in {time.perf_counter() - start:.0f} s", flush=True)
     return out
 
@@ -92,13 +92,13 @@ class Server:
     """A `semtf serve` process on a folder of versions."""
 
     def __init__(self, model: Path) -> None:
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [*semtf(), "serve", "--model", str(model), "--port", "0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().decode().strip()
+        stdout = self.process.stdout
+        self.url = "" if stdout is None else stdout.readline().decode().strip()
 
     def states(self) -> dict[str, str]:
         with contextlib.suppress(OSError), urllib.request.urlopen(self.url) as answer:  # noqa: S310
@@ -155,7 +155,7 @@ def bodies(images: np.ndarray, signature: str, each: int, path: Path) -> Path:
 def load(server: Server, path: Path, **options: float) -> subprocess.Popen[bytes]:
     arguments = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, str(HERE / "http_load.py"), f"{server.url}:predict", str(path)]
-    return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE)
+    return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE)  # noqa: S603 - our own interpreter
 
 
 def result(process: subprocess.Popen[bytes]) -> dict[str, float]:
