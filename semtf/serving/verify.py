@@ -128,6 +128,8 @@ def answers(export: Path, inputs: Mapping[str, Tensors], loader: str) -> Answers
 
 
 def _with_saved_model(export: Path) -> Callable[[str, Tensors], Tensors]:
+    # The graph loader optimises the graph as a server does; once is enough, it takes long.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     model = load(export)
 
     def run(name: str, inputs: Tensors) -> Tensors:
