@@ -1,5 +1,7 @@
 """The generator and the critic of the CycleGAN, as functional Keras models."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -45,23 +47,77 @@ class ReplicatePadding(layers.Layer):
 class OneChannelConv2D(layers.Conv2D):
     """A convolution to one channel, with stride 1; weights and result are those of ``Conv2D``.
 
-    CPU kernels work on many output channels at a time and idle with one. So a block of 4×4 output
-    pixels becomes 16 channels of a convolution with stride 4, whose kernel holds the given one in
-    16 positions: twice the arithmetic in a quarter of the time. Rows and columns that come out
-    must be multiples of 4.
+    CPU kernels work on many output channels at a time and idle with one: see `to_one_channel`.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        size, channels = self.kernel_size[0], inputs.shape[-1]
-        if self.padding == "same":
-            before, after = (size - 1) // 2, size // 2
-            inputs = tf.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])
-        kernel = tf.reshape(tf.convert_to_tensor(self.kernel), [size * size, channels])
-        wide = size + BLOCK - 1
-        placed = tf.matmul(tf.constant(_placements(size), kernel.dtype), kernel)
-        placed = tf.reshape(placed, [wide, wide, BLOCK * BLOCK, channels])
-        blocks = tf.nn.conv2d(inputs, tf.transpose(placed, [0, 1, 3, 2]), BLOCK, "VALID")
-        return tf.nn.depth_to_space(blocks, BLOCK) + tf.convert_to_tensor(self.bias)
+        kernel = tf.convert_to_tensor(self.kernel)
+        return to_one_channel(_padded(inputs, self), kernel) + tf.convert_to_tensor(self.bias)
+
+
+@keras.utils.register_keras_serializable(package="semtf")
+class FromOneChannelConv2D(layers.Conv2D):
+    """A convolution of one channel, with stride 1; weights and result are those of ``Conv2D``.
+
+    The gradient of its input is a convolution to one channel, and computed as such.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:  # an export holds Keras' own operations only
+            return super().call(inputs)
+        result = _from_one_channel(_padded(inputs, self), tf.convert_to_tensor(self.kernel))
+        return result + tf.convert_to_tensor(self.bias) if self.use_bias else result
+
+
+def _padded(images: tf.Tensor, layer: layers.Conv2D) -> tf.Tensor:
+    if layer.padding == "valid":
+        return images
+    size = layer.kernel_size[0]
+    before, after = (size - 1) // 2, size // 2
+    return tf.pad(images, [[0, 0], [before, after], [before, after], [0, 0]])
+
+
+def to_one_channel(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Convolve to one channel, without padding, in a quarter of the time on a CPU.
+
+    A block of 4×4 output pixels becomes 16 channels of a convolution with stride 4, whose kernel
+    holds the given one in 16 positions: twice the arithmetic, but all lanes of the CPU at work.
+
+    Args:
+        images: ``[batch, rows, columns, channels]``.
+        kernel: ``[size, size, channels, 1]``.
+    """
+    size, channels = kernel.shape[0], kernel.shape[2]
+    rows, columns = (images.shape[axis] - size + 1 for axis in (1, 2))
+    images = tf.pad(images, [[0, 0], [0, -rows % BLOCK], [0, -columns % BLOCK], [0, 0]])
+    wide = size + BLOCK - 1
+    flat = tf.reshape(kernel, [size * size, channels])
+    placed = tf.matmul(tf.constant(_placements(size), kernel.dtype), flat)
+    placed = tf.reshape(placed, [wide, wide, BLOCK * BLOCK, channels])
+    blocks = tf.nn.conv2d(images, tf.transpose(placed, [0, 1, 3, 2]), BLOCK, "VALID")
+    return tf.nn.depth_to_space(blocks, BLOCK)[:, :rows, :columns]
+
+
+@tf.custom_gradient
+def _from_one_channel(
+    images: tf.Tensor, kernel: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Convolve ``[batch, rows, columns, 1]`` with ``[size, size, 1, channels]``, not padded."""
+    border = kernel.shape[0] - 1
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        wide = tf.pad(upstream, [[0, 0], [border, border], [border, border], [0, 0]])
+        turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+        of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+            input=images,
+            filter_sizes=kernel.shape,
+            out_backprop=upstream,
+            strides=[1, 1, 1, 1],
+            padding="VALID",
+        )
+        return to_one_channel(wide, turned), of_kernel
+
+    return tf.nn.conv2d(images, kernel, 1, "VALID"), gradient
 
 
 def _placements(size: int) -> npt.NDArray[np.float32]:
@@ -82,7 +138,10 @@ def generator(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.
     with stride 2, convolution 7×7, tanh. H and W must be even.
     """
     inputs = keras.Input((image.height, image.width, 1))
-    x = _block(inputs, config.width, 7, config)
+    x = ReplicatePadding(3)(inputs) if config.padding == "replicate" else inputs
+    padding = "same" if config.padding == "zero" else "valid"
+    x = FromOneChannelConv2D(config.width, 7, padding=padding, use_bias=_bias(config))(x)
+    x = layers.ReLU()(_normalise(x, config.norm))
     x = _block(x, 2 * config.width, 4, config, stride=2)
     for _ in range(config.blocks):
         x = _residual(x, config)
@@ -92,7 +151,7 @@ def generator(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.
     x = layers.ReLU()(_normalise(x, config.norm))
     if config.padding == "replicate":
         x = ReplicatePadding(3)(x)
-    x = OneChannelConv2D(1, 7, padding="same" if config.padding == "zero" else "valid")(x)
+    x = OneChannelConv2D(1, 7, padding=padding)(x)
     outputs = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(inputs, outputs, name=name)
 

@@ -57,20 +57,23 @@ def test_replicate_padding_is_numpys_edge_mode() -> None:
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [3, 7])
-def test_convolution_to_one_channel_is_keras_own(padding: str, size: int) -> None:
-    rows = 16 if padding == "same" else 16 + size - 1
-    images = tf.random.stateless_uniform((2, rows, rows + 4, 5), (0, 0), -1, 1)
-    own = networks.OneChannelConv2D(1, size, padding=padding)
-    keras_own = keras.layers.Conv2D(1, size, padding=padding)
+@pytest.mark.parametrize("to_one", [True, False])
+def test_convolutions_of_one_channel_are_keras_own(padding: str, size: int, to_one: bool) -> None:
+    before, after = (5, 1) if to_one else (1, 6)
+    rows = 16 if padding == "same" else 17 + size - 1
+    images = tf.random.stateless_uniform((2, rows, rows + 4, before), (0, 0), -1, 1)
+    kind = networks.OneChannelConv2D if to_one else networks.FromOneChannelConv2D
+    own = kind(after, size, padding=padding)
+    keras_own = keras.layers.Conv2D(after, size, padding=padding)
     own.build(images.shape)
     keras_own.build(images.shape)
-    keras_own.set_weights([own.get_weights()[0], np.array([0.3])])
+    keras_own.set_weights([own.get_weights()[0], np.linspace(0.3, 0.5, after)])
     own.set_weights(keras_own.get_weights())
     found = []
     for layer in (own, keras_own):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            result = layer(images)
+            result = layer(images, training=True)
             loss = tf.reduce_sum(tf.sin(3 * result))
         found.append((result, *tape.gradient(loss, [images, *layer.trainable_variables])))
     for one, other in zip(*found, strict=True):
