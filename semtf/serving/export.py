@@ -15,9 +15,10 @@ from semtf.config import IndexKind
 from semtf.errors import InputError
 from semtf.estimation.estimator import load_parts
 from semtf.run import Run
+from semtf.serving.checks import MAX_BATCH
 from semtf.serving.deployment import write_deployment
 from semtf.serving.note import NOTE
-from semtf.serving.signatures import MAX_BATCH, Model
+from semtf.serving.signatures import Model
 from semtf.serving.verify import Verification, verify
 from semtf.serving.warmup import write_warmup
 

@@ -9,11 +9,11 @@ from semtf.adaptation.interface import Adapter
 from semtf.config import Weights
 from semtf.estimation.graph import Estimate, Parts, classify, estimate
 from semtf.estimation.result import FLAGS
+from semtf.serving.checks import check_batch, check_floats, require
 from semtf.serving.decoding import decode, encode
+from semtf.serving.stored import stored_pngs
 
 Outputs = dict[str, tf.Tensor]
-MAX_BATCH = 256
-"""Images that one request may hold."""
 SUM_TOLERANCE = 1e-3
 as_written = tf.autograph.experimental.do_not_convert
 
@@ -48,6 +48,12 @@ class Model(tf.Module):
             lambda images, shares: estimate(images, shares, parts, k, weights), images, shares
         )
         self._adapt = _function(self._adapted, images, cases)
+        self._pngs = _function(
+            lambda *asked: stored_pngs(parts.retrievers, *asked),
+            cases,
+            cases,
+            tf.TensorSpec([None, 2], tf.int32),
+        )
 
     @property
     def signatures(self) -> dict[str, tuple[Callable[..., Outputs], list[tf.TensorSpec]]]:
@@ -56,6 +62,8 @@ class Model(tf.Module):
         floats = tf.TensorSpec(None, tf.float32, name="images")
         shares = tf.TensorSpec([None, len(self.cases)], tf.float32, name="case_probabilities")
         case = tf.TensorSpec([None], tf.int32, name="case")
+        pair = tf.TensorSpec([None], tf.int32, name="pair")
+        shift = tf.TensorSpec([None, 2], tf.int32, name="shift")
         return {
             "serving_default": (self._png(self._prediction), [files]),
             "predict_float": (self._float(self._prediction), [floats]),
@@ -66,12 +74,13 @@ class Model(tf.Module):
             "classify": (self._png(self._classified), [files]),
             "adapt": (self._png(self._fab_like), [files, case]),
             "adapt_float": (self._float(self._fab_like), [floats, case]),
+            "stored": (self._stored, [case, pair, shift]),
         }
 
     def _png(self, answer: Callable[..., Outputs]) -> Callable[..., Outputs]:
         @as_written
         def signature(image_bytes: tf.Tensor, *more: tf.Tensor) -> Outputs:
-            with tf.control_dependencies([_check_batch(tf.shape(image_bytes)[0])]):
+            with tf.control_dependencies([check_batch(tf.shape(image_bytes)[0])]):
                 files = tf.identity(image_bytes)
             return answer(decode(files, self.height, self.width), *more)
 
@@ -80,7 +89,7 @@ class Model(tf.Module):
     def _float(self, answer: Callable[..., Outputs]) -> Callable[..., Outputs]:
         @as_written
         def signature(images: tf.Tensor, *more: tf.Tensor) -> Outputs:
-            with tf.control_dependencies(_check_floats(images, self.height, self.width)):
+            with tf.control_dependencies(check_floats(images, self.height, self.width)):
                 images = tf.reshape(images, [-1, self.height, self.width])
             return answer(images, *more)
 
@@ -94,8 +103,8 @@ class Model(tf.Module):
         sums = tf.abs(tf.reduce_sum(shares, axis=1) - 1.0) <= SUM_TOLERANCE
         valid = tf.reduce_all(sums) & tf.reduce_all(shares >= 0.0)
         checks = [
-            _require(same, message, tf.shape(shares)),
-            _require(valid, "case_probabilities must not be negative and must sum to 1"),
+            require(same, message, tf.shape(shares)),
+            require(valid, "case_probabilities must not be negative and must sum to 1"),
         ]
         with tf.control_dependencies(checks):
             return Estimate(*self._estimate(images, tf.identity(shares)))
@@ -155,12 +164,19 @@ class Model(tf.Module):
         same = tf.shape(case)[0] == tf.shape(images)[0]
         cases = ", ".join(map(str, sorted(self._adapters)))
         checks = [
-            _require(same, "case: give one for each image; got {}", tf.shape(case)),
-            _require(fits, f"case must be one of {cases}; got {{}}", case),
+            require(same, "case: give one for each image; got {}", tf.shape(case)),
+            require(fits, f"case must be one of {cases}; got {{}}", case),
         ]
         with tf.control_dependencies(checks):
             adapted = self._adapt(images, tf.identity(case))
         return {"adapted": adapted, "adapted_png_bytes": encode(adapted)}
+
+    @as_written
+    def _stored(self, case: tf.Tensor, pair: tf.Tensor, shift: tf.Tensor) -> Outputs:
+        with tf.control_dependencies([check_batch(tf.shape(case)[0])]):
+            case = tf.identity(case)
+        pngs: Outputs = self._pngs(case, pair, shift)
+        return pngs
 
     def _adapted(self, images: tf.Tensor, cases: tf.Tensor) -> tf.Tensor:
         adapted = tf.zeros_like(images)
@@ -174,34 +190,3 @@ class Model(tf.Module):
 def _function(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
     traced: Callable[..., Any] = tf.function(function, input_signature=specs, autograph=False)
     return traced
-
-
-def _require(true: tf.Tensor, message: str, *values: tf.Tensor) -> tf.Operation:
-    """Fail with one sentence, in which each ``{}`` is a value."""
-    return tf.debugging.Assert(true, [tf.strings.format(message, values)])
-
-
-def _check_batch(count: tf.Tensor) -> tf.Operation:
-    return _require(
-        (count >= 1) & (count <= MAX_BATCH),
-        f"a request holds 1 to {MAX_BATCH} images; got {{}}",
-        count,
-    )
-
-
-def _check_floats(images: tf.Tensor, height: int, width: int) -> list[tf.Operation]:
-    wanted = f"images must be [batch, {height}, {width}] or [batch, {height}, {width}, 1]"
-    shape = tf.shape(images)
-    padded = tf.concat([shape, [0, 0, 0]], axis=0)
-    right = tf.logical_and(
-        tf.reduce_all(tf.equal(padded[1:3], [height, width])),
-        tf.equal(tf.size(images), padded[0] * height * width),
-    )
-    shaped = _require(right, f"{wanted} (rows, columns); got shape {{}}", shape)
-    with tf.control_dependencies([shaped]):
-        batch = _check_batch(padded[0])
-    finite = _require(
-        tf.reduce_all(tf.math.is_finite(images)),
-        "images must be finite grey levels; got NaN or infinity",
-    )
-    return [shaped, batch, finite]

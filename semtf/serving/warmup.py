@@ -69,6 +69,8 @@ def sample_inputs(
         "classify": files,
         "adapt": files | case,
         "adapt_float": floats | case,
+        "stored": case
+        | {"pair": np.zeros(len(cases), np.int32), "shift": np.zeros((len(cases), 2), np.int32)},
     }
 
 

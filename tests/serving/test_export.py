@@ -11,6 +11,7 @@ import tensorflow as tf
 from semtf.adaptation import adapter
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
+from semtf.retrieval.storage import Storage
 from semtf.run import Run
 from semtf.serving.export import export
 from semtf.serving.verify import LOADERS, Answers, answers
@@ -83,6 +84,41 @@ def test_adapt(found: Answers, run: Run, images: np.ndarray) -> None:
             pixels = tf.io.decode_png(found[name]["adapted_png_bytes"][i])[..., 0]
             rounded = np.clip(np.rint(found[name]["adapted"][i]), 0, 255)
             np.testing.assert_array_equal(pixels, rounded)
+
+
+def test_stored_pairs_are_moved_as_asked(signatures: dict[str, Callable], run: Run) -> None:
+    asked = {"case": [3, 1, 3], "pair": [7, 0, 2], "shift": [[1, -2], [0, 0], [-2, 1]]}
+    given = {name: tf.constant(value, tf.int32) for name, value in asked.items()}
+    found = signatures["stored"](**given)
+    for i, (rows, columns) in enumerate(asked["shift"]):
+        storage = Storage.open(run.storage(asked["case"][i]))
+        for name, images in (("sem", storage.keys), ("depth", storage.values)):
+            pixels = tf.io.decode_png(found[f"{name}_png_bytes"][i]).numpy()[..., 0]
+            image = images[asked["pair"][i]]
+            # What is moved in from outside is the retrieval's business; here the part that stays.
+            np.testing.assert_array_equal(
+                pixels[max(rows, 0) : 72 + min(rows, 0), max(columns, 0) : 48 + min(columns, 0)],
+                image[max(-rows, 0) : 72 - max(rows, 0), max(-columns, 0) : 48 - max(columns, 0)],
+            )
+
+
+@pytest.mark.parametrize(
+    ("case", "pair", "shift", "message"),
+    [
+        ([1, 9], [0, 0], [[0, 0]] * 2, r"one of 1, 2, 3, 4; got \[1 9\]"),
+        ([1, 2], [0, 40], [[0, 0]] * 2, r"has \[40 40\] pairs; got \[0 40\]"),
+        ([1], [-1], [[0, 0]], "pair: the storage has"),
+        ([1], [0], [[0, 3]], "at most 2 pixels"),
+        ([1], [0, 1], [[0, 0]], "one case, pair and shift"),
+        ([], [], np.zeros((0, 2)), "1 to 256 images; got 0"),
+    ],
+)
+def test_pairs_that_are_not_stored_are_refused(
+    case: list[int], pair: list[int], shift: list, message: str, signatures: dict[str, Callable]
+) -> None:
+    asked = {"case": case, "pair": pair, "shift": shift}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        signatures["stored"](**{name: tf.constant(v, tf.int32) for name, v in asked.items()})
 
 
 def test_scann_export_is_verified(run: Run, tmp_path: Path) -> None:

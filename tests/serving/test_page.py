@@ -138,7 +138,21 @@ def test_neighbours_and_measurements(page: "playwright.Page", url: str) -> None:
     assert found["name"][best] in row
     assert f"{found['weights'][best]:.3f}" in row
     assert f"{found['similarities'][best]:.4f}" in row
-    depth = np.array(predict(url, "serving_default", data)["depth"], np.float32)
+    assert page.locator("#neighbours tr:first-child img").evaluate("one => one.naturalHeight") == 72
+    estimate = predict(url, "serving_default", data)
+    stored = {
+        "signature_name": "stored",
+        "instances": [
+            {"case": estimate["case"], "pair": found["pair"][best], "shift": found["shifts"][best]}
+        ],
+    }
+    answer = httpx.post(f"{url}/v1/models/semtf:predict", json=stored, trust_env=False).json()
+    png = base64.b64decode(answer["predictions"][0]["depth_png_bytes"]["b64"])
+    depth = np.array(estimate["depth"], np.float32)
+    share = (np.asarray(Image.open(io.BytesIO(png))) - depth.min()) / np.ptp(depth)
+    expected = matplotlib.colormaps["viridis"](share)[..., :3] * 255
+    drawn = pixels(page, "#neighbours tr:first-child canvas")[..., :3]
+    assert np.abs(drawn - expected).max() < 6
     page.fill("#pixel", "1.5")
     page.fill("#level", "2")
     page.press("#level", "Enter")

@@ -37,12 +37,9 @@ export class Client {
     }
   }
 
-  /** One object for each PNG file, which is given as base64 text. */
-  async predict(signature, files) {
-    const body = {
-      signature_name: signature,
-      instances: files.map((b64) => ({ b64 })),
-    };
+  /** One object for each instance, such as `{ b64 }` for a PNG file. */
+  async predict(signature, instances) {
+    const body = { signature_name: signature, instances };
     return (await this.#call(`${this.#path()}:predict`, body)).predictions;
   }
 

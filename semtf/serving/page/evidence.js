@@ -1,7 +1,9 @@
 // What an estimate rests on, as tables and words: measurements, case, neighbours, flags.
 
+import * as colours from "./colours.js";
 import { html } from "./dom.js";
 
+const DEPTH_COLOURS = colours.table("viridis");
 const SHOWN = 8; // neighbours before "show all"
 
 /** Flags of an estimate, with what they mean for whoever reads the depth. */
@@ -102,19 +104,23 @@ export function showCases(parent, { estimatedCase, probabilities, similarity }, 
   );
 }
 
-/** `neighbours` are the server's, or null while it is asked; `error` says why there are none. */
-export function showNeighbours(parent, neighbours, error, all = false) {
+/**
+ * `neighbours` are the server's, or null while it is asked; `error` says why there are none.
+ * `range` is that of the depth map's colours.
+ */
+export function showNeighbours(parent, neighbours, error, range, all = false) {
   if (!neighbours) {
     parent.replaceChildren(html("p", { class: "dim" }, error ?? "asking for the neighbours …"));
     return;
   }
   const largest = Math.max(...neighbours.map(({ weight }) => Math.abs(weight)), 1e-9);
   const shown = all ? neighbours : neighbours.slice(0, SHOWN);
-  const rows = shown.map(({ name, shift, weight, similarity }, i) =>
+  const rows = shown.map(({ name, shift, weight, similarity, sem, depth }, i) =>
     html(
       "tr",
       {},
       html("td", {}, String(i + 1)),
+      html("td", { class: "pictures" }, ...(sem ? pictures(sem, depth, range) : [])),
       html("td", { class: "bar-cell" }, bar(Math.abs(weight) / largest, weight < 0)),
       html("td", {}, weight.toFixed(3).replace("-", "−")),
       html("td", {}, shift.map(signed).join(", ")),
@@ -122,16 +128,22 @@ export function showNeighbours(parent, neighbours, error, all = false) {
       html("td", { class: "pair" }, name),
     ),
   );
-  const heads = ["", "", "Weight", "Shift", "Similarity", "Pair"];
+  const heads = ["", "", "", "Weight", "Shift", "Similarity", "Pair"];
   const head = html("tr", {}, ...heads.map((name) => html("th", { scope: "col" }, name)));
   const table = html("table", {}, html("thead", {}, head), html("tbody", {}, ...rows));
   parent.replaceChildren(html("div", { class: "scroll", tabindex: 0, role: "group",
     "aria-label": "Neighbours" }, table));
   if (shown.length < neighbours.length) {
     const more = html("button", { type: "button" }, `Show all ${neighbours.length}`);
-    more.addEventListener("click", () => showNeighbours(parent, neighbours, error, true));
+    more.addEventListener("click", () => showNeighbours(parent, neighbours, error, range, true));
     parent.append(more);
   }
+}
+
+function pictures(sem, depth, range) {
+  const canvas = html("canvas", { role: "img", "aria-label": "stored depth map" });
+  colours.paint(canvas, depth, DEPTH_COLOURS, range);
+  return [html("img", { src: sem, alt: "stored image" }), canvas];
 }
 
 const signed = (value) => (value > 0 ? `+${value}` : value < 0 ? `−${-value}` : "0");

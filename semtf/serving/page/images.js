@@ -10,6 +10,12 @@ export async function base64(file) {
   return btoa(parts.join(""));
 }
 
+/** A PNG file of base64 text. */
+export function pngFile(b64) {
+  const bytes = Uint8Array.from(atob(b64), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: "image/png" });
+}
+
 /** Size and grey levels of an image; null where the browser cannot draw the file. */
 export async function greyLevels(file) {
   let bitmap;

@@ -1,9 +1,10 @@
 // The dropped images and their way through the server.
 
 import { ServerError } from "./api.js";
-import { base64, greyLevels, toMap, toNested } from "./images.js";
+import { base64, greyLevels, pngFile, toMap, toNested } from "./images.js";
 
 const BATCH = 16; // images a request
+const PICTURES = 32; // neighbours that are shown with their pictures
 const MAX_BYTES = 8 << 20;
 
 /**
@@ -70,7 +71,7 @@ export class Queue {
   async #estimate(batch) {
     try {
       await this.client.ready();
-      const found = await this.client.predict("serving_default", batch.map(({ b64 }) => b64));
+      const found = await this.client.predict("serving_default", batch.map(({ b64 }) => ({ b64 })));
       batch.forEach((item, i) => this.#finish(item, found[i]));
     } catch (error) {
       if (batch.length > 1 && [400, 413, 504].includes(error.status)) {
@@ -119,12 +120,29 @@ export class Queue {
     }
   }
 
+  /** The stored images and depth maps of the heaviest neighbours; older exports have none. */
+  async #askPictures(item) {
+    const some = item.neighbours.slice(0, PICTURES);
+    const asked = some.map(({ pair, shift }) => ({ case: item.estimatedCase, pair, shift }));
+    try {
+      const found = await this.client.predict("stored", asked);
+      const maps = found.map(({ depth_png_bytes }) => greyLevels(pngFile(depth_png_bytes.b64)));
+      (await Promise.all(maps)).forEach((map, i) => {
+        some[i].sem = `data:image/png;base64,${found[i].sem_png_bytes.b64}`;
+        some[i].depth = { ...map, values: map.grey };
+      });
+    } catch (error) {
+      if (error.status !== 400) throw error;
+    }
+  }
+
   /** Ask once for the pairs that an estimate was made from. */
   async askNeighbours(item) {
     if (item.state !== "done" || item.neighbours) return;
     item.asking ??= this.client
-      .predict("neighbours", [item.b64])
+      .predict("neighbours", [{ b64: item.b64 }])
       .then(([found]) => (item.neighbours = neighbours(found)))
+      .then(() => this.#askPictures(item))
       .catch((error) => (item.neighbourError = message(error)))
       .finally(() => {
         item.asking = null;

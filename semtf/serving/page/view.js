@@ -45,7 +45,7 @@ export class ResultView {
     for (const map of Object.values(this.maps)) map.showEdge(item.edge);
     showMeasurements(byId("measurements"), item.measurement, unmeasured);
     const unasked = item.neighbourError && `No neighbours. ${item.neighbourError}`;
-    showNeighbours(byId("neighbours"), item.neighbours, unasked);
+    showNeighbours(byId("neighbours"), item.neighbours, unasked, this.ranges.depth);
     this.#sections();
   }
 
