@@ -87,8 +87,8 @@ class Bench:
         storage = Storage(keys, np.asarray(simulator.depth), simulator.bases, self.case)
         retriever = Retriever.build(storage, RetrievalConfig(index="exact"), seed=0)
         found = retriever.search(tf.constant(self.images), 8)
-        one = retriever.blend(found, retriever.weights(self.images, found, "nearest"))
-        eight = retriever.blend(found, retriever.weights(self.images, found, "softmax"))
+        one = retriever.pixels.blend(found, retriever.weights(self.images, found, "nearest"))
+        eight = retriever.pixels.blend(found, retriever.weights(self.images, found, "softmax"))
         return rmse(one, self.depth), rmse(eight, self.depth)
 
     def geometry(self, keys: np.ndarray) -> Row:

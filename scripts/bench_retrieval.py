@@ -1,15 +1,19 @@
 """Retrieval at the challenge's size: build, recall, speed, growth, memory and accuracy.
 
-    scripts/bench retrieval [--pairs 21663] [--queries 2600] [--run RUN]
+    scripts/bench retrieval [--parts search accuracy …] [--pairs 21663] [--queries 2600] [--run RUN]
 
 Case 1 of a synthetic `struct` fab, keys as the fab's microscope shows them. The reference is the
 exact search: all pixels, all shifts, `tf.matmul` in float32, in the same run. With ``--run`` the
-keys are the pairs' simulator images as the generator of that run's case 1 adapts them.
+keys are the pairs' simulator images as that run adapts them. The part `predict` needs ``--run`` for
+its classifier: four cases of that size, from PNG files to PNG files, classification included; their
+storages hold case 1's pairs in four orders, so none shares an index with another.
 """
 
 import argparse
+import dataclasses
 import os
-import resource
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +24,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from semtf.adaptation import adapter
-from semtf.config import RetrievalConfig, Weights
+from semtf.cli.predict import predict_files
+from semtf.config import CASES, RetrievalConfig, Weights
+from semtf.estimation.estimator import Estimator, load
+from semtf.estimation.preparation import prepare
+from semtf.estimation.uncertainty import Checked, calibrate, searched, summary, with_spread
 from semtf.retrieval.embedding import back_projected, normalise
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.rows import flat
@@ -33,6 +42,7 @@ from semtf.simulation.microscope import SIMULATOR, STRUCT, Scene, render
 from semtf.simulation.source import Draw, open_source
 
 CASE, REFERENCE, TUNING, BATCH = 1, 256, 256, 512
+PARTS = ("search", "centre", "accuracy", "coverage", "growth", "predict")
 
 
 class World(NamedTuple):
@@ -82,7 +92,7 @@ def best_of_all(retriever: Retriever, images: np.ndarray) -> tuple[np.ndarray, f
     moves = tf.transpose(back_projected(normalise(tf.constant(images)), 2), [1, 0, 2, 3])
     moves = tf.reshape(moves, [moves.shape[0], len(images), -1])
     keys = tf.constant(flat(retriever.storage.keys), tf.float32)
-    lengths = retriever.lengths.numpy()
+    lengths = retriever.pixels.lengths.numpy()
     best = np.full((len(keys), len(images)), -np.inf, np.float32)
     start = time.perf_counter()
     for s, move in enumerate(moves):
@@ -132,7 +142,7 @@ def report_growth(world: World, config: RetrievalConfig) -> None:
     """Query time over the size of the storage."""
     print("| pairs | rows | build (s) | us an image |\n|---|---|---|---|")
     pairs = len(world.keys)
-    for count in (pairs // 10, pairs // 5, pairs // 2, pairs):
+    for count in (pairs // 10, pairs // 4, pairs // 2, pairs):
         start = time.perf_counter()
         retriever = Retriever.build(stored(world, count), config, seed=0)
         build = time.perf_counter() - start
@@ -147,9 +157,9 @@ def report_accuracy(retriever: Retriever, world: World, queries: int) -> None:
         ("nearest", 1),
         ("softmax", 8),
         ("softmax", 32),
+        ("reconstruction", 32),
         ("reconstruction", 64),
-        ("reconstruction", 128),
-        ("reconstruction", 256),
+        ("reconstruction", 96),
     )
     print("| weights | neighbours | RMSE | images/s |\n|---|---|---|---|")
     for weights, k in ways:
@@ -171,30 +181,117 @@ def print_way(
     print(f"| {weights}{note} | {k} | {rmse:.3f} | {throughput(found, images):.0f} |")
 
 
-def stored(world: World, count: int) -> Storage:
+def stored(world: World, count: int, case: int = CASE) -> Storage:
     names = np.array([f"pair_{i:05d}" for i in range(count)])
-    return Storage(world.keys[:count], world.values[:count], names, CASE)
+    return Storage(world.keys[:count], world.values[:count], names, case)
+
+
+def report_coverage(retriever: Retriever, world: World, queries: int) -> None:
+    """Coverage of 90 % intervals: held-out pairs, and fab images, whose depth is known here."""
+    found = calibrate(retriever, world.images[queries:], seed=0)
+    k, weights = found.neighbours, found.weights
+    parts = []
+    for start in range(0, queries, BATCH):
+        here = slice(start, min(start + BATCH, queries))
+        some = tf.constant(world.images[here], tf.float32)
+        near = retriever.search(some, searched(retriever, k, weights))
+        depth, spread, _, _ = with_spread(retriever, some, near, k, weights)
+        error = np.abs(depth.numpy() - world.depth[here])
+        unit = np.hypot(spread.numpy(), 0.5)
+        parts.append(Checked(error, unit, found.zone(depth, spread).numpy()))
+    columns = zip(*parts, strict=True)
+    fab, _, _ = summary(Checked(*(np.concatenate(column) for column in columns)), found.scale)
+    print("| zone | held-out pairs | fab images | half width | pixels |\n|---|---|---|---|---|")
+    for zone, share in found.coverage.items():
+        print(
+            f"| {zone} | {share:.1%} | {fab.get(zone, np.nan):.1%} | "
+            f"{found.half_width[zone]:.2f} | {found.pixels[zone]:.1%} |"
+        )
+
+
+def report_predict(run: Path, world: World, queries: int, work: Path) -> None:
+    """A whole prediction at this size: files to files, four cases, classified."""
+    opened = Run.open(run)
+    config = dataclasses.replace(opened.config, retrieval=RetrievalConfig())
+    made = Run.create(work / "run", config)
+    shutil.copytree(opened.classifier, made.classifier)
+    fab = world.images[queries:]
+    for case in CASES:
+        order = np.random.default_rng(case).permutation(len(world.keys))
+        part = World(world.keys[order], world.values[order], world.images, world.depth)
+        start = time.perf_counter()
+        folder = made.storage(case)
+        storage = stored(part, len(order), case)
+        storage = Storage.create(
+            folder, case=case, keys=storage.keys, values=storage.values, names=storage.names
+        )
+        prepare(storage, fab, config, folder)
+        print(f"case {case}: stored, tuned, calibrated in {time.perf_counter() - start:.0f} s")
+    images = work / "images"
+    images.mkdir()
+    source = open_source(None, 1, 0, -(-queries // 4), seed=1)
+    for case in CASES:
+        tests = source.tests(case)
+        scenes = [Scene.of(draw.structures()) for draw in tests]
+        for j, (scene, draw) in enumerate(zip(scenes, tests, strict=True)):
+            for i, image in enumerate(render(scene, case, STRUCT, draw.images())[0]):
+                Image.fromarray(image).save(images / f"{case}_{j:03d}_{i:03d}.png")
+    start = time.perf_counter()
+    estimator = load(made.path)
+    print(f"loaded in {time.perf_counter() - start:.1f} s; {resident():.2f} GiB resident")
+    time_predict(estimator, images, work)
+
+
+def time_predict(estimator: Estimator, images: Path, work: Path) -> None:
+    count = len(list(images.iterdir()))
+    for run in ("first", "warm"):
+        start = time.perf_counter()
+        predict_files(estimator, images, work / f"out-{run}", None, None, False, False)
+        seconds = time.perf_counter() - start
+        print(f"predict, files to files, {run}: {count / seconds:.0f} images/s")
+    one = np.asarray(Image.open(next(images.iterdir())))[None]
+    print(f"one warm image: {latency(estimator.predict, one.repeat(30, 0)):.1f} ms")
+    print(f"{resident():.2f} GiB resident after it")
+
+
+def resident() -> float:
+    """Resident memory of this process now, in GiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--pairs", type=int, default=21_663)
     parser.add_argument("--queries", type=int, default=2_600)
-    parser.add_argument("--run", type=Path, help="adapt the keys with this run's generator")
+    parser.add_argument("--run", type=Path, help="adapt the keys with this run, use its classifier")
     arguments = parser.parse_args()
     made = world(arguments.pairs, arguments.queries, arguments.run)
     images = made.images[: arguments.queries].astype(np.float32)
     for align in ("shift", "centre"):
-        config = RetrievalConfig(align=align)
+        if not {"search", "accuracy", "coverage"} & set(arguments.parts) or (
+            align == "centre" and "centre" not in arguments.parts
+        ):
+            continue
         start = time.perf_counter()
-        retriever = Retriever.build(stored(made, arguments.pairs), config, seed=0)
+        retriever = Retriever.build(
+            stored(made, arguments.pairs), RetrievalConfig(align=align), seed=0
+        )
         print(f"\nalign={align}: built in {time.perf_counter() - start:.1f} s", flush=True)
-        report_search(retriever, images)
-        report_accuracy(retriever, made, arguments.queries)
-    print()
-    report_growth(made, RetrievalConfig())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"peak resident memory: {peak:.2f} GiB; load {os.getloadavg()[0]:.1f}")
+        if "search" in arguments.parts:
+            report_search(retriever, images)
+        if "accuracy" in arguments.parts:
+            report_accuracy(retriever, made, arguments.queries)
+        if "coverage" in arguments.parts:
+            report_coverage(retriever, made, arguments.queries)
+        del retriever
+    if "growth" in arguments.parts:
+        report_growth(made, RetrievalConfig())
+    if "predict" in arguments.parts and arguments.run is not None:
+        with tempfile.TemporaryDirectory() as work:
+            report_predict(arguments.run, made, arguments.queries, Path(work))
+    print(f"load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

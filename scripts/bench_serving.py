@@ -37,7 +37,7 @@ def build(run: Path, pairs: int, work: Path) -> Path:
     """A run folder with a storage of that size in each case, and images to ask about."""
     from bench_retrieval import drawn
 
-    from semtf.estimation.estimator import write_limit
+    from semtf.estimation.preparation import write_limit
     from semtf.retrieval.retriever import Retriever
     from semtf.retrieval.storage import Storage
     from semtf.run import Run

@@ -126,6 +126,8 @@ class RetrievalConfig:
 
     ``align="shift"`` searches every key in every shift of up to ``shift`` pixels;
     ``"centre"`` only with its hole in the middle, which takes a twenty-fifth of the index.
+    ``pool`` is what reconstruction chooses its ``neighbours`` from. With ``tune``, training
+    chooses ``neighbours``, ``weights``, ``temperature`` and ``ridge`` of each case anew.
     """
 
     align: Align = "shift"
@@ -135,10 +137,13 @@ class RetrievalConfig:
     recall: float = 0.99
     candidates: int = 128
     rerank: int = 32
-    neighbours: int = 8
-    weights: Weights = "softmax"
+    subpixel: bool = False
+    pool: int = 256
+    neighbours: int = 64
+    weights: Weights = "reconstruction"
     temperature: float = 0.01
-    ridge: float = 0.1
+    ridge: float = 0.3
+    tune: bool = True
 
 
 @dataclass(frozen=True)
@@ -255,7 +260,7 @@ PRESETS = {
             noise=2.0,
             validation=0.2,
         ),
-        retrieval=RetrievalConfig(neighbours=1, weights="nearest"),
+        retrieval=RetrievalConfig(neighbours=1, weights="nearest", tune=False),
     ),
 }
 PRESETS["best"] = dataclasses.replace(

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,12 +17,11 @@ from semtf.config import CASES, RunConfig, preset
 from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
 from semtf.distribution import choose_strategy
 from semtf.errors import InputError
-from semtf.estimation.estimator import write_limit
+from semtf.estimation.preparation import LIMIT, TRIALS, prepare
+from semtf.estimation.uncertainty import INTERVALS
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
-
-LIMIT_IMAGES = 400
 
 
 def train(
@@ -93,6 +93,59 @@ def train(
     return current
 
 
+def add_pairs(
+    run: Path | str, data: Path | str, *, skip_bad: bool = False, cache: Path | None = None
+) -> dict[int, int]:
+    """Append the simulator pairs of a data set to the storage of a run.
+
+    The run's adapter, projection, weights, intervals and similarity limit stay; the new pairs are
+    adapted and projected, and the index is built anew. A case is replaced when its new storage is
+    complete, so an interruption loses nothing, and pairs that are stored already are left out:
+    the same call goes on.
+
+    Args:
+        run: a trained run.
+        data: folder in the challenge's layout, or its zip file; it needs no fab images.
+        skip_bad: leave bad images out.
+        cache: where the packed images are kept.
+
+    Returns:
+        How many pairs were added to each case.
+
+    Raises:
+        InputError: the run is not trained, or bad data.
+    """
+    opened = Run.open(run)
+    opened.restore()
+    if not opened.cases or not opened.classifier.is_dir():
+        raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+    size = opened.config.image.shape
+    dataset = open_dataset(
+        data, cases=opened.cases, cache=cache, skip_bad=skip_bad, size=size, pairs_only=True
+    )
+    opened.begin()
+    added = {case: _extend(opened, dataset.simulator(case)) for case in opened.cases}
+    opened.finish()
+    return added
+
+
+def _extend(run: Run, simulator: SimulatorSet) -> int:
+    folder = run.storage(simulator.case)
+    storage = Storage.open(folder)
+    new = simulator.subset(~np.isin(simulator.bases, storage.names))
+    if len(new) == 0:
+        return 0
+    with run.stage(folder, empty=True) as partial:
+        longer = storage.extended(
+            partial, keys=adapted_keys(run, new), values=np.asarray(new.depth), names=new.bases
+        )
+        Retriever.load(folder, storage).extended(longer, run.config.seed).save(partial)
+        for name in (LIMIT, TRIALS, INTERVALS):
+            if (folder / name).exists():
+                shutil.copy(folder / name, partial)
+    return len(new)
+
+
 def adapted_keys(run: Run, simulator: SimulatorSet) -> np.ndarray:
     """The pairs' SEM images as the run's adapter shows them, uint8 ``[n, H, W]``."""
     folder = run.adaptation(simulator.case)
@@ -119,6 +172,7 @@ def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
             raise InputError(f"{folder}: there is no run to resume; leave --resume out")
         return None
     run = Run.open(folder)
+    run.restore()
     if not run.finished and not resume:
         raise InputError(f"{folder}: an unfinished run; add --resume or choose another --run")
     if config is not None and config != run.config:
@@ -172,10 +226,7 @@ def _store(run: Run, dataset: Dataset, case: int, folder: Path) -> None:
         values=np.asarray(simulator.depth),
         names=simulator.bases,
     )
-    retriever = Retriever.build(storage, run.config.retrieval, run.config.seed)
-    retriever.save(folder)
-    chosen = np.random.default_rng(run.config.seed).permutation(len(fab))[:LIMIT_IMAGES]
-    write_limit(retriever, fab.images[np.sort(chosen)], folder)
+    prepare(storage, fab.images, run.config, folder)
 
 
 def _train_classifier(

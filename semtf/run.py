@@ -14,6 +14,7 @@ from semtf.errors import InputError
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
+OLD = ".old"
 
 
 @dataclass(frozen=True)
@@ -78,20 +79,31 @@ class Run:
         return (self.path / MANIFEST).exists()
 
     @contextmanager
-    def stage(self, folder: Path) -> Iterator[Path]:
+    def stage(self, folder: Path, *, empty: bool = False) -> Iterator[Path]:
         """Fill a folder of the run: it gets its name when the block ends without an error.
 
         Yields:
-            The folder's temporary name; what an interrupted run left in it is still there.
+            The folder's temporary name; what an interrupted run left in it is still there, unless
+            it is to be ``empty``.
         """
         partial = folder.with_name(folder.name + PARTIAL)
+        if empty:
+            shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True, exist_ok=True)
         yield partial
-        old = folder.with_name(folder.name + ".old")
+        old = folder.with_name(folder.name + OLD)
         if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
         partial.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
+
+    def restore(self) -> None:
+        """Bring back what an interruption in the middle of a replacement left without its name."""
+        for old in self.path.rglob("*" + OLD):
+            folder = old.with_name(old.name.removesuffix(OLD))
+            if not folder.exists():
+                old.rename(folder)
 
     def begin(self) -> None:
         """Mark the run as unfinished until `finish`."""

@@ -16,6 +16,7 @@ from semtf.errors import InputError
 from semtf.estimation.estimator import load
 from semtf.evaluation.benchmark import benchmark
 from semtf.report.page import write_report
+from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
@@ -147,7 +148,7 @@ def test_an_interrupted_run_goes_on(
 
     config = small_config.with_settings({"adaptation.adapter": "none"})
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "write_limit", killed)
+        patch.setattr(pipeline, "prepare", killed)
         with pytest.raises(KeyboardInterrupt):
             pipeline.train(fab, 2, run=tmp_path / "run", config=config)
     assert not Run.open(tmp_path / "run").finished
@@ -199,7 +200,7 @@ def test_benchmark_of_a_run(run: Run, fab: Path) -> None:
     assert list(table["method"]) == [
         f"{keys}, {blend}"
         for keys in ("no adaptation", "adapted", "true target keys")
-        for blend in ("nearest", "softmax of 8")
+        for blend in ("nearest", "softmax of 8", "tuned")
     ]
     assert (table["images"] == 24).all()
     rmse = table.set_index("method")["rmse"]
@@ -217,3 +218,59 @@ def test_adaptation_helps_in_every_case(tmp_path: Path) -> None:
     for case in (1, 2, 3, 4):
         column = table[f"case_{case}"]
         assert column["adapted, nearest"] < column["no adaptation, nearest"]
+
+
+def other_pairs(fab: Path, out: Path, count: int) -> Path:
+    """The first pairs of a data set under names of their own, without fab images."""
+    for case in (1, 2, 3, 4):
+        depth = sorted((fab / f"simulation_data/Depth/Case_{case}").rglob("*.png"))[:count]
+        for path in depth:
+            bucket = Path(f"Case_{case}") / path.parent.name
+            for kind, ending in (("Depth", ""), ("SEM", "_itr0"), ("SEM", "_itr1")):
+                source = fab / "simulation_data" / kind / bucket / f"{path.stem}{ending}.png"
+                target = out / "simulation_data" / kind / bucket / f"new_{source.name}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, target)
+    return out
+
+
+def test_pairs_are_added_and_an_interruption_loses_nothing(
+    run: Run, fab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = Run.open(shutil.copytree(run.path, tmp_path / "run"))
+    data = other_pairs(fab, tmp_path / "more", 5)
+    save = Retriever.save
+
+    def killed(retriever: Retriever, folder: Path) -> None:
+        save(retriever, folder)
+        if retriever.storage.case == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Retriever, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.add_pairs(grown.path, data)
+    assert [len(Storage.open(grown.storage(case))) for case in grown.cases] == [45, 40, 40, 40]
+    # An interruption between the two renames of a replacement.
+    grown.storage(3).rename(grown.storage(3).with_name("case_3.old"))
+    assert pipeline.add_pairs(grown.path, data) == {1: 0, 2: 5, 3: 5, 4: 5}
+    assert grown.finished
+    for case in grown.cases:
+        before, after = Storage.open(run.storage(case)), Storage.open(grown.storage(case))
+        np.testing.assert_array_equal(after.keys[:40], before.keys)
+        twins = [before.names.tolist().index(n.removeprefix("new_")) for n in after.names[40:]]
+        np.testing.assert_array_equal(after.keys[40:], before.keys[twins])
+        old = Retriever.load(run.storage(case), before, "exact")
+        new = Retriever.load(grown.storage(case), after, "exact")
+        np.testing.assert_array_equal(new.pca.components, old.pca.components)
+        rows = new.index.rows.numpy()
+        np.testing.assert_array_equal(rows[: 40 * 25], old.index.rows)
+        assert new.config == old.config
+        for name in ("tuning.json", "intervals.json", "similarity.json"):
+            assert (grown.storage(case) / name).read_bytes() == (
+                run.storage(case) / name
+            ).read_bytes()
+        found = new.search(after.keys[40:].astype(np.float32), 1).pair.numpy().ravel()
+        assert all(
+            pair in (twin, 40 + i) for i, (pair, twin) in enumerate(zip(found, twins, strict=True))
+        )

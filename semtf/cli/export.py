@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from semtf.cli.options import FOLDER, run_option
+from semtf.cli.options import FOLDER, recall_option, run_option
 from semtf.config import IndexKind
 
 
@@ -18,14 +18,15 @@ from semtf.config import IndexKind
     show_default=True,
     help="exact needs stock TensorFlow only; scann needs ScaNN's operations.",
 )
+@recall_option
 @click.option(
     "--verify/--no-verify", default=True, show_default=True, help="Load it afresh and compare."
 )
-def command(run: Path, out: Path, index: IndexKind, verify: bool) -> None:
+def command(run: Path, out: Path, index: IndexKind, recall: float | None, verify: bool) -> None:
     """Write a run as one SavedModel for TensorFlow Serving."""
     from semtf.serving.export import export
 
-    found = export(run, out, index=index, check=verify)
+    found = export(run, out, index=index, recall=recall, check=verify)
     click.echo(f"{out}: exported with the {index} index")
     if found is not None:
         for loader, difference in found.difference.items():

@@ -10,6 +10,7 @@ import click
 from semtf.errors import InputError, TrainingError
 
 COMMANDS = {
+    "add-pairs": "Append simulator pairs to the storage of a run",
     "benchmark": "Compare methods side by side on one data set",
     "config": "Print a preset with all its fields, as JSON",
     "evaluate": "RMSE of predicted depth maps against true ones",
@@ -32,7 +33,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"semtf.cli.{cmd_name}")
+        module = importlib.import_module(f"semtf.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
 

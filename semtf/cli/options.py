@@ -46,4 +46,9 @@ cache_option = click.option(
     "--cache", type=FOLDER, help="Where packed images are kept; default ~/.cache/semtf."
 )
 skip_bad_option = click.option("--skip-bad", is_flag=True, help="Leave bad images out.")
+recall_option = click.option(
+    "--recall",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Share of the best rows that the ScaNN index must find; default as trained.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

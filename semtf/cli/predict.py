@@ -11,6 +11,7 @@ from semtf.cli.options import (
     FOLDER,
     WEIGHTS,
     range16_option,
+    recall_option,
     size_option,
     skip_bad_option,
 )
@@ -73,6 +74,7 @@ class Remote:
 @click.option("--weights", type=click.Choice(WEIGHTS), help="How neighbours are weighted.")
 @click.option("--align", type=click.Choice(["shift", "centre"]), help="How keys are aligned.")
 @click.option("--index", type=click.Choice(["scann", "exact"]), help="How they are searched.")
+@recall_option
 @size_option
 @range16_option
 @click.option(
@@ -93,6 +95,7 @@ def command(
     weights: Weights | None,
     align: Align | None,
     index: IndexKind | None,
+    recall: float | None,
     size: tuple[int, int] | None,
     range16: tuple[float, float] | None,
     sites: Path | None,
@@ -105,7 +108,13 @@ def command(
     """
     if (run is None) == (server is None):
         raise InputError("give --run or --server, and not both")
-    options = {"--k": k, "--weights": weights, "--align": align, "--index": index}
+    options = {
+        "--k": k,
+        "--weights": weights,
+        "--align": align,
+        "--index": index,
+        "--recall": recall,
+    }
     with _estimating(run, server, model, token_file, options) as estimator:
         shape = estimator.shape
         if size is not None and size != shape:
@@ -113,7 +122,7 @@ def command(
                 f"--size {size[0]},{size[1]}: {run or server} was trained on "
                 f"{shape[0]},{shape[1]}; train another run with semtf-train --size"
             )
-        _predict(estimator, images, out, range16, sites, arrays, skip_bad)
+        predict_files(estimator, images, out, range16, sites, arrays, skip_bad)
 
 
 @contextmanager
@@ -127,7 +136,14 @@ def _estimating(
     if run is not None:
         from semtf.estimation.estimator import load
 
-        yield load(run, **{name.removeprefix("--"): value for name, value in options.items()})
+        found = load(run, **{name.removeprefix("--"): value for name, value in options.items()})
+        if not found.calibrated:
+            click.echo(
+                "sigma is the bare spread of the neighbours: intervals are calibrated for the "
+                "run's own weights only",
+                err=True,
+            )
+        yield found
         return
     for name, value in options.items():
         if value is not None:
@@ -140,7 +156,7 @@ def _estimating(
         yield Remote(client)
 
 
-def _predict(
+def predict_files(
     estimator: Estimating,
     images: Path,
     out: Path,
@@ -149,6 +165,7 @@ def _predict(
     arrays: bool,
     skip_bad: bool,
 ) -> None:
+    """Read, classify, estimate and write: what the command does once an estimator is there."""
     from semtf.data.dataset import open_images
     from semtf.estimation.predictions import Predictions, read_column
 

@@ -86,6 +86,7 @@ def open_dataset(
     cache: Path | None = None,
     skip_bad: bool = False,
     size: Size = (72, 48),
+    pairs_only: bool = False,
 ) -> Dataset:
     """Open a folder in the challenge's layout, or the zip file of one; check and pack every image.
 
@@ -96,6 +97,7 @@ def open_dataset(
         cache: where to keep the packed images; see `packing.cache_folder` for the default.
         skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
         size: expected (rows, columns) of every image.
+        pairs_only: leave the fab images alone; there need not be any.
 
     Raises:
         InputError: nothing is there, a case has no pairs or no fab images, a file has no partner
@@ -104,6 +106,9 @@ def open_dataset(
     source = layout.open_layout(root)
     cases = tuple(cases)
     own_fab = {case: images.as_fab(case) for case, images in (fab or {}).items()}
+    if pairs_only:
+        none = ImageSet(np.zeros((0, *size), np.uint8), _strings([]))
+        own_fab = {case: none.as_fab(case) for case in cases}
     found = layout.scan(source, cases, without_fab=own_fab)
     depth_table = read_average_depth(source, found.average_depth)
     skipped = list(found.skipped)
@@ -116,7 +121,7 @@ def open_dataset(
     if not skip_bad:
         refuse(skipped)
     for case in cases:
-        if not len(simulator[case]) or not len(fabs[case]):
+        if not len(simulator[case]) or not (pairs_only or len(fabs[case])):
             raise InputError(f"{source.root}: case {case} has no usable images left")
     return Dataset(source.root, cases, depth_table, skipped, simulator, fabs, test)
 

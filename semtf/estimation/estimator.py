@@ -1,7 +1,5 @@
 """Depth maps from SEM images with a trained run."""
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,24 @@ from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexKind, Weights
 from semtf.errors import InputError
+from semtf.estimation.evidence import Evidence
 from semtf.estimation.graph import Estimate, Parts, classify, estimate
-from semtf.estimation.result import FLAGS, DepthResult, Neighbour
+from semtf.estimation.preparation import read_limit
+from semtf.estimation.result import FLAGS, DepthResult
+from semtf.estimation.uncertainty import Intervals
 from semtf.progress import progress
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
-LIMIT = "similarity.json"
 BATCH = 256
 
 
 class Estimator:
     """SEM images to depth maps: classify, search, blend. Made by `load`."""
 
-    def __init__(self, parts: Parts, k: int, weights: Weights) -> None:
+    def __init__(self, parts: Parts, k: int | None = None, weights: Weights | None = None) -> None:
+        """``k`` neighbours with these weights; what each case's retriever chose where None."""
         self.parts = parts
         self.k = k
         self.weights = weights
@@ -39,6 +40,11 @@ class Estimator:
             lambda images, probability: estimate(images, probability, parts, k, weights),
             input_signature=[spec, share],
         )
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether sigma comes from calibrated intervals."""
+        return self.parts.calibrated(self.k, self.weights)
 
     def classify(
         self,
@@ -117,18 +123,11 @@ class Estimator:
             case=found.case,
             case_probability=found.case_probability[np.arange(len(places)), places],
             similarity=found.similarity,
-            neighbours=[self._neighbours(found, i) for i in range(len(found.depth))],
+            neighbours=Evidence(
+                {case: part.storage.names for case, part in self.parts.retrievers.items()}, found
+            ),
             flags=flags,
         )
-
-    def _neighbours(self, found: Estimate, i: int) -> list[Neighbour]:
-        names = self.parts.retrievers[int(found.case[i])].storage.names
-        columns = zip(found.pair[i], found.shift[i], found.weight[i], strict=True)
-        return [
-            Neighbour(str(names[pair]), (int(shift[0]), int(shift[1])), float(weight))
-            for pair, shift, weight in columns
-            if pair >= 0
-        ]
 
 
 def load(
@@ -138,16 +137,18 @@ def load(
     weights: Weights | None = None,
     index: IndexKind | None = None,
     align: Align | None = None,
+    recall: float | None = None,
 ) -> Estimator:
     """The estimator of a run.
 
     Args:
         run: the run's folder.
-        k: neighbours an image; the run's own number where None.
-        weights: how they are weighted; the run's own choice where None.
+        k: neighbours an image; the number chosen for each case where None.
+        weights: how they are weighted; the way chosen for each case where None.
         index: the kind of search; the run's own where None.
         align: how keys and images are aligned; the run's own way where None. For another way
             the indexes are built anew, in memory.
+        recall: share of the best rows that a ScaNN index must find; as trained where None.
 
     Raises:
         InputError: there is no run, or it has no trained case.
@@ -157,12 +158,15 @@ def load(
         raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
     if k is not None and k < 1:
         raise InputError(f"--k {k}: at least one neighbour is needed")
-    config = opened.config.retrieval
-    parts = load_parts(opened, index, align)
-    return Estimator(parts, k or config.neighbours, weights or config.weights)
+    return Estimator(load_parts(opened, index, align, recall), k, weights)
 
 
-def load_parts(run: Run, index: IndexKind | None = None, align: Align | None = None) -> Parts:
+def load_parts(
+    run: Run,
+    index: IndexKind | None = None,
+    align: Align | None = None,
+    recall: float | None = None,
+) -> Parts:
     """The classifier and retrievers of a run; arguments as in `load`."""
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
@@ -172,36 +176,30 @@ def load_parts(run: Run, index: IndexKind | None = None, align: Align | None = N
         temperature=classifier.temperature,
         threshold=classifier.threshold,
         retrievers={
-            case: _retriever(run, folder, index, align) for case, folder in folders.items()
+            case: _retriever(run, folder, index, align, recall) for case, folder in folders.items()
         },
         limits={case: read_limit(folder) for case, folder in folders.items()},
+        intervals=intervals(run),
     )
 
 
-def _retriever(run: Run, folder: Path, index: IndexKind | None, align: Align | None) -> Retriever:
-    storage, config = Storage.open(folder), run.config.retrieval
-    if align is None or align == config.align:
-        return Retriever.load(folder, storage, index)
-    changed = dataclasses.replace(config, align=align, index=index or config.index)
-    return Retriever.build(storage, changed, run.config.seed)
+def intervals(run: Run) -> dict[int, Intervals]:
+    """The calibrated intervals of a run's cases, where there are any."""
+    found = {case: Intervals.load(run.storage(case)) for case in run.cases}
+    return {case: some for case, some in found.items() if some is not None}
 
 
-def write_limit(retriever: Retriever, images: npt.NDArray[np.uint8], folder: Path) -> None:
-    """Note how similar the fab's own images are to the storage, for the flag of unlike ones.
-
-    The limit is the 0.5 % quantile of the images' top similarity, less half the distance from
-    there to the median, so that it flags what the fab does not normally show.
-    """
-    starts = range(0, len(images), BATCH)
-    top = [retriever.search(images[s : s + BATCH], 1).similarity[:, 0] for s in starts]
-    low, middle = np.quantile(np.concatenate(top), [0.005, 0.5])
-    limit = {"limit": float(low - 0.5 * (middle - low)), "median": float(middle)}
-    (folder / LIMIT).write_text(json.dumps(limit, indent=2) + "\n", encoding="utf-8")
-
-
-def read_limit(folder: Path) -> float:
-    """The similarity below which an image is unlike the storage."""
-    try:
-        return float(json.loads((folder / LIMIT).read_text(encoding="utf-8"))["limit"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder / LIMIT}: cannot be read ({error}); train again") from error
+def _retriever(
+    run: Run,
+    folder: Path,
+    index: IndexKind | None,
+    align: Align | None,
+    recall: float | None,
+) -> Retriever:
+    storage = Storage.open(folder)
+    retriever = Retriever.load(folder, storage, index)
+    if align is not None and align != retriever.config.align:
+        retriever = retriever.aligned(align, run.config.seed)
+    if recall is not None:
+        retriever.tune_index(recall, run.config.seed)
+    return retriever

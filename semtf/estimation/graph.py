@@ -1,7 +1,7 @@
 """The estimation as one graph of TensorFlow operations, for Python and for the exported model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import keras
@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from semtf.config import Weights
 from semtf.data.pipelines import to_network
-from semtf.estimation.uncertainty import spread
-from semtf.retrieval.retriever import Neighbours, Retriever
+from semtf.estimation.uncertainty import Intervals, searched, with_spread
+from semtf.retrieval.retriever import Retriever
 
 # No AutoGraph: nothing in here is Python control flow on tensors.
 as_written = tf.autograph.experimental.do_not_convert
@@ -21,7 +21,8 @@ class Estimate(NamedTuple):
 
     Attributes:
         depth: float32 ``[q, H, W]``, grey levels.
-        sigma: float32 ``[q, H, W]``, grey levels.
+        sigma: float32 ``[q, H, W]``, grey levels: the half width of the calibrated 90 % interval
+            over 1.645, or the bare spread where nothing is calibrated for these weights.
         case: int32 ``[q]``, 1 to 4.
         case_probability: float32 ``[q, c]``.
         similarity: float32 ``[q]``, cosine of the best neighbour.
@@ -59,6 +60,7 @@ class Parts:
         threshold: probability below which the classifier is in doubt.
         retrievers: by case; not all cases need one.
         limits: by case, the similarity below which an image is unlike the storage.
+        intervals: by case, the calibrated intervals, where there are any.
     """
 
     classifier: keras.Model
@@ -67,6 +69,19 @@ class Parts:
     threshold: float
     retrievers: Mapping[int, Retriever]
     limits: Mapping[int, float]
+    intervals: Mapping[int, Intervals] = field(default_factory=dict)
+
+    def way(self, case: int, k: int | None, weights: Weights | None) -> tuple[int, Weights]:
+        """Neighbours and weights of a case: those given, or the retriever's own where None."""
+        config = self.retrievers[case].config
+        return k or config.neighbours, weights or config.weights
+
+    def calibrated(self, k: int | None, weights: Weights | None) -> bool:
+        """Whether every case has intervals for these neighbours and weights."""
+        return all(
+            case in self.intervals and self.intervals[case].holds_for(*self.way(case, k, weights))
+            for case in self.retrievers
+        )
 
 
 @as_written
@@ -78,7 +93,11 @@ def classify(images: tf.Tensor, parts: Parts) -> tf.Tensor:
 
 @as_written
 def estimate(
-    images: tf.Tensor, probability: tf.Tensor, parts: Parts, k: int, weights: Weights
+    images: tf.Tensor,
+    probability: tf.Tensor,
+    parts: Parts,
+    k: int | None = None,
+    weights: Weights | None = None,
 ) -> Estimate:
     """Search the storage of the images' cases and blend what is found.
 
@@ -86,9 +105,11 @@ def estimate(
         images: float32 ``[q, H, W]`` in grey levels 0–255.
         probability: float32 ``[q, c]``, of each case, from `classify`.
         parts: retrievers, cases and thresholds.
-        k: neighbours an image.
-        weights: how they are weighted.
+        k: neighbours an image; each case's own number where None.
+        weights: how they are weighted; each case's own way where None.
     """
+    ways = {case: parts.way(case, k, weights) for case in parts.retrievers}
+    columns = max(count for count, _ in ways.values())
     share, doubt = _shares(probability, parts)
     best = tf.argmax(share, axis=1, output_type=tf.int32)
     stored = _stored(parts)
@@ -101,14 +122,14 @@ def estimate(
         doubt=doubt,
         untrained=tf.logical_not(tf.gather(stored, tf.argmax(probability, axis=1))),
         unlike=tf.zeros_like(doubt),
-        pair=tf.fill([tf.shape(images)[0], k], -1),
-        shift=tf.zeros([tf.shape(images)[0], k, 2], tf.int32),
-        weight=tf.zeros([tf.shape(images)[0], k]),
-        similarities=tf.fill([tf.shape(images)[0], k], float("-inf")),
+        pair=tf.fill([tf.shape(images)[0], columns], -1),
+        shift=tf.zeros([tf.shape(images)[0], columns, 2], tf.int32),
+        weight=tf.zeros([tf.shape(images)[0], columns]),
+        similarities=tf.fill([tf.shape(images)[0], columns], float("-inf")),
     )
     for place, case in enumerate(parts.cases):
         if case in parts.retrievers:
-            result = _add_case(result, images, share[:, place], best == place, case, parts, weights)
+            result = _add_case(result, images, share[:, place], best == place, case, parts, ways)
     return result
 
 
@@ -137,34 +158,60 @@ def _add_case(
     leads: tf.Tensor,
     case: int,
     parts: Parts,
-    weights: Weights,
+    ways: Mapping[int, tuple[int, Weights]],
 ) -> Estimate:
     """Add what one case contributes to the images in which it has a share."""
-    retriever = parts.retrievers[case]
     rows = tf.cast(tf.where(share > 0)[:, 0], tf.int32)
-    some = tf.gather(images, rows)
-    k = result.pair.shape[1]
-    depth, neighbours, weight = retriever.depth(some, k, weights)
-    sigma = spread(retriever, neighbours, weight, depth)
-    part = tf.gather(share, rows)[:, None, None]
-    depths = tf.tensor_scatter_nd_add(result.depth, rows[:, None], part * depth)
-    sigmas = tf.tensor_scatter_nd_add(result.sigma, rows[:, None], part * sigma)
-    lead = tf.gather(leads, rows)
-    rows, neighbours = rows[lead], Neighbours(*(tensor[lead] for tensor in neighbours))
-    weight = weight[lead]
-    top = neighbours.similarity[:, 0]
-    missing = k - neighbours.pair.shape[1]
-    pad = [[0, 0], [0, missing]]
-    found = {
-        "similarity": top,
-        "unlike": top < parts.limits[case],
-        "pair": tf.pad(neighbours.pair, pad, constant_values=-1),
-        "shift": tf.pad(neighbours.shift, [*pad, [0, 0]]),
-        "weight": tf.pad(weight, pad),
-        "similarities": tf.pad(neighbours.similarity, pad, constant_values=float("-inf")),
-    }
-    updates = {
-        name: tf.tensor_scatter_nd_update(getattr(result, name), rows[:, None], value)
-        for name, value in found.items()
-    }
-    return result._replace(depth=depths, sigma=sigmas, **updates)
+    part = _Case(parts.retrievers[case], parts.intervals.get(case), *ways[case])
+
+    def added() -> Estimate:
+        found = part.estimated(tf.gather(images, rows), result.pair.shape[1])
+        scale = tf.gather(share, rows)[:, None, None]
+        sums = {
+            name: tf.tensor_scatter_nd_add(getattr(result, name), rows[:, None], scale * value)
+            for name, value in (("depth", found.pop("depth")), ("sigma", found.pop("sigma")))
+        }
+        found["unlike"] = found["similarity"] < parts.limits[case]
+        lead = tf.gather(leads, rows)
+        updates = {
+            name: tf.tensor_scatter_nd_update(
+                getattr(result, name), rows[lead][:, None], value[lead]
+            )
+            for name, value in found.items()
+        }
+        return result._replace(**sums, **updates)
+
+    # Most batches of few images have none of most cases.
+    return tf.cond(tf.size(rows) > 0, added, lambda: result)
+
+
+class _Case(NamedTuple):
+    """How the images of one case are estimated."""
+
+    retriever: Retriever
+    intervals: Intervals | None
+    k: int
+    weights: Weights
+
+    def estimated(self, images: tf.Tensor, columns: int) -> dict[str, tf.Tensor]:
+        """Depth, sigma and evidence of images, the latter padded to some columns."""
+        many = searched(self.retriever, self.k, self.weights)
+        found = self.retriever.search(images, many)
+        depth, spread, shown, weight = with_spread(
+            self.retriever, images, found, self.k, self.weights
+        )
+        sigma = spread
+        if self.intervals is not None and self.intervals.holds_for(self.k, self.weights):
+            sigma = self.intervals.sigma(depth, spread)
+        missing = columns - shown.pair.shape[1]
+        pad = [[0, 0], [0, missing]]
+        present = shown.similarity > float("-inf")
+        return {
+            "depth": depth,
+            "sigma": sigma,
+            "similarity": found.similarity[:, 0],
+            "pair": tf.pad(tf.where(present, shown.pair, -1), pad, constant_values=-1),
+            "shift": tf.pad(shown.shift, [*pad, [0, 0]]),
+            "weight": tf.pad(weight, pad),
+            "similarities": tf.pad(shown.similarity, pad, constant_values=float("-inf")),
+        }

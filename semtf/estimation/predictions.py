@@ -17,6 +17,8 @@ from semtf.errors import InputError
 from semtf.estimation.result import DepthResult, Neighbour
 
 TABLE = "predictions.csv"
+# An estimate may have a hundred neighbours; the table names those that weigh most.
+NAMED = 8
 COLUMNS = (
     "name",
     "case",
@@ -135,8 +137,12 @@ def _row(name: str, result: DepthResult, i: int) -> tuple[str, ...]:
         f"{result.similarity[i]:.6f}",
         f"{result.sigma[i].mean():.4f}",
         " ".join(result.flags[i]),
-        " ".join(map(_neighbour, result.neighbours[i])),
+        " ".join(map(_neighbour, _heaviest(result.neighbours[i]))),
     )
+
+
+def _heaviest(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
+    return sorted(neighbours, key=lambda neighbour: -abs(neighbour.weight))[:NAMED]
 
 
 def _neighbour(neighbour: Neighbour) -> str:

@@ -1,5 +1,6 @@
 """What an estimate is, in NumPy: what the estimator and the client of a server return alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +18,13 @@ class Neighbour:
         pair: the pair's base name.
         shift: pixels (rows, columns) it was moved by.
         weight: its part of the estimate; all sum to 1.
+        similarity: cosine of its key and the image; NaN where it is not told.
     """
 
     pair: str
     shift: tuple[int, int]
     weight: float
+    similarity: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,14 @@ class DepthResult:
 
     Attributes:
         depth: float32 ``[n, H, W]``, grey levels, smaller is deeper.
-        sigma: float32 ``[n, H, W]``, weighted spread of the neighbours in grey levels.
+        sigma: float32 ``[n, H, W]``, grey levels: half the width of the pixel's 90 % interval over
+            1.645, so that ``depth ± 1.645 · sigma`` is the interval. It is calibrated on held-out
+            pairs (`semtf.estimation.uncertainty`); nothing guarantees its coverage on fab images.
+            For other neighbours or weights than the run's own it is their bare spread.
         case: int32 ``[n]``, 1 to 4.
         case_probability: float32 ``[n]``, of that case.
         similarity: float32 ``[n]``, cosine of the best neighbour.
-        neighbours: for each image its neighbours, best first.
+        neighbours: for each image its neighbours, the most similar first.
         flags: for each image what is doubtful about it: ``case_in_doubt`` (the depth blends the
             two likely cases), ``case_not_trained``, ``unlike_storage``.
     """
@@ -44,7 +50,7 @@ class DepthResult:
     case: npt.NDArray[np.int32]
     case_probability: npt.NDArray[np.float32]
     similarity: npt.NDArray[np.float32]
-    neighbours: list[list[Neighbour]]
+    neighbours: Sequence[list[Neighbour]]
     flags: list[list[str]]
 
     def __len__(self) -> int:

@@ -1,5 +1,6 @@
 """Methods side by side on one data set whose true depth is known."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,20 @@ from semtf.data.images import read_png
 from semtf.errors import InputError
 from semtf.estimation.estimator import Estimator, load_parts
 from semtf.estimation.graph import Parts
+from semtf.estimation.preparation import fab_sample
 from semtf.evaluation.rmse import read_cases, score
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
+from semtf.retrieval.tuning import tune
 from semtf.run import Run
 
 TARGET_KEYS = "SEM"
 
 
-BLENDS: tuple[tuple[str, int, Weights], ...] = (
+BLENDS: tuple[tuple[str, int | None, Weights | None], ...] = (
     ("nearest", 1, "nearest"),
     ("softmax of 8", 8, "softmax"),
+    ("tuned", None, None),
 )
 
 
@@ -31,7 +35,9 @@ def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
 
     The run's classifier decides the case for all methods; what differs is the keys: the
     simulator's images as they are, the run's adapted ones, and, where ``truth/SEM`` has them,
-    the pairs as the fab's own microscope shows them: what perfect adaptation would reach.
+    the pairs as the fab's own microscope shows them: what perfect adaptation would reach. The
+    weights called tuned are chosen for the keys as training chooses them, without labels; a run
+    whose settings leave that out has no such row.
 
     Args:
         run: a trained run.
@@ -49,7 +55,7 @@ def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
     rows = []
     for keys in _kinds(truth):
         parts = _parts(run, dataset, truth, keys)
-        for blend, k, weights in BLENDS:
+        for blend, k, weights in BLENDS if run.config.retrieval.tune else BLENDS[:-1]:
             depth = Estimator(parts, k, weights).predict(test.images).depth
             found = score(depth, true.images, cases)
             by_case = {f"case_{case}": value for case, value in found.rmse_by_case.items()}
@@ -78,11 +84,12 @@ def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> Parts:
         simulator = dataset.simulator(case)
         images = _target_keys(simulator, truth) if keys == "true target keys" else _own(simulator)
         storage = Storage(images, np.asarray(simulator.depth), simulator.bases, case)
-        config = parts.retrievers[case].config
-        retrievers[case] = Retriever.build(storage, config, run.config.seed)
-    return Parts(
-        parts.classifier, parts.cases, parts.temperature, parts.threshold, retrievers, parts.limits
-    )
+        config = dataclasses.replace(run.config.retrieval, index="exact")
+        retriever = Retriever.build(storage, config, run.config.seed)
+        if config.tune:
+            tune(retriever, fab_sample(dataset.fab(case).images, run.config.seed), run.config.seed)
+        retrievers[case] = retriever
+    return dataclasses.replace(parts, retrievers=retrievers, intervals={})
 
 
 def _own(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:

@@ -16,6 +16,8 @@ from semtf.adaptation.selection import TABLE as SELECTION_TABLE
 from semtf.adaptation.train import HISTORY
 from semtf.data.dataset import Dataset
 from semtf.errors import InputError
+from semtf.estimation.preparation import TRIALS
+from semtf.estimation.uncertainty import Intervals
 from semtf.report import figures
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
@@ -129,11 +131,26 @@ def _case(run: Run, dataset: Dataset, case: int) -> dict[str, Any]:
     return {
         "case": case,
         "selection": _selection(run.adaptation(case)),
+        "way": _way(run.storage(case)),
+        "intervals": Intervals.load(run.storage(case)),
         "pairs": len(storage),
         "fab": len(fab),
         "images": figures.image_rows(rows),
         "profiles": figures.percentile_profiles(profiles),
     }
+
+
+def _way(folder: Path) -> dict[str, Any] | None:
+    """How neighbours are weighted, and the ways that were compared; None where none were."""
+    if not (folder / TRIALS).exists():
+        return None
+    trials = json.loads((folder / TRIALS).read_text(encoding="utf-8"))
+    return {"chosen": trials[0], "compared": len(trials), "nearest": _nearest(trials)}
+
+
+def _nearest(trials: list[dict[str, Any]]) -> float:
+    """The expected error of the most similar pair alone."""
+    return min(trial["rmse"] for trial in trials if trial["neighbours"] == 1)
 
 
 def _first(images: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.uint8]:

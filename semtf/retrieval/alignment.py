@@ -93,3 +93,34 @@ def shift_number(shift: tf.Tensor, radius: int) -> tf.Tensor:
     """The place of shifts ``[…, 2]`` in `shifts`, int32 ``[…]``."""
     row, column = tf.unstack(shift + radius, axis=-1)
     return row * (2 * radius + 1) + column
+
+
+def peak(cosine: tf.Tensor, radius: int) -> tf.Tensor:
+    """Where between whole shifts the similarity is largest: a parabola along rows and columns.
+
+    Args:
+        cosine: float32 ``[q, k, S]``, in the order of `shifts`.
+        radius: largest shift.
+
+    Returns:
+        float32 ``[q, k, 2]``, pixels (rows, columns) from the best whole shift, at most 0.5;
+        0 along a direction in which the best shift is the last one.
+    """
+    side = 2 * radius + 1
+    table = tf.pad(tf.reshape(cosine, [-1, side, side]), [[0, 0], [1, 1], [1, 1]])
+    best = tf.argmax(cosine, axis=2, output_type=tf.int32)
+    row, column = (tf.reshape(part, [-1]) for part in (best // side, best % side))
+    fractions = []
+    for place, step in ((row, (1, 0)), (column, (0, 1))):
+        before, here, after = (
+            tf.gather_nd(
+                table,
+                tf.stack([row + 1 + i * step[0], column + 1 + i * step[1]], axis=1),
+                batch_dims=1,
+            )
+            for i in (-1, 0, 1)
+        )
+        fraction = 0.5 * tf.math.divide_no_nan(before - after, before - 2.0 * here + after)
+        inside = (place > 0) & (place < side - 1)
+        fractions.append(tf.where(inside, tf.clip_by_value(fraction, -0.5, 0.5), 0.0))
+    return tf.reshape(tf.stack(fractions, axis=1), [-1, cosine.shape[1], 2])

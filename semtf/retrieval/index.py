@@ -170,8 +170,8 @@ class ScannIndex(Index):
             builder = builder.score_ah(2, anisotropic_quantization_threshold=float("nan"))
             builder = builder.reorder(10)
         index = cls(ops.scann_to_tensors(builder.build().searcher_handle))
-        if sample is not None and index.hashed:
-            index._tune(sample, recall)
+        if sample is not None:
+            index.tune(sample, recall)
         return index
 
     @property
@@ -196,7 +196,10 @@ class ScannIndex(Index):
         missing = tf.math.is_nan(product)
         return tf.where(missing, -np.inf, product), tf.where(missing, 0, row)
 
-    def _tune(self, sample: np.ndarray, recall: float) -> None:
+    def tune(self, sample: np.ndarray, recall: float) -> None:
+        """Set the least effort that finds this share of a sample's best rows."""
+        if not self.hashed:
+            return
         exact = ExactIndex(self.rows).search(tf.constant(sample), RECALL_AT)[1].numpy()
         for effort in EFFORTS:
             self.effort = effort

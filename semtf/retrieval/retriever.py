@@ -5,42 +5,29 @@ operations, for Python and for the exported model alike.
 import dataclasses
 import json
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from semtf.config import RetrievalConfig, Weights
+from semtf.config import Align, RetrievalConfig, Weights
 from semtf.errors import InputError
 from semtf.retrieval import weighting
-from semtf.retrieval.alignment import blended, moved, shift_number
+from semtf.retrieval.alignment import shift_number
 from semtf.retrieval.chunks import in_chunks
-from semtf.retrieval.embedding import PCA, back_projected, normalise, shifts
+from semtf.retrieval.coordinates import Coordinates
+from semtf.retrieval.embedding import PCA, normalise, shifts
 from semtf.retrieval.index import ExactIndex, Index, ScannIndex
-from semtf.retrieval.rows import distinct, flat, placed, rows_and_lengths
+from semtf.retrieval.neighbours import Neighbours
+from semtf.retrieval.pixels import Pixels
+from semtf.retrieval.rows import distinct, placed, query_sample, rows_and_lengths
 from semtf.retrieval.storage import Storage
 
 # No AutoGraph: nothing in here is Python control flow on tensors.
 as_written = tf.autograph.experimental.do_not_convert
-RERANK_FLOATS = 1 << 22
+CHUNK_FLOATS = 1 << 22
 ROWS_A_PAIR = 4
-TUNING_SAMPLE = 256
 INDEXES: dict[str, type[Index]] = {"exact": ExactIndex, "scann": ScannIndex}
-
-
-class Neighbours(NamedTuple):
-    """The most similar pairs of each image, best first.
-
-    Attributes:
-        pair: int32 ``[q, k]``, the place in the storage; a pair occurs once in a row.
-        shift: int32 ``[q, k, 2]``, pixels (rows, columns) that align the key with the image.
-        similarity: float32 ``[q, k]``, cosine of the z-scored pixels of the image and the
-            shifted key; -inf where the search found fewer pairs than ``k``.
-    """
-
-    pair: tf.Tensor
-    shift: tf.Tensor
-    similarity: tf.Tensor
 
 
 class Retriever(tf.Module):
@@ -50,8 +37,8 @@ class Retriever(tf.Module):
 
     Attributes:
         config: shifts, index and weights; `semtf.retrieval.tuning` may replace it.
-        lengths: float32 ``[n, S]``, length of each key in each shift, its mean taken off.
-        pixel_weights: float32 ``[H·W]``, how much each pixel counts in reconstruction.
+        pixels: keys and values.
+        coordinates: where reconstruction compares keys and images.
     """
 
     def __init__(
@@ -68,14 +55,11 @@ class Retriever(tf.Module):
         self.config = config
         self.pca = pca
         self.index = index
-        self.shape = storage.keys.shape[1:]
-        with tf.device("CPU"):
-            self._keys = tf.Variable(flat(storage.keys), trainable=False, name="keys")
-            self._values = tf.Variable(flat(storage.values), trainable=False, name="values")
-        self.lengths = tf.Variable(lengths, trainable=False, name="lengths")
+        self.pixels = Pixels(storage, config, lengths)
+        self.shape = self.pixels.shape
         if pixel_weights is None:
-            pixel_weights = np.ones(self._keys.shape[1], np.float32)
-        self.pixel_weights = tf.Variable(pixel_weights, trainable=False, name="pixel_weights")
+            pixel_weights = np.ones(pca.components.shape[0], np.float32)
+        self.coordinates = Coordinates(pca, pixel_weights)
         self._shifts = tf.constant(shifts(config.shift))
 
     @classmethod
@@ -95,15 +79,38 @@ class Retriever(tf.Module):
         cls, storage: Storage, config: RetrievalConfig, pca: PCA, seed: int
     ) -> "Retriever":
         rows, lengths = rows_and_lengths(storage.keys, config, pca)
-        chosen = np.random.default_rng(seed).permutation(len(storage))[:TUNING_SAMPLE]
-        images = normalise(tf.constant(storage.keys[np.sort(chosen)]))
-        sample = pca.queries(placed(images, config)).numpy()
-        index = INDEXES[config.index].build(rows, sample, config.recall)
+        index = INDEXES[config.index].build(
+            rows, query_sample(storage.keys, config, pca, seed), config.recall
+        )
         return cls(storage, config, pca, index, lengths)
 
     def extended(self, storage: Storage, seed: int) -> "Retriever":
-        """A retriever of a storage to which pairs were added; the fitted PCA is kept."""
-        return self._indexed(storage, self.config, self.pca, seed)
+        """A retriever of a storage to which pairs were added behind the present ones.
+
+        The projection and the pixel weights stay; only the new pairs are projected.
+        """
+        new = storage.keys[len(self.storage) :]
+        rows, lengths = rows_and_lengths(new, self.config, self.pca)
+        rows = np.concatenate([self.index.rows.numpy(), rows])
+        lengths = np.concatenate([self.pixels.lengths.numpy(), lengths])
+        sample = query_sample(storage.keys, self.config, self.pca, seed)
+        index = INDEXES[self.config.index].build(rows, sample, self.config.recall)
+        weights = self.coordinates.pixel_weights.numpy()
+        return Retriever(storage, self.config, self.pca, index, lengths, weights)
+
+    def aligned(self, align: Align, seed: int) -> "Retriever":
+        """The same storage, projection and weights with keys aligned in another way."""
+        config = dataclasses.replace(self.config, align=align)
+        other = self._indexed(self.storage, config, self.pca, seed)
+        other.coordinates.weigh(self.coordinates.pixel_weights.numpy())
+        return other
+
+    def tune_index(self, recall: float, seed: int) -> None:
+        """Search as little as finds this share of the best rows; raises where that is exact."""
+        if not isinstance(self.index, ScannIndex):
+            raise InputError("--recall: the exact index finds all; use --index scann")
+        self.index.tune(query_sample(self.storage.keys, self.config, self.pca, seed), recall)
+        self.config = dataclasses.replace(self.config, recall=recall)
 
     def save(self, folder: str | Path) -> None:
         """Write ``retrieval.json`` and ``.npy`` files; ScaNN's state goes into ``scann/``."""
@@ -111,8 +118,8 @@ class Retriever(tf.Module):
         folder.mkdir(parents=True, exist_ok=True)
         self.pca.save(folder)
         self.index.save(folder)
-        np.save(folder / "lengths.npy", self.lengths.numpy(), allow_pickle=False)
-        weights = self.pixel_weights.numpy()
+        np.save(folder / "lengths.npy", self.pixels.lengths.numpy(), allow_pickle=False)
+        weights = self.coordinates.pixel_weights.numpy()
         np.save(folder / "pixel_weights.npy", weights, allow_pickle=False)
         text = json.dumps(dataclasses.asdict(self.config), indent=2)
         (folder / "retrieval.json").write_text(text + "\n", encoding="utf-8")
@@ -158,6 +165,9 @@ class Retriever(tf.Module):
     def search(self, images: tf.Tensor, k: int) -> Neighbours:
         """The ``k`` most similar pairs of each image.
 
+        The first ``config.rerank`` are compared on all pixels; those behind them have the order,
+        shift and similarity of the index. With centred keys all are compared.
+
         Args:
             images: ``[q, H, W]``, uint8 or float32, in any affine grey scale.
             k: pairs to return; fewer columns come back where fewer are stored.
@@ -166,17 +176,31 @@ class Retriever(tf.Module):
         stored = len(self.storage)
         k = min(k, stored)
         wanted = min(max(k, self.config.rerank), stored)
+        compared = wanted if self.config.align == "centre" else min(self.config.rerank, wanted)
         rows = max(self.config.candidates, ROWS_A_PAIR * wanted)
         queries = self.pca.queries(placed(images, self.config))
-        pair, found = self._candidates(queries, rows, wanted)
-        count = tf.reduce_sum(tf.cast(found, tf.int32), axis=1)
-        # The shifts of one pair are neighbours too: in the worst case they fill all the rows.
-        pair, found = tf.cond(
-            tf.reduce_any((count > 0) & (count < k)),
-            lambda: self._candidates(queries, self._rows_a_pair * wanted, wanted),
-            lambda: (pair, found),
+        row, similarity = self._candidates(queries, rows, wanted)
+        count = tf.reduce_sum(tf.cast(similarity > -np.inf, tf.int32), axis=1)
+        # The shifts of one pair are neighbours too: in the worst case they fill all the rows. A
+        # large pool may lack some of its pairs.
+        needed = max(min(k, compared), k // 2)
+        lacking = ((count > 0) & (count < needed))[:, None]
+
+        def completed() -> tuple[tf.Tensor, tf.Tensor]:
+            again = self._candidates(queries, self._rows_a_pair * wanted, wanted)
+            return tf.where(lacking, again[0], row), tf.where(lacking, again[1], similarity)
+
+        row, similarity = tf.cond(tf.reduce_any(lacking), completed, lambda: (row, similarity))
+        pair, found = row // self._rows_a_pair, similarity > -np.inf
+        first = self.pixels.compared(
+            images, pair[:, :compared], found[:, :compared], min(k, compared)
         )
-        return self._rerank(images, pair, found, k)
+        if k <= compared:
+            return first
+        rest = slice(compared, k)
+        shift = tf.gather(self._shifts, row[:, rest] % self._rows_a_pair)
+        fraction = tf.zeros_like(shift, tf.float32)
+        return first.joined(Neighbours(pair[:, rest], shift, similarity[:, rest], fraction))
 
     @property
     def _rows_a_pair(self) -> int:
@@ -185,47 +209,17 @@ class Retriever(tf.Module):
     def _candidates(
         self, queries: tf.Tensor, rows: int, wanted: int
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The ``wanted`` different pairs of the best ``rows`` rows, and which were found."""
+        """The best rows of the ``wanted`` most similar pairs, and their similarity or -inf."""
         similarity, row = self.index.search(queries, rows)
-        return distinct(row // self._rows_a_pair, similarity, wanted)
-
-    def _rerank(self, images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor, k: int) -> Neighbours:
-        """Compare candidates on all pixels and in every shift; keep the ``k`` best pairs."""
-
-        def some(images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            keys = tf.cast(tf.gather(self._keys, pair), tf.float32)
-            views = back_projected(images, self.config.shift)
-            views = tf.reshape(views, [-1, views.shape[1], keys.shape[2]])
-            cosine = tf.matmul(keys, views, transpose_b=True)
-            cosine = tf.math.divide_no_nan(cosine, tf.gather(self.lengths, pair))
-            best = tf.where(found, tf.reduce_max(cosine, axis=2), -np.inf)
-            similarity, place = tf.math.top_k(best, k)
-            shift = tf.gather(self._shifts, tf.argmax(cosine, axis=2))
-            return (
-                tf.gather(pair, place, batch_dims=1),
-                tf.gather(shift, place, batch_dims=1),
-                similarity,
-            )
-
-        chunk = max(1, RERANK_FLOATS // (pair.shape[1] * self._keys.shape[1]))
-        types = (tf.int32, tf.int32, tf.float32)
-        return Neighbours(*in_chunks(some, (images, pair, found), chunk, types))
-
-    @as_written
-    def keys(self, neighbours: Neighbours) -> tf.Tensor:
-        """The keys of neighbours moved with their shift, float32 ``[q, k, H, W]``."""
-        return self._moved(self._keys, neighbours)
-
-    @as_written
-    def values(self, neighbours: Neighbours) -> tf.Tensor:
-        """The depth values of neighbours moved with their shift, float32 ``[q, k, H, W]``."""
-        return self._moved(self._values, neighbours)
+        place, found = distinct(row // self._rows_a_pair, similarity, wanted)
+        similarity = tf.gather(similarity, place, batch_dims=1)
+        return tf.gather(row, place, batch_dims=1), tf.where(found, similarity, -np.inf)
 
     @as_written
     def depth(
         self, images: tf.Tensor, k: int, weights: Weights
     ) -> tuple[tf.Tensor, Neighbours, tf.Tensor]:
-        """Depth of images from their ``k`` most similar pairs.
+        """Depth of images from stored pairs.
 
         Args:
             images: ``[q, H, W]`` as in `search`.
@@ -235,13 +229,35 @@ class Retriever(tf.Module):
         Returns:
             Depth in grey levels float32 ``[q, H, W]``, the neighbours, their weights ``[q, k]``.
         """
-        neighbours = self.search(images, k)
-        weight = self.weights(images, neighbours, weights)
-        return self.blend(neighbours, weight), neighbours, weight
+        found = self.search(images, self.pool(k, weights))
+        neighbours, weight = self.weighted(images, found, k, weights)
+        return self.pixels.blend(neighbours, weight), neighbours, weight
+
+    def pool(self, k: int, weights: Weights) -> int:
+        """How many pairs to search for, to make an estimate of ``k``."""
+        return max(k, self.config.pool) if weights == "reconstruction" else k
+
+    @as_written
+    def weighted(
+        self, images: tf.Tensor, found: Neighbours, k: int, weights: Weights
+    ) -> tuple[Neighbours, tf.Tensor]:
+        """The ``k`` neighbours that make an estimate, and their weights ``[q, k]``.
+
+        They are the most similar ones. Reconstruction weights all that were found, keeps those of
+        the largest weights, positive or negative, and weights them anew: from a large pool comes
+        nearly the error of all of it at the cost of few.
+        """
+        if weights != "reconstruction" or found.pair.shape[1] <= k:
+            found = found.first(k)
+            return found, self.weights(images, found, weights)
+        size = tf.abs(self.weights(images, found, weights))
+        place = tf.sort(tf.math.top_k(size, k, sorted=False).indices)
+        kept = Neighbours(*(tf.gather(part, place, batch_dims=1) for part in found))
+        return kept, self.weights(images, kept, weights)
 
     @as_written
     def weights(self, images: tf.Tensor, neighbours: Neighbours, weights: Weights) -> tf.Tensor:
-        """The weights ``[q, k]`` of neighbours that `search` found for images."""
+        """The weights ``[q, k]`` of all of some neighbours."""
         if weights == "reconstruction":
             return self._reconstruction(images, neighbours)
         functions = {
@@ -259,46 +275,21 @@ class Retriever(tf.Module):
         return functions[weights](neighbours.similarity)
 
     @as_written
-    def blend(self, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
-        """The weighted sum of the shifted depth values, float32 ``[q, H, W]``."""
-        return self._blended(self._values, neighbours.pair, neighbours.shift, weights)
-
-    @as_written
     def residual(self, images: tf.Tensor, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
         """What the weighted keys leave of the normalised images, float32 ``[q, H, W]``."""
-        number = shift_number(neighbours.shift, self.config.shift)
-        lengths = tf.gather(tf.gather(self.lengths, neighbours.pair), number, batch_dims=2)
-        scaled = tf.math.divide_no_nan(weights, lengths)
-        rebuilt = self._blended(self._keys, neighbours.pair, neighbours.shift, scaled)
-        rebuilt -= tf.reduce_mean(rebuilt, axis=[1, 2], keepdims=True)
-        return normalise(images) - rebuilt
-
-    def _blended(
-        self, stored: tf.Variable, pair: tf.Tensor, shift: tf.Tensor, weights: tf.Tensor
-    ) -> tf.Tensor:
-        def some(pair: tf.Tensor, shift: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor]:
-            return (blended(stored, pair, shift, weights, self.config.shift, self.shape),)
-
-        return in_chunks(some, (pair, shift, weights), self._chunk(weights), (tf.float32,))[0]
+        return normalise(images) - self.pixels.rebuilt(neighbours, weights)
 
     def _reconstruction(self, images: tf.Tensor, neighbours: Neighbours) -> tf.Tensor:
-        def some(images: tf.Tensor, *parts: tf.Tensor) -> tuple[tf.Tensor]:
-            found = Neighbours(*parts)
-            k = found.pair.shape[1]
-            keys = tf.reshape(self.keys(found), [-1, *self.shape])
-            keys = tf.reshape(normalise(keys), [-1, k, self._keys.shape[1]])
-            queries = tf.reshape(images, [-1, self._keys.shape[1]])
-            present = found.similarity > -np.inf
-            ridge = self.config.ridge
-            return (weighting.reconstruction(queries, keys, ridge, self.pixel_weights, present),)
+        """Weights that rebuild the coordinates of images from those of their neighbours."""
 
-        parts = (normalise(images), *neighbours)
-        return in_chunks(some, parts, self._chunk(neighbours.pair), (tf.float32,))[0]
+        def some(queries: tf.Tensor, row: tf.Tensor, present: tf.Tensor) -> tuple[tf.Tensor]:
+            keys = self.coordinates.of_rows(tf.gather(self.index.rows, row))
+            return (weighting.reconstruction(queries, keys, self.config.ridge, present),)
 
-    def _chunk(self, per_neighbour: tf.Tensor) -> int:
-        return max(1, RERANK_FLOATS // (per_neighbour.shape[1] * self._keys.shape[1]))
-
-    def _moved(self, stored: tf.Variable, neighbours: Neighbours) -> tf.Tensor:
-        radius = self.config.shift
-        images = moved(stored, neighbours.pair, neighbours.shift, radius, self.shape)
-        return tf.cast(images, tf.float32)
+        row = neighbours.pair * self._rows_a_pair
+        if self.config.align == "shift":
+            row += shift_number(neighbours.shift, self.config.shift)
+        queries = self.coordinates.of_images(placed(normalise(images), self.config))
+        parts = (queries, row, neighbours.similarity > -np.inf)
+        chunk = max(1, CHUNK_FLOATS // (row.shape[1] * queries.shape[1]))
+        return in_chunks(some, parts, chunk, (tf.float32,))[0]

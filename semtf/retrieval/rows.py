@@ -10,6 +10,8 @@ from semtf.config import RetrievalConfig
 from semtf.retrieval.alignment import centred
 from semtf.retrieval.embedding import PCA, normalise, shifted, shifts
 
+TUNING_SAMPLE = 256
+
 
 def flat(images: np.ndarray) -> np.ndarray:
     """Images ``[n, H, W]`` as ``[n, H·W]``, read from disk where they are memory-mapped."""
@@ -44,7 +46,7 @@ def rows_and_lengths(
 
 
 def distinct(pair: tf.Tensor, similarity: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first ``k`` different pairs of each row, and whether there were as many.
+    """Places of the first ``k`` different pairs of each row, and whether there were as many.
 
     Args:
         pair: int32 ``[q, m]``, best first, with repetitions.
@@ -59,4 +61,12 @@ def distinct(pair: tf.Tensor, similarity: tf.Tensor, k: int) -> tuple[tf.Tensor,
     places = tf.where(first, -order, tf.int32.min)
     best, _ = tf.math.top_k(places, k)
     found = best > tf.int32.min
-    return tf.gather(pair, tf.where(found, -best, 0), batch_dims=1), found
+    return tf.where(found, -best, 0), found
+
+
+def query_sample(keys: np.ndarray, config: RetrievalConfig, pca: PCA, seed: int) -> np.ndarray:
+    """Queries to tune an index with, float32 ``[m, d]``."""
+    chosen = np.random.default_rng(seed).permutation(len(keys))[:TUNING_SAMPLE]
+    images = normalise(tf.constant(keys[np.sort(chosen)]))
+    sample: np.ndarray = pca.queries(placed(images, config)).numpy()
+    return sample

@@ -1,8 +1,7 @@
 """Choose how neighbours are weighted without the depth of a single fab image.
 
-A query of known depth is made from a pair that is held out and from a fab image: the pair's key
-plus what the nearest keys could not rebuild of the fab image, its noise and all that adaptation
-left undone. The weights that come closest to the depths of such queries are chosen.
+The weights that come closest to the depths of queries made from held-out pairs are chosen
+(`semtf.retrieval.held_out`).
 """
 
 import dataclasses
@@ -13,17 +12,18 @@ import numpy as np
 import tensorflow as tf
 
 from semtf.config import Weights
-from semtf.errors import InputError
-from semtf.retrieval.embedding import normalise
-from semtf.retrieval.retriever import Neighbours, Retriever
+from semtf.retrieval.held_out import HeldOut, residuals
+from semtf.retrieval.neighbours import Neighbours
+from semtf.retrieval.retriever import Retriever
 
 SAMPLE = 128
-BATCH = 64
-RESIDUAL_NEIGHBOURS = 128
 RESIDUAL_FLOOR = 1e-3
+# Made queries lie nearer to the keys than fab images do, so among errors this close to the least
+# the most cautious weights are chosen: those of the largest ridge.
+TOLERANCE = 1.04
 GRIDS: dict[Weights, tuple[tuple[int, ...], tuple[float, ...]]] = {
     "softmax": ((1, 8, 32), (0.0003, 0.001, 0.003)),
-    "reconstruction": ((32, 128, 256), (0.1, 0.3, 1.0)),
+    "reconstruction": ((32, 64, 96), (0.1, 0.3, 1.0)),
 }
 
 
@@ -43,54 +43,46 @@ class Trial(NamedTuple):
     rmse: float
 
 
-def tune(retriever: Retriever, images: np.ndarray, seed: int, at_most: int = 256) -> list[Trial]:
+def tune(retriever: Retriever, images: np.ndarray, seed: int) -> list[Trial]:
     """Set the pixel weights, and the weights in the config of a retriever, from fab images.
 
     Args:
         retriever: of one case; its pixel weights and its ``config`` are set.
         images: fab images of that case ``[n, H, W]``, without labels.
         seed: picks images and pairs.
-        at_most: most neighbours to try; time grows with them.
 
     Returns:
-        All that was tried, best first.
+        All that was tried: the chosen one first, the others by error.
 
     Raises:
         InputError: there is no fab image or only one pair.
     """
-    if len(images) == 0 or len(retriever.storage) < 2:
-        raise InputError(
-            f"tuning of case {retriever.storage.case}: needs a fab image and two pairs; add them"
-        )
-    generator = np.random.default_rng(seed)
-    residuals = _residuals(retriever, images[generator.permutation(len(images))[:SAMPLE]])
-    power = np.mean(np.square(residuals), axis=0).ravel()
+    generator, start = np.random.default_rng(seed), retriever.config
+    left = residuals(retriever, images[generator.permutation(len(images))[:SAMPLE]])
+    power = np.mean(np.square(left), axis=0).ravel()
     weights = 1.0 / (power + RESIDUAL_FLOOR * power.mean())
-    retriever.pixel_weights.assign(weights / weights.mean())
-    held_out = generator.integers(0, len(retriever.storage), len(residuals))
-    keys = normalise(tf.constant(retriever.storage.keys[held_out])).numpy()
-    queries = tf.constant(keys + residuals)
-    trials = sorted(_trials(retriever, queries, held_out, at_most), key=lambda trial: trial.rmse)
-    _configure(retriever, trials[0])
-    return trials
+    retriever.coordinates.weigh((weights / weights.mean()).astype(np.float32))
+    own = generator.integers(0, len(retriever.storage), SAMPLE)
+    trials = sorted(
+        _trials(retriever, HeldOut.made(retriever, left, own)),
+        key=lambda trial: trial.rmse,
+    )
+    good = (trial for trial in trials if trial.rmse <= TOLERANCE * trials[0].rmse)
+    chosen = min(good, key=lambda trial: (-trial.value, trial.rmse))
+    retriever.config = start
+    _configure(retriever, chosen)
+    return [chosen, *(trial for trial in trials if trial is not chosen)]
 
 
-def _trials(
-    retriever: Retriever, queries: tf.Tensor, held_out: np.ndarray, at_most: int
-) -> list[Trial]:
-    most = min(at_most, len(retriever.storage) - 1)
-    parts = [slice(start, start + BATCH) for start in range(0, len(held_out), BATCH)]
-    found = [_without(retriever, queries[part], held_out[part], most) for part in parts]
-    truth = retriever.storage.values[held_out].astype(np.float32)
+def _trials(retriever: Retriever, queries: HeldOut) -> list[Trial]:
+    most = min(retriever.config.pool, len(retriever.storage) - 1)
+    batches = [(batch, batch.neighbours(retriever, most)) for batch in queries.batches()]
     trials = []
     for weights, (counts, values) in GRIDS.items():
         for k, value in itertools.product(sorted({min(k, most) for k in counts}), values):
             trial = Trial(weights, k, value, np.nan)
             _configure(retriever, trial)
-            squares = [
-                _square_error(retriever, queries[part], some, k, weights, truth[part])
-                for part, some in zip(parts, found, strict=True)
-            ]
+            squares = [_square_error(retriever, *batch, trial) for batch in batches]
             trials.append(trial._replace(rmse=float(np.sqrt(np.mean(np.concatenate(squares))))))
     return trials
 
@@ -101,36 +93,13 @@ def _configure(retriever: Retriever, trial: Trial) -> None:
     retriever.config = dataclasses.replace(retriever.config, **chosen)
 
 
-def _without(retriever: Retriever, queries: tf.Tensor, own: np.ndarray, k: int) -> Neighbours:
-    """The ``k`` most similar pairs of each query other than its own."""
-    found = retriever.search(queries, k + 1)
-    other = tf.cast(found.pair != own[:, None], tf.float32)
-    # Those that stay keep their order: top_k takes the first of equals.
-    place = tf.math.top_k(other, k).indices
-    return Neighbours(*(tf.gather(part, place, batch_dims=1) for part in found))
-
-
 def _square_error(
-    retriever: Retriever,
-    queries: tf.Tensor,
-    found: Neighbours,
-    k: int,
-    weights: Weights,
-    truth: np.ndarray,
+    retriever: Retriever, queries: HeldOut, found: Neighbours, trial: Trial
 ) -> np.ndarray:
     """Mean square error of each query, in square grey levels ``[q]``."""
-    nearest = Neighbours(*(part[:, :k] for part in found))
-    depth = retriever.blend(nearest, retriever.weights(queries, nearest, weights))
-    error: np.ndarray = tf.reduce_mean(tf.square(depth - truth), axis=[1, 2]).numpy()
-    return error
-
-
-def _residuals(retriever: Retriever, images: np.ndarray) -> np.ndarray:
-    k = min(RESIDUAL_NEIGHBOURS, len(retriever.storage))
-    parts = []
-    for start in range(0, len(images), BATCH):
-        some = tf.cast(images[start : start + BATCH], tf.float32)
-        found = retriever.search(some, k)
-        weights = retriever.weights(some, found, "reconstruction")
-        parts.append(retriever.residual(some, found, weights).numpy())
-    return np.concatenate(parts)
+    truth = retriever.storage.values[queries.own].astype(np.float32)
+    images = tf.constant(queries.images)
+    kept, weight = retriever.weighted(images, found, trial.neighbours, trial.weights)
+    error = retriever.pixels.blend(kept, weight) - truth
+    square: np.ndarray = tf.reduce_mean(tf.square(error), axis=[1, 2]).numpy()
+    return square

@@ -47,39 +47,44 @@ def reconstruction(
     queries: tf.Tensor,
     keys: tf.Tensor,
     ridge: float | tf.Tensor,
-    pixel_weights: tf.Tensor | None = None,
     present: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Weights that rebuild each query from its keys: local linear reconstruction.
 
     Minimises ``|query - Σ w_i key_i|² + ridge · trace(C)/k · |w|²`` under ``Σ w_i = 1``, with
     ``C_ij = <query - key_i, query - key_j>`` (Roweis and Saul, Science 290, 2000; the ridge is
-    that of Saul and Roweis, JMLR 4, 2003). Weights may be negative.
+    that of Saul and Roweis, JMLR 4, 2003). Weights may be negative. The system that is solved
+    has the smaller size of keys and coordinates (the matrix inversion lemma).
 
     Args:
-        queries: float32 ``[q, p]``.
-        keys: float32 ``[q, k, p]``, aligned with the query.
+        queries: float32 ``[q, d]``.
+        keys: float32 ``[q, k, d]``, aligned with the query.
         ridge: relative to the mean of the diagonal of C.
-        pixel_weights: float32 ``[p]``, not negative; all ones where None.
         present: bool ``[q, k]``, False where there is no neighbour; all True where None.
 
     Returns:
         float32 ``[q, k]``.
     """
     difference = queries[:, None, :] - keys
-    if pixel_weights is not None:
-        difference *= tf.sqrt(pixel_weights)
+    ones = tf.ones_like(keys[..., :1])
     if present is not None:
         difference = tf.where(present[..., None], difference, 0.0)
-    gram = tf.matmul(difference, difference, transpose_b=True)
-    k = tf.cast(tf.shape(gram)[-1], tf.float32)
-    penalty = ridge * tf.linalg.trace(gram) / k + TINY
-    ones = (
-        tf.ones_like(gram[..., :1]) if present is None else tf.cast(present[..., None], tf.float32)
-    )
-    matrix = gram + penalty[:, None, None] * tf.eye(tf.shape(gram)[-1])
-    factor = tf.linalg.cholesky(matrix)
-    return _summing_to_one(tf.linalg.cholesky_solve(factor, ones)[..., 0])
+        ones = tf.cast(present[..., None], tf.float32)
+    k, dimensions = keys.shape[1:]
+    trace = tf.reduce_sum(tf.square(difference), axis=[1, 2])
+    penalty = ((ridge / k) * trace + TINY)[:, None, None]
+    if k <= dimensions:
+        gram = tf.matmul(difference, difference, transpose_b=True)
+        weights = _solved(gram + penalty * tf.eye(k), ones)
+    else:
+        moment = tf.matmul(difference, difference, transpose_a=True) + penalty * tf.eye(dimensions)
+        total = tf.matmul(difference, ones, transpose_a=True)
+        weights = ones - tf.matmul(difference, _solved(moment, total))
+    return _summing_to_one(weights[..., 0])
+
+
+def _solved(matrix: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    return tf.linalg.cholesky_solve(tf.linalg.cholesky(matrix), right)
 
 
 def distances(similarity: tf.Tensor) -> tf.Tensor:

@@ -24,7 +24,12 @@ from semtf.serving.warmup import write_warmup
 
 
 def export(
-    run: Path | str, out: Path | str, *, index: IndexKind = "scann", check: bool = True
+    run: Path | str,
+    out: Path | str,
+    *,
+    index: IndexKind = "scann",
+    recall: float | None = None,
+    check: bool = True,
 ) -> Verification | None:
     """Export a run as a SavedModel with the signatures that docs/serving.md lists.
 
@@ -33,6 +38,7 @@ def export(
         out: the new version folder, such as ``saved_models/semtf/1``.
         index: ``"exact"`` has only stock TensorFlow operations; ``"scann"`` loads only where
             ScaNN's operations are registered.
+        recall: share of the best rows that a ScaNN index must find; as trained where None.
         check: load the export in fresh processes, with both loaders, and compare every
             signature with the estimator.
 
@@ -52,8 +58,8 @@ def export(
     # Hidden, because TensorFlow Serving takes every folder with a number for a version.
     work = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
     try:
-        _write(opened, work / "model", index)
-        found = verify(opened, work / "model", index) if check else None
+        _write(opened, work / "model", index, recall)
+        found = verify(opened, work / "model", index, recall) if check else None
         (work / "model").rename(out)
     finally:
         shutil.rmtree(work)
@@ -61,14 +67,13 @@ def export(
     return found
 
 
-def _write(run: Run, folder: Path, index: IndexKind) -> None:
-    parts = load_parts(run, index)
-    retrieval = run.config.retrieval
+def _write(run: Run, folder: Path, index: IndexKind, recall: float | None) -> None:
+    parts = load_parts(run, index, recall=recall)
     settings = run.config.adaptation
     adapters = {
         case: adapter.load(run.adaptation(case), run.config.image, settings) for case in run.cases
     }
-    model = Model(parts, retrieval.neighbours, retrieval.weights, adapters)
+    model = Model(parts, adapters)
     archive = keras.export.ExportArchive()
     translators = [resource for made in adapters.values() for resource in made.tracked]
     owners = (parts.classifier, *parts.retrievers.values(), *translators, *model.variables)

@@ -6,7 +6,6 @@ from typing import Any
 import tensorflow as tf
 
 from semtf.adaptation.interface import Adapter
-from semtf.config import Weights
 from semtf.estimation.graph import Estimate, Parts, classify, estimate
 from semtf.estimation.result import FLAGS
 from semtf.serving.checks import check_batch, check_floats, require
@@ -23,14 +22,10 @@ class Model(tf.Module):
 
     Args:
         parts: classifier and retrievers of a run.
-        k: neighbours an image.
-        weights: how they are weighted.
         adapters: by case, simulator images ``[n, H, W]`` in grey levels to fab-like ones.
     """
 
-    def __init__(
-        self, parts: Parts, k: int, weights: Weights, adapters: Mapping[int, Adapter]
-    ) -> None:
+    def __init__(self, parts: Parts, adapters: Mapping[int, Adapter]) -> None:
         super().__init__(name="semtf")
         self.cases = parts.cases
         self.height, self.width = next(iter(parts.retrievers.values())).shape
@@ -45,7 +40,7 @@ class Model(tf.Module):
         cases = tf.TensorSpec([None], tf.int32)
         self._classify = _function(lambda images: classify(images, parts), images)
         self._estimate = _function(
-            lambda images, shares: estimate(images, shares, parts, k, weights), images, shares
+            lambda images, shares: estimate(images, shares, parts), images, shares
         )
         self._adapt = _function(self._adapted, images, cases)
         self._pngs = _function(

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from semtf.retrieval.retriever import Neighbours, Retriever
+from semtf.retrieval.neighbours import Neighbours
+from semtf.retrieval.retriever import Retriever
 from semtf.serving.checks import require
 from semtf.serving.decoding import encode
 
@@ -35,9 +36,10 @@ def stored_pngs(
         rows = tf.where(case == number)
         chosen = tf.gather_nd(pair, rows)[:, tf.newaxis]
         moves = tf.gather_nd(shift, rows)[:, tf.newaxis]
-        found = Neighbours(chosen, moves, tf.ones_like(chosen, tf.float32))
-        sem = tf.tensor_scatter_nd_update(sem, rows, retriever.keys(found)[:, 0])
-        depth = tf.tensor_scatter_nd_update(depth, rows, retriever.values(found)[:, 0])
+        none = tf.zeros_like(moves, tf.float32)
+        found = Neighbours(chosen, moves, tf.ones_like(chosen, tf.float32), none)
+        sem = tf.tensor_scatter_nd_update(sem, rows, retriever.pixels.keys(found)[:, 0])
+        depth = tf.tensor_scatter_nd_update(depth, rows, retriever.pixels.values(found)[:, 0])
     return {"sem_png_bytes": encode(sem), "depth_png_bytes": encode(depth)}
 
 

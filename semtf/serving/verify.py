@@ -46,7 +46,7 @@ class Verification:
     rmse: float | None = None
 
 
-def verify(run: Run, export: Path, index: IndexKind) -> Verification:
+def verify(run: Run, export: Path, index: IndexKind, recall: float | None = None) -> Verification:
     """Compare all signatures of an export with the estimator on some of the run's own keys.
 
     Each loader runs in a process of its own: ``tf.saved_model.load``, and the graph loader in a
@@ -60,7 +60,7 @@ def verify(run: Run, export: Path, index: IndexKind) -> Verification:
     )
     each = [len(Storage.open(run.storage(case)).keys[:IMAGES_PER_CASE]) for case in run.cases]
     cases = tuple(np.repeat(run.cases, each).tolist())
-    estimator = load_estimator(run.path, index=index)
+    estimator = load_estimator(run.path, index=index, recall=recall)
     inputs = sample_inputs(images, cases, estimator.parts.cases)
     expected = estimator.predict(images)
     difference = {}

@@ -1,15 +1,17 @@
 """The estimator: what it returns, doubt between cases, and what it refuses."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from semtf.config import plate_level
+from semtf.config import Weights, plate_level
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
-from semtf.estimation.estimator import Estimator, load, load_parts, read_limit
+from semtf.estimation.estimator import Estimator, load, load_parts
+from semtf.estimation.preparation import read_limit
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
@@ -30,7 +32,6 @@ def test_a_stored_key_finds_its_own_depth(run: Run) -> None:
         np.testing.assert_array_equal(result.grey(), storage.values[:5])
         assert [n[0].pair for n in result.neighbours] == storage.names[:5].tolist()
         assert all(n[0].shift == (0, 0) and n[0].weight == 1 for n in result.neighbours)
-        assert (result.sigma == 0).all()
 
 
 def test_result_has_one_row_an_image(run: Run, images: np.ndarray) -> None:
@@ -40,9 +41,12 @@ def test_result_has_one_row_an_image(run: Run, images: np.ndarray) -> None:
     assert result.depth.shape == result.sigma.shape == (count, 72, 48)
     assert result.depth.dtype == np.float32
     assert ((result.case_probability > 0) & (result.case_probability <= 1)).all()
-    for neighbours in result.neighbours:
-        assert len({n.pair for n in neighbours}) == len(neighbours) == 8
+    for case, neighbours in zip(result.case, result.neighbours, strict=True):
+        chosen = json.loads((run.storage(int(case)) / "tuning.json").read_text())[0]
+        assert len({n.pair for n in neighbours}) == len(neighbours) == chosen["neighbours"]
         assert sum(n.weight for n in neighbours) == pytest.approx(1, abs=1e-5)
+    best = [max(n.similarity for n in neighbours) for neighbours in result.neighbours]
+    assert (np.array(best) <= result.similarity + 1e-5).all()
 
 
 def test_batches_do_not_matter(run: Run, images: np.ndarray) -> None:
@@ -66,13 +70,17 @@ def test_scann_and_exact_agree_on_few_pairs(run: Run, images: np.ndarray) -> Non
     np.testing.assert_allclose(exact.depth, scann.depth, atol=1e-3)
 
 
-def test_plate_is_exact_where_the_classifier_is_sure(run: Run, images: np.ndarray) -> None:
+@pytest.mark.parametrize("weights", ["softmax", "reconstruction"])
+def test_plate_is_exact_where_the_classifier_is_sure(
+    run: Run, images: np.ndarray, weights: Weights
+) -> None:
     parts = dataclasses.replace(load_parts(run, "exact"), threshold=0.0)
-    result = Estimator(parts, 8, "softmax").predict(images)
+    result = Estimator(parts, 8, weights).predict(images)
     assert all("case_in_doubt" not in flags for flags in result.flags)
-    for case, grey in zip(result.case, result.grey(), strict=True):
-        assert (grey[:4] == plate_level(case)).all()
-        assert (grey[:, :2] == plate_level(case)).all()
+    for case, depth in zip(result.case, result.depth, strict=True):
+        assert depth.max() == plate_level(case)
+        assert (depth[:4] == plate_level(case)).all()
+        assert (depth[:, :2] == plate_level(case)).all()
 
 
 def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None:

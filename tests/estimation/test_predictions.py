@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from semtf.errors import InputError
-from semtf.estimation.estimator import DepthResult, Neighbour
 from semtf.estimation.predictions import Predictions
+from semtf.estimation.result import DepthResult, Neighbour
 
 NAMES = ["000000.png", "000001.png"]
 

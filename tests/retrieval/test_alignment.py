@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import shift as move_image
 
-from semtf.retrieval.alignment import blended, centred, hole_centre, moved
+from semtf.retrieval.alignment import blended, centred, hole_centre, moved, peak
 from semtf.retrieval.embedding import normalise
 
 SHAPE = (12, 10)
@@ -66,3 +66,14 @@ def test_centred_holes_are_alike() -> None:
     before, after = (float(tf.reduce_sum(x[0] * x[1])) for x in (images, there))
     assert before < 0.95
     assert after > 0.995
+
+
+def test_peak_of_a_parabola_between_whole_shifts() -> None:
+    rows, columns = np.mgrid[-2:3, -2:3]
+    tables = [
+        -((rows - r) ** 2) - 2.0 * (columns - c) ** 2 for r, c in ((0.3, -0.2), (-1.4, 1.0), (2, 0))
+    ]
+    cosine = tf.constant(np.reshape(tables, (1, 3, 25)), tf.float32)
+    # The last is best at the end of the rows, where nothing lies beyond.
+    expected = [[[0.3, -0.2], [-0.4, 0.0], [0.0, 0.0]]]
+    np.testing.assert_allclose(peak(cosine, 2), expected, atol=1e-5)

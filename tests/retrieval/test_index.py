@@ -91,8 +91,8 @@ def test_scann_that_does_not_load_is_one_line(monkeypatch: pytest.MonkeyPatch) -
 def test_distinct_keeps_the_best_of_each_pair() -> None:
     pair = tf.constant([[7, 7, 2, 7, 9, 2], [1, 1, 1, 1, 1, 1], [3, 4, 0, 0, 0, 0]])
     similarity = tf.constant([[6.0, 5, 4, 3, 2, 1]] * 2 + [[6.0, 5] + [-np.inf] * 4])
-    found, there = distinct(pair, similarity, 3)
-    assert found.numpy()[0].tolist() == [7, 2, 9]
+    place, there = distinct(pair, similarity, 3)
+    assert place.numpy()[0].tolist() == [0, 2, 4]
     assert there.numpy().tolist() == [[True] * 3, [True, False, False], [True, True, False]]
-    assert found.numpy()[1, 0] == 1
-    assert found.numpy()[2, :2].tolist() == [3, 4]
+    assert place.numpy()[1, 0] == 0
+    assert place.numpy()[2, :2].tolist() == [0, 1]

