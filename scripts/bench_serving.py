@@ -152,7 +152,7 @@ def bodies(images: np.ndarray, signature: str, each: int, path: Path) -> Path:
     return path
 
 
-def load(server: Server, path: Path, **options: float) -> subprocess.Popen[bytes]:
+def load(server: Server, path: Path, **options: float | Path) -> subprocess.Popen[bytes]:
     arguments = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, str(HERE / "http_load.py"), f"{server.url}:predict", str(path)]
     return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE)  # noqa: S603 - our own interpreter
@@ -195,18 +195,20 @@ def soak(server: Server, model: Path, images: np.ndarray, requests: int, work: P
     each = requests // (SWAPS + 1)
     found = result(load(server, path, clients=CLIENTS, seconds=600, requests=each))
     print(f"| version 1 | {each} | {found['failed']} | {server.memory():.0f} |", flush=True)
+    done = work / "done"
     for version in range(2, SWAPS + 2):
-        process = load(server, path, clients=CLIENTS, seconds=600, requests=each)
+        done.unlink(missing_ok=True)
+        process = load(server, path, clients=CLIENTS, seconds=LOAD_SECONDS, until=done)
         shutil.copytree(model / "1", model / ".next", copy_function=os.link)
         (model / ".next").rename(model / str(version))
         server.wait(str(version), "AVAILABLE")
         server.wait(str(version - 1), "END")
-        found = result(process)
-        more = result(load(server, path, clients=CLIENTS, seconds=60, requests=requests // 10))
-        failed = found["failed"] + more["failed"]
-        memory = server.memory()
-        asked = each + requests // 10
-        print(f"| version {version} | {asked} | {failed} | {memory:.0f} |", flush=True)
+        done.touch()
+        during = result(process)
+        after = result(load(server, path, clients=CLIENTS, seconds=300, requests=each))
+        sent = during["requests"] + after["requests"]
+        failed = during["failed"] + after["failed"]
+        print(f"| version {version} | {sent} | {failed} | {server.memory():.0f} |", flush=True)
     print(f"\nmemory at the end: {server.memory() / first - 1:+.1%}")
 
 

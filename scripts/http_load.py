@@ -1,6 +1,6 @@
 """Load on an HTTP server of this machine: a process of its own, bounded in time and requests.
 
-    scripts/http_load.py URL BODIES --clients 32 --seconds 60 [--requests N]
+    scripts/http_load.py URL BODIES --clients 32 --seconds 60 [--requests N] [--until FILE]
 
 BODIES is a JSON array of strings, sent in turn. Prints JSON: requests by code, requests a second,
 and percentiles of the time to an answer in milliseconds. `httpx` would cost more than the server.
@@ -23,7 +23,9 @@ import uvloop
 class Load:
     """Clients with one connection each; every one sends its next request after an answer."""
 
-    def __init__(self, url: str, bodies: list[bytes], seconds: float, requests: int) -> None:
+    def __init__(
+        self, url: str, bodies: list[bytes], seconds: float, requests: int, until: Path | None
+    ) -> None:
         parts = urlsplit(url)
         if not ipaddress.ip_address(parts.hostname or "").is_loopback:
             raise SystemExit(f"{url}: not a loopback address")
@@ -36,6 +38,7 @@ class Load:
         ]
         self.end = time.perf_counter() + seconds
         self.numbers: Iterator[int] = iter(range(requests))
+        self.until = until
         self.codes: Counter[str] = Counter()
         self.times: list[float] = []
 
@@ -44,7 +47,7 @@ class Load:
         connection = None
         for number in self.numbers:
             start = time.perf_counter()
-            if start > self.end:
+            if start > self.end or (self.until is not None and self.until.exists()):
                 break
             message = self.messages[number % len(self.messages)]
             try:
@@ -77,6 +80,7 @@ async def run(load: Load, clients: int) -> dict[str, object]:
     sent = sum(load.codes.values())
     return {
         "codes": dict(load.codes),
+        "requests": sent,
         "failed": sent - load.codes["200"],
         "a_second": sent / seconds,
         "p50": p50,
@@ -91,9 +95,11 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--until", type=Path, help="also stop once this file is there")
     given = parser.parse_args()
     bodies = [body.encode() for body in json.loads(given.bodies.read_text())]
-    load = Load(given.url, bodies, min(given.seconds, 1800.0), given.requests)
+    seconds = min(given.seconds, 1800.0)
+    load = Load(given.url, bodies, seconds, given.requests, given.until)
     print(json.dumps(uvloop.run(run(load, given.clients))))
 
 

@@ -118,6 +118,9 @@ class Versions:
         """The newest version that is served; raises RequestError where there is none."""
         served = [number for number in self.known if self._serves(number)]
         if not served:
+            for version in self.known.values():
+                if version.state == LOADING and version.message:
+                    raise RequestError(503, f"version {version.number}: {version.message}")
             raise RequestError(404, f"Servable not found for request: Latest({self.name})")
         return self.known[max(served)]
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from semtf.data.dataset import open_dataset
+from semtf.estimation.estimator import Estimator, load
+from semtf.estimation.result import DepthResult
 from semtf.run import Run
 from semtf.serving.export import export
+from semtf.serving.warmup import WARMUP, prediction_log, read_warmup
 
 COMMAND = [sys.executable, "-c", "from semtf.cli.main import run; run()"]
 START_SECONDS = 240.0
@@ -35,6 +39,18 @@ def exact(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def images(fab: Path) -> np.ndarray:
     """Eight SEM images of the fab, uint8 [8, 72, 48]."""
     return np.asarray(open_dataset(fab).test().images[::3])
+
+
+@pytest.fixture(scope="session")
+def estimator(run: Run) -> Estimator:
+    """What the export must agree with."""
+    return load(run.path, index="exact")
+
+
+@pytest.fixture(scope="session")
+def expected(estimator: Estimator, images: np.ndarray) -> DepthResult:
+    """The estimates of `images`."""
+    return estimator.predict(images)
 
 
 class Server:
@@ -92,10 +108,15 @@ def served(exact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 @contextmanager
-def serving(exact: Path, folder: Path) -> Iterator[Server]:
-    """A server of a copy of an export."""
+def serving(exact: Path, folder: Path, warm: Collection[str] = ()) -> Iterator[Server]:
+    """A server of a copy of an export, ``warm`` being the signatures to warm up; all by default."""
     model = folder / "semtf"
     shutil.copytree(exact, model / "1")
+    if warm:
+        with tf.io.TFRecordWriter(str(model / "1" / WARMUP)) as writer:
+            for name, inputs in read_warmup(exact):
+                if name in warm:
+                    writer.write(prediction_log(name, inputs))
     options = ("--max-body=1", "--max-pending=16", "--label=stable=1")
     server = Server(model, *options, "--timeout=15", "--receive-timeout=2")
     try:

@@ -11,7 +11,8 @@ import pytest
 
 from semtf.cli import main
 from semtf.errors import InputError
-from semtf.estimation.estimator import load
+from semtf.estimation.estimator import Estimator
+from semtf.estimation.result import DepthResult
 from semtf.run import Run
 from semtf.serving import Client, ServerError
 from tests.serving.conftest import Server
@@ -27,9 +28,8 @@ def client(served: Server) -> Iterator[Client]:
 
 
 def test_predict_gives_what_the_estimator_gives(
-    client: Client, run: Run, images: np.ndarray
+    client: Client, expected: DepthResult, images: np.ndarray
 ) -> None:
-    expected = load(run.path, index="exact").predict(images)
     found = client.predict(images)
     np.testing.assert_allclose(found.depth, expected.depth, atol=1e-3)
     np.testing.assert_allclose(found.sigma, expected.sigma, atol=1e-3)
@@ -45,9 +45,10 @@ def test_predict_gives_what_the_estimator_gives(
     np.testing.assert_allclose(files.depth, expected.depth, atol=1e-3)
 
 
-def test_other_signatures(client: Client, run: Run, images: np.ndarray) -> None:
-    estimator = load(run.path, index="exact")
-    np.testing.assert_array_equal(client.depth(images), estimator.predict(images).grey())
+def test_other_signatures(
+    client: Client, estimator: Estimator, expected: DepthResult, images: np.ndarray
+) -> None:
+    np.testing.assert_array_equal(client.depth(images), expected.grey())
     case, probability = client.classify(images)
     np.testing.assert_allclose(probability, estimator.classify(images), atol=1e-6)
     np.testing.assert_array_equal(case, probability.argmax(axis=1) + 1)

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from semtf.adaptation import adapter
 from semtf.errors import InputError
-from semtf.estimation.estimator import load
+from semtf.estimation.estimator import Estimator
+from semtf.estimation.result import DepthResult
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 from semtf.serving.export import export
@@ -32,10 +33,8 @@ def found(request: pytest.FixtureRequest, exact: Path, images: np.ndarray) -> An
 
 
 def test_every_signature_agrees_with_the_estimator(
-    found: Answers, run: Run, images: np.ndarray
+    found: Answers, estimator: Estimator, expected: DepthResult, images: np.ndarray
 ) -> None:
-    estimator = load(run.path, index="exact")
-    expected = estimator.predict(images)
     for name in ("serving_default", "predict_float", "estimate"):
         np.testing.assert_allclose(found[name]["depth"], expected.depth, atol=1e-3)
         np.testing.assert_allclose(found[name]["sigma"], expected.sigma, atol=1e-3)
@@ -57,9 +56,7 @@ def test_every_signature_agrees_with_the_estimator(
         np.testing.assert_array_equal(decoded, depth)
 
 
-def test_neighbours(found: Answers, run: Run, images: np.ndarray) -> None:
-    estimator = load(run.path, index="exact")
-    expected = estimator.predict(images)
+def test_neighbours(found: Answers, estimator: Estimator, expected: DepthResult) -> None:
     for name in ("neighbours", "estimate"):
         for i, row in enumerate(expected.neighbours):
             outputs = {key: value[i] for key, value in found[name].items()}

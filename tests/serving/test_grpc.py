@@ -19,8 +19,7 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import model_server_config_pb2
 
-from semtf.estimation.estimator import load
-from semtf.run import Run
+from semtf.estimation.result import DepthResult
 from semtf.serving import GrpcClient, ServerError
 from semtf.serving.deployment import TEMPLATES
 from semtf.serving.warmup import WARMUP, read_warmup
@@ -69,9 +68,8 @@ def target(exact: Path) -> Iterator[str]:
 
 
 def test_grpc_client_gives_what_the_estimator_gives(
-    target: str, run: Run, images: np.ndarray
+    target: str, expected: DepthResult, images: np.ndarray
 ) -> None:
-    expected = load(run.path, index="exact").predict(images)
     with GrpcClient(target, batch=3) as client:
         found = client.predict(images)
         np.testing.assert_array_equal(client.depth(images), expected.grey())

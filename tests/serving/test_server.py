@@ -221,9 +221,7 @@ def test_slow_body(served: Server) -> None:
 
 
 def test_one_clients_bad_image_is_not_anothers_error(served: Server, images: np.ndarray) -> None:
-    alone = httpx.post(
-        f"{served.model}:predict", json=body(images[:1]), trust_env=False, timeout=60
-    )
+    alone = served.post(body(images[:1]))
     gate = threading.Barrier(8)
 
     def ask(number: int) -> httpx.Response:
