@@ -16,6 +16,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -37,8 +38,7 @@ def build(run: Path, pairs: int, work: Path) -> Path:
     """A run folder with a storage of that size in each case, and images to ask about."""
     from bench_retrieval import drawn
 
-    from semtf.estimation.preparation import write_limit
-    from semtf.retrieval.retriever import Retriever
+    from semtf.estimation.preparation import prepare
     from semtf.retrieval.storage import Storage
     from semtf.run import Run
     from semtf.simulation.microscope import STRUCT, Scene, render
@@ -65,9 +65,7 @@ def build(run: Path, pairs: int, work: Path) -> Path:
         names = np.array([f"pair_{i:05d}" for i in range(len(keys))])
         part = made.storage(case)
         storage = Storage.create(part, case=case, keys=keys, values=values, names=names)
-        retriever = Retriever.build(storage, made.config.retrieval, seed=0)
-        retriever.save(part)
-        write_limit(retriever, queries, part)
+        prepare(storage, queries, made.config, part)
         print(f"case {case}: stored in {time.perf_counter() - start:.0f} s", flush=True)
     np.save(folder / "images.npy", np.concatenate(images))
     return folder
@@ -222,6 +220,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--work", type=Path, default=Path("/tmp/semtf-bench-serving"))  # noqa: S108
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the server ends, too
     if not given.run.is_dir():
         raise SystemExit(f"{given.run}: no run there; make one with scripts/run, or give --run")
     given.work.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ HEAVY = ("tensorflow", "keras", "pandas", "scipy", "numpy", "matplotlib", "skima
         "import semtf",
         "from semtf.cli.main import run\ntry: run(['--help'])\nexcept SystemExit: pass",
         "import semtf.cli.train, semtf.cli.predict, semtf.cli.simulate, semtf.cli.export",
-        "import semtf.cli.measure",
+        "import semtf.cli.measure, semtf.cli.serve, semtf.serving",
     ],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:

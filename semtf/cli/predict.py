@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from semtf.estimation.estimator import Estimator
     from semtf.estimation.result import DepthResult
     from semtf.serving.client import Client
 
@@ -42,6 +44,38 @@ class Estimating(Protocol):
 
     def predict(self, images: "Grey", probability: "Shares") -> "DepthResult":
         """Depth maps."""
+
+
+class Local:
+    """The estimator of a run, loaded when it is first needed: after the images are found good."""
+
+    def __init__(self, run: Path, options: dict[str, Any]) -> None:
+        from semtf.run import Run
+
+        self.shape = Run.open(run).config.image.shape
+        self._load = (run, options)
+
+    @cached_property
+    def _estimator(self) -> "Estimator":
+        from semtf.estimation.estimator import load
+
+        run, options = self._load
+        found = load(run, **options)
+        if not found.calibrated:
+            click.echo(
+                "sigma is the bare spread of the neighbours: intervals are calibrated for the "
+                "run's own weights only",
+                err=True,
+            )
+        return found
+
+    def classify(self, images: "Grey", sites: "Names | None") -> "Shares":
+        """Probability of each case; the images of a site vote."""
+        return self._estimator.classify(images, sites)
+
+    def predict(self, images: "Grey", probability: "Shares") -> "DepthResult":
+        """Depth maps for cases that are known."""
+        return self._estimator.predict(images, probability)
 
 
 class Remote:
@@ -134,26 +168,22 @@ def _estimating(
     options: dict[str, Any],
 ) -> Iterator[Estimating]:
     if run is not None:
-        from semtf.estimation.estimator import load
-
-        found = load(run, **{name.removeprefix("--"): value for name, value in options.items()})
-        if not found.calibrated:
-            click.echo(
-                "sigma is the bare spread of the neighbours: intervals are calibrated for the "
-                "run's own weights only",
-                err=True,
-            )
-        yield found
+        yield Local(run, {name.removeprefix("--"): value for name, value in options.items()})
         return
     for name, value in options.items():
         if value is not None:
             raise InputError(f"{name}: decided when the model was exported; it needs --run")
-    from semtf.serving import Client
+    from semtf.serving import Client, ServerError
     from semtf.serving.token import read_token
 
     token = None if token_file is None else read_token(token_file)
-    with Client(str(server), model=model, token=token) as client:
-        yield Remote(client)
+    try:
+        with Client(str(server), model=model, token=token) as client:
+            yield Remote(client)
+    except ServerError as error:
+        if error.status is None or error.status >= 500:
+            raise
+        raise InputError(f"--server {server}: {error}") from error
 
 
 def predict_files(

@@ -102,7 +102,7 @@ class Versions:
             if version is None:
                 version = self.known[number] = Version(number, found[number])
                 await self._load(version)
-            if version.state == AVAILABLE or version.worker is not None:
+            if version.state in (LOADING, AVAILABLE):
                 wanted.add(number)
                 break
         for number in sorted(wanted):
@@ -163,11 +163,12 @@ class Versions:
         return number in self.known and self.known[number].state == AVAILABLE
 
     def _current(self, number: int, folder: Path) -> Version | None:
-        """What is known of a version folder, unless the folder has changed since it failed."""
+        """What is known of a version, unless it was unloaded, or has changed since it failed."""
         version = self.known.get(number)
-        if version is None or (version.state == END and version.stamp != _stamp(folder)):
-            return None
-        return version
+        if version is None or version.state != END:
+            return version
+        failed = bool(version.message) and version.stamp == _stamp(folder)
+        return version if failed else None
 
     async def _load(self, version: Version) -> None:
         log.info("%s: loading version %d", self.name, version.number)

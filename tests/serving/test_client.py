@@ -162,6 +162,7 @@ def test_wrong_calls(
         (("--server", served.url, "--size", "80,48"), "--size 80,48"),
         (("--server", served.url, "--token-file", short), "at least 16 characters"),
         (("--server", "localhost:8501"), "not a URL"),
+        (("--server", served.url, "--model", "other"), "404: Servable not found for request"),
     ):
         assert semtf(*given, *options) == 2
         assert message in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """An export in fresh processes: both loaders, both indexes, the checks in the graph."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -209,3 +211,9 @@ def test_refused_and_interrupted_exports(
     with pytest.raises(KeyboardInterrupt):
         export(run.path, tmp_path / "1", index="exact", check=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_needs_no_package_of_the_server() -> None:
+    names = ("httpx", "orjson", "prometheus_client", "starlette", "uvicorn", "tensorflow_serving")
+    code = f"import sys\nsys.modules.update(dict.fromkeys({names}))\nimport semtf.serving.export"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -107,6 +107,14 @@ def test_a_killed_worker_is_replaced(server: Server, images: np.ndarray) -> None
     assert codes == {200}
 
 
+def test_a_deleted_version_gives_way_to_the_one_before(server: Server) -> None:
+    shutil.rmtree(server.log.parent / "semtf" / "2")
+    server.wait(2, "END")
+    latest = httpx.get(f"{server.model}/metadata", trust_env=False).json()
+    assert latest["model_spec"]["version"] == "1"
+    assert len(server.workers()) == 1
+
+
 def test_shutdown_answers_what_was_asked(server: Server, images: np.ndarray) -> None:
     workers = server.workers()
     with ThreadPoolExecutor(1) as pool:
