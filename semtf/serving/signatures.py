@@ -176,10 +176,20 @@ class Model(tf.Module):
     def _adapted(self, images: tf.Tensor, cases: tf.Tensor) -> tf.Tensor:
         adapted = tf.zeros_like(images)
         for case, adapter in self._adapters.items():
-            rows = tf.where(cases == case)
-            some = adapter(tf.gather(images, rows[:, 0]))
-            adapted = tf.tensor_scatter_nd_update(adapted, rows, some)
+            adapted = _replaced(adapted, images, tf.where(cases == case), adapter)
         return adapted
+
+
+def _replaced(
+    adapted: tf.Tensor, images: tf.Tensor, rows: tf.Tensor, adapter: Adapter
+) -> tf.Tensor:
+    """``adapted`` with some rows replaced; convolutions of no images may fail in a graph."""
+
+    def replaced() -> tf.Tensor:
+        some = adapter(tf.gather(images, rows[:, 0]))
+        return tf.tensor_scatter_nd_update(adapted, rows, some)
+
+    return tf.cond(tf.size(rows) > 0, replaced, lambda: adapted)
 
 
 def _function(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:

@@ -52,9 +52,11 @@ def test_other_signatures(
     case, probability = client.classify(images)
     np.testing.assert_allclose(probability, estimator.classify(images), atol=1e-6)
     np.testing.assert_array_equal(case, probability.argmax(axis=1) + 1)
-    assert [len(row) for row in client.neighbours(images)] == [8] * len(images)
+    names = [[neighbour.pair for neighbour in row] for row in client.neighbours(images)]
+    assert names == [[neighbour.pair for neighbour in row] for row in expected.neighbours]
     adapted = client.adapt(images, [1, 2, 3, 4, 1, 2, 3, 4])
     assert adapted.shape == images.shape
+    np.testing.assert_allclose(client.adapt(images[:1], [1])[0], adapted[0], atol=1e-3)
     assert client.shape == (72, 48)
     assert client.status()[0]["state"] == "AVAILABLE"
     shares = np.tile(np.float32([0, 0, 1, 0]), (len(images), 1))
