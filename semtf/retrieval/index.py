@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from semtf.errors import InputError
 from semtf.retrieval.chunks import in_chunks
+from semtf.retrieval.selection import largest
 
 # Below this ScaNN's authors advise against hashing (which needs 16 rows at the least).
 SMALLEST_HASHED = 20_000
@@ -96,10 +97,10 @@ class ExactIndex(Index):
         columns = min(k, stored)
 
         def some(part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            products = tf.matmul(part, self._rows, transpose_b=True)
-            products = tf.where(tf.math.is_nan(products), -np.inf, products)
-            best, row = tf.math.top_k(products, columns)
-            return best, tf.where(best == -np.inf, 0, row)
+            finite = tf.reduce_all(tf.math.is_finite(part), axis=1, keepdims=True)
+            products = tf.matmul(tf.where(finite, part, 0.0), self._rows, transpose_b=True)
+            best, row = largest(products, columns)
+            return tf.where(finite, best, -np.inf), tf.where(finite, row, 0)
 
         return in_chunks(some, (queries,), max(1, EXACT_CELLS // stored), (tf.float32, tf.int32))
 
