@@ -10,81 +10,31 @@ storages hold case 1's pairs in four orders, so none shares an index with anothe
 """
 
 import argparse
-import dataclasses
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from challenge_size import IMAGES, World, full_size_run, stored, world
 from PIL import Image
 
-from semtf.adaptation import adapter
 from semtf.cli.predict import predict_files
-from semtf.config import CASES, RetrievalConfig, Weights
+from semtf.config import RetrievalConfig, Weights
 from semtf.estimation.estimator import Estimator, load
-from semtf.estimation.preparation import prepare
 from semtf.estimation.uncertainty import Checked, calibrate, searched, summary, with_spread
 from semtf.retrieval.embedding import back_projected, normalise
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.rows import flat
-from semtf.retrieval.storage import Storage
 from semtf.retrieval.tuning import tune
-from semtf.run import Run
-from semtf.simulation.microscope import SIMULATOR, STRUCT, Scene, render
-from semtf.simulation.source import Draw, open_source
 
-CASE, REFERENCE, TUNING, BATCH = 1, 256, 256, 512
+REFERENCE, BATCH = 256, 512
 PARTS = ("search", "centre", "accuracy", "coverage", "growth", "predict")
-
-
-class World(NamedTuple):
-    """Case 1 of a fab: pairs and test images with their true depth, uint8 ``[n, H, W]``."""
-
-    keys: np.ndarray
-    values: np.ndarray
-    images: np.ndarray
-    depth: np.ndarray
-
-
-def world(pairs: int, queries: int, run: Path | None) -> World:
-    """Draw and render it; images beyond ``queries`` stand for the unlabelled fab images."""
-    source = open_source(None, pairs, 0, queries + TUNING, seed=0)
-
-    def fab(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        structures = draw.structures()
-        image = render(Scene.of(structures), CASE, STRUCT, draw.images())[0]
-        return image, structures.depth(CASE)
-
-    def simulator(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
-        structures = draw.structures()
-        images = render(Scene.of(structures), CASE, SIMULATOR, draw.images(), exposures=2)
-        return images.mean(axis=0), structures.depth(CASE)
-
-    keys, values = drawn(source.pairs(), simulator if run else fab)
-    return World(adapted(keys, run) if run else keys, values, *drawn(source.tests(CASE), fab))
-
-
-def drawn(
-    draws: list[Draw], one: Callable[[Draw], tuple[np.ndarray, np.ndarray]]
-) -> list[np.ndarray]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = zip(*pool.map(one, draws), strict=True)
-        return [np.concatenate(part) for part in parts]
-
-
-def adapted(images: np.ndarray, run: Path) -> np.ndarray:
-    """Simulator images ``[n, H, W]`` as the adapter of a run shows them, uint8."""
-    config = Run.open(run).config
-    folder = Run.open(run).adaptation(CASE)
-    return adapter.load(folder, config.image, config.adaptation).adapt(images)
 
 
 def best_of_all(retriever: Retriever, images: np.ndarray) -> tuple[np.ndarray, float]:
@@ -181,11 +131,6 @@ def print_way(
     print(f"| {weights}{note} | {k} | {rmse:.3f} | {throughput(found, images):.0f} |")
 
 
-def stored(world: World, count: int, case: int = CASE) -> Storage:
-    names = np.array([f"pair_{i:05d}" for i in range(count)])
-    return Storage(world.keys[:count], world.values[:count], names, case)
-
-
 def report_coverage(retriever: Retriever, world: World, queries: int) -> None:
     """Coverage of 90 % intervals: held-out pairs, and fab images, whose depth is known here."""
     found = calibrate(retriever, world.images[queries:], seed=0)
@@ -209,35 +154,15 @@ def report_coverage(retriever: Retriever, world: World, queries: int) -> None:
         )
 
 
-def report_predict(run: Path, world: World, queries: int, work: Path) -> None:
+def report_predict(run: Path, made: World, queries: int, work: Path) -> None:
     """A whole prediction at this size: files to files, four cases, classified."""
-    opened = Run.open(run)
-    config = dataclasses.replace(opened.config, retrieval=RetrievalConfig())
-    made = Run.create(work / "run", config)
-    shutil.copytree(opened.classifier, made.classifier)
-    fab = world.images[queries:]
-    for case in CASES:
-        order = np.random.default_rng(case).permutation(len(world.keys))
-        part = World(world.keys[order], world.values[order], world.images, world.depth)
-        start = time.perf_counter()
-        folder = made.storage(case)
-        storage = stored(part, len(order), case)
-        storage = Storage.create(
-            folder, case=case, keys=storage.keys, values=storage.values, names=storage.names
-        )
-        prepare(storage, fab, config, folder)
-        print(f"case {case}: stored, tuned, calibrated in {time.perf_counter() - start:.0f} s")
+    folder = full_size_run(run, made, queries, work)
     images = work / "images"
-    images.mkdir()
-    source = open_source(None, 1, 0, -(-queries // 4), seed=1)
-    for case in CASES:
-        tests = source.tests(case)
-        scenes = [Scene.of(draw.structures()) for draw in tests]
-        for j, (scene, draw) in enumerate(zip(scenes, tests, strict=True)):
-            for i, image in enumerate(render(scene, case, STRUCT, draw.images())[0]):
-                Image.fromarray(image).save(images / f"{case}_{j:03d}_{i:03d}.png")
+    images.mkdir(exist_ok=True)
+    for i, image in enumerate(np.load(folder / IMAGES)):
+        Image.fromarray(image).save(images / f"{i:06d}.png")
     start = time.perf_counter()
-    estimator = load(made.path)
+    estimator = load(folder)
     print(f"loaded in {time.perf_counter() - start:.1f} s; {resident():.2f} GiB resident")
     time_predict(estimator, images, work)
 
@@ -266,6 +191,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=21_663)
     parser.add_argument("--queries", type=int, default=2_600)
     parser.add_argument("--run", type=Path, help="adapt the keys with this run, use its classifier")
+    parser.add_argument("--work", type=Path, help="keep the run folder of that size in there")
     arguments = parser.parse_args()
     made = world(arguments.pairs, arguments.queries, arguments.run)
     images = made.images[: arguments.queries].astype(np.float32)
@@ -290,7 +216,7 @@ def main() -> None:
         report_growth(made, RetrievalConfig())
     if "predict" in arguments.parts and arguments.run is not None:
         with tempfile.TemporaryDirectory() as work:
-            report_predict(arguments.run, made, arguments.queries, Path(work))
+            report_predict(arguments.run, made, arguments.queries, arguments.work or Path(work))
     print(f"load {os.getloadavg()[0]:.1f}")
 
 

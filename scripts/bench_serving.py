@@ -5,8 +5,8 @@
 
 The classifier and the adapters are those of a trained run (`scripts/run` makes one); the storage
 of each case is as large as the challenge's: as many structures of a synthetic `struct` fab, their
-keys as the fab's microscope shows them. It is built once, in --work, and used again. The load
-comes from a process of its own over loopback and sends base64 PNG files.
+keys as the fab's microscope shows them (scripts/challenge_size.py). It is built once, in --work,
+and used again. The load comes from a process of its own over loopback and sends base64 PNG files.
 """
 
 import argparse
@@ -36,39 +36,12 @@ LOAD_SECONDS = 900.0
 
 def build(run: Path, pairs: int, work: Path) -> Path:
     """A run folder with a storage of that size in each case, and images to ask about."""
-    from bench_retrieval import drawn
-
-    from semtf.estimation.preparation import prepare
-    from semtf.retrieval.storage import Storage
-    from semtf.run import Run
-    from semtf.simulation.microscope import STRUCT, Scene, render
-    from semtf.simulation.source import Draw, open_source
+    from challenge_size import IMAGES, full_size_run, world
 
     folder = work / f"run-{pairs}"
-    if (folder / "images.npy").exists():
+    if (folder / IMAGES).exists():
         return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("storage", "predictions"))
-    made, images = Run.open(folder), []
-    source = open_source(None, pairs, 0, QUERIES // 4, seed=0)
-    for case in Run.open(run).cases:
-
-        def fab(draw: Draw, case: int = case) -> tuple[np.ndarray, np.ndarray]:
-            structures = draw.structures()
-            image = render(Scene.of(structures), case, STRUCT, draw.images())[0]
-            return image, structures.depth(case)
-
-        start = time.perf_counter()
-        keys, values = drawn(source.pairs(), fab)
-        queries, _ = drawn(source.tests(case), fab)
-        images.append(queries)
-        names = np.array([f"pair_{i:05d}" for i in range(len(keys))])
-        part = made.storage(case)
-        storage = Storage.create(part, case=case, keys=keys, values=values, names=names)
-        prepare(storage, queries, made.config, part)
-        print(f"case {case}: stored in {time.perf_counter() - start:.0f} s", flush=True)
-    np.save(folder / "images.npy", np.concatenate(images))
-    return folder
+    return full_size_run(run, world(pairs, 1, None), QUERIES, work)
 
 
 def exported(run: Path, index: str, work: Path) -> Path:
