@@ -76,8 +76,8 @@ class AdaptationConfig:
     learning_rate: float = 2e-4
     beta_1: float = 0.5
     beta_2: float = 0.999
-    first_epochs: int = 16
-    other_epochs: int = 4
+    first_epochs: int = 12
+    other_epochs: int = 3
     steps_per_epoch: int | None = 30
     halve_at: tuple[int, ...] = ()
     ema: float = 0.99

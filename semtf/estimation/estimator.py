@@ -1,5 +1,8 @@
 """Depth maps from SEM images with a trained run."""
 
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
 BATCH = 256
+AT_A_TIME = 4
 
 
 class Estimator:
@@ -60,10 +64,7 @@ class Estimator:
             batch: images at a time.
         """
         images = self._checked(images)
-        parts = [
-            self._classify(tf.constant(images[start : start + batch], tf.float32)).numpy()
-            for start in range(0, len(images), batch)
-        ]
+        parts = [part.numpy() for part in _in_batches(self._classify, batch, images)]
         none = np.zeros((0, len(self.parts.cases)), np.float32)
         probability = np.concatenate([none, *parts])
         return probability if sites is None else site_vote(probability, sites)
@@ -93,10 +94,9 @@ class Estimator:
         odds = probability if len(images) else np.ones((1, len(self.parts.cases)), np.float32)
         results = []
         with progress("Estimating depth", len(given)) as advance:
-            for start in range(0, len(given), batch):
-                part = tf.constant(given[start : start + batch], tf.float32)
-                results.append(self._estimate(part, tf.constant(odds[start : start + batch])))
-                advance(len(part), "")
+            for result in _in_batches(self._estimate, batch, given, odds):
+                results.append(result)
+                advance(len(result[0]), "")
         columns = (np.concatenate(c)[: len(images)] for c in zip(*results, strict=True))
         return self._result(Estimate(*columns))
 
@@ -128,6 +128,22 @@ class Estimator:
             ),
             flags=flags,
         )
+
+
+def _in_batches(
+    function: Callable[..., Any], batch: int, *arrays: npt.NDArray[Any]
+) -> Iterator[Any]:
+    """Results of ``function`` on slices of the arrays, in order.
+
+    A few are under way at a time: between its many small operations one batch leaves cores idle.
+    """
+
+    def one(start: int) -> Any:
+        parts = (array[start : start + batch] for array in arrays)
+        return function(*(tf.constant(part, tf.float32) for part in parts))
+
+    with ThreadPoolExecutor(min(AT_A_TIME, os.cpu_count() or 1)) as pool:
+        yield from pool.map(one, range(0, len(arrays[0]), batch))
 
 
 def load(
