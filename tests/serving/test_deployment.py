@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from semtf.serving.checks import MAX_BATCH
 from semtf.serving.deployment import write_deployment
-from semtf.serving.signatures import MAX_BATCH
 
 
 def test_files_are_written_once(tmp_path: Path) -> None:
