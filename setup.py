@@ -26,6 +26,7 @@ TEST = [
     "pandas-stubs>=2.2",
     "playwright>=1.49",
     "pytest>=8.3",
+    "pytest-xdist>=3.6",
     "ruff>=0.12",
 ]
 
