@@ -11,6 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.classification.classifier import Classifier
+from semtf.classification.folding import folded
 from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexKind, Weights
 from semtf.errors import InputError
@@ -24,7 +25,7 @@ from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
-BATCH = 256
+BATCH = 128
 AT_A_TIME = 4
 
 
@@ -187,7 +188,7 @@ def load_parts(
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
     return Parts(
-        classifier=classifier.model,
+        classifier=folded(classifier.model),
         cases=classifier.cases,
         temperature=classifier.temperature,
         threshold=classifier.threshold,

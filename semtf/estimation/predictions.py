@@ -73,6 +73,7 @@ class Predictions(AbstractContextManager["Predictions"]):
 
     def write(self, names: Sequence[str], result: DepthResult) -> None:
         """Write the results of the images of these file names."""
+        sigma = result.sigma.mean(axis=(1, 2))
         for i, (name, grey) in enumerate(zip(names, result.grey(), strict=True)):
             stem = without_ending(name)
             if self.archive is None:
@@ -81,7 +82,7 @@ class Predictions(AbstractContextManager["Predictions"]):
             if self.arrays:
                 np.save(self.out / f"{stem}.npy", result.depth[i])
                 np.save(self.out / f"{stem}_sigma.npy", result.sigma[i])
-            self.writer.writerow(_row(name, result, i))
+            self.writer.writerow(_row(name, result, i, sigma[i]))
 
     def _write_png(self, name: str, grey: np.ndarray) -> None:
         if self.archive is None:
@@ -129,13 +130,13 @@ def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> n
     return np.array([by_name[without_ending(name)] for name in names], np.str_)
 
 
-def _row(name: str, result: DepthResult, i: int) -> tuple[str, ...]:
+def _row(name: str, result: DepthResult, i: int, sigma: np.float32) -> tuple[str, ...]:
     return (
         name,
         str(result.case[i]),
         f"{result.case_probability[i]:.6f}",
         f"{result.similarity[i]:.6f}",
-        f"{result.sigma[i].mean():.4f}",
+        f"{sigma:.4f}",
         " ".join(result.flags[i]),
         " ".join(map(_neighbour, _heaviest(result.neighbours[i]))),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,7 @@ FLAGS = {"doubt": "case_in_doubt", "untrained": "case_not_trained", "unlike": "u
 """By field of `semtf.estimation.graph.Estimate`, the word for it in `DepthResult.flags`."""
 
 
-@dataclass(frozen=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """One stored pair that an estimate was made from.
 
     Attributes:

@@ -22,7 +22,6 @@ import tensorflow as tf
 from semtf.config import Weights
 from semtf.errors import InputError
 from semtf.retrieval import weighting
-from semtf.retrieval.chunks import in_chunks
 from semtf.retrieval.held_out import HeldOut, residuals
 from semtf.retrieval.neighbours import Neighbours
 from semtf.retrieval.retriever import Retriever
@@ -40,8 +39,8 @@ AGREED = 0.01
 ROUNDING = 1e-3
 SPREAD_NEIGHBOURS = 32
 NEAREST_SPREAD = 8
+COUNTS = 128
 IMAGES = 256
-CHUNK_FLOATS = 1 << 22
 
 
 class Spread(NamedTuple):
@@ -71,8 +70,8 @@ def with_spread(
     """Depth of images, and how far their neighbours disagree.
 
     The spread is the weighted standard deviation around the estimate, of the 32 neighbours of
-    most weight; negative weights count with their size. For ``"nearest"`` it is that of the
-    eight most similar pairs, which count alike.
+    most weight; negative weights count with their size, all in 128ths. For ``"nearest"`` it is
+    that of the eight most similar pairs, which count alike.
 
     Args:
         retriever: of the case.
@@ -88,21 +87,9 @@ def with_spread(
         share, some = weighting.uniform(found.similarity), found
     share, place = tf.math.top_k(share, min(SPREAD_NEIGHBOURS, share.shape[1]))
     some = Neighbours(*(tf.gather(part, place, batch_dims=1) for part in some))
-    share /= tf.reduce_sum(share, axis=1, keepdims=True)
-    return Spread(depth, _spread(retriever, some, share, depth), kept, weight)
-
-
-def _spread(
-    retriever: Retriever, neighbours: Neighbours, share: tf.Tensor, depth: tf.Tensor
-) -> tf.Tensor:
-    def some(share: tf.Tensor, mean: tf.Tensor, *parts: tf.Tensor) -> tuple[tf.Tensor]:
-        values = retriever.pixels.values(Neighbours(*parts))
-        squares = tf.square(values - mean[:, None])
-        return (tf.sqrt(tf.einsum("qk,qkhw->qhw", share, squares)),)
-
-    pixels = retriever.shape[0] * retriever.shape[1]
-    chunk = max(1, CHUNK_FLOATS // (share.shape[1] * pixels))
-    return in_chunks(some, (share, depth, *neighbours), chunk, (tf.float32,))[0]
+    counts = tf.round(COUNTS * share / tf.reduce_sum(share, axis=1, keepdims=True))
+    mean, variance = retriever.pixels.mean_and_variance(some, counts)
+    return Spread(depth, tf.sqrt(variance + tf.square(mean - depth)), kept, weight)
 
 
 @dataclass(frozen=True)

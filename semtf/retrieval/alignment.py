@@ -1,40 +1,13 @@
 """Stored images brought into the frame of an image: moved by whole pixels, edges replicated.
 
-Neighbours with the same shift are moved together, by slices, which is several times faster than
-gathering every pixel from its own place.
+Images with the same shift are summed before they are moved, by slices, which is several times
+faster than gathering every pixel from its own place.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from semtf.retrieval.embedding import normalise, shifted, shifts
-
-
-def moved(
-    stored: tf.Variable, pair: tf.Tensor, shift: tf.Tensor, radius: int, shape: tuple[int, int]
-) -> tf.Tensor:
-    """Stored images, each moved by its shift.
-
-    Args:
-        stored: ``[n, H·W]`` of any type.
-        pair: int32 ``[q, k]``, which of them.
-        shift: int32 ``[q, k, 2]``, (rows, columns) in pixels, at most ``radius``.
-        radius: largest shift.
-        shape: ``(H, W)``.
-
-    Returns:
-        ``[q, k, H, W]``, of the type of ``stored``.
-    """
-    number = tf.reshape(shift_number(shift, radius), [-1])
-    flat = tf.reshape(pair, [-1])
-    places, parts = [], []
-    for i, move in enumerate(shifts(radius)):
-        place = tf.cast(tf.where(number == i)[:, 0], tf.int32)
-        images = tf.reshape(tf.gather(stored, tf.gather(flat, place)), [-1, *shape])
-        places.append(place)
-        parts.append(shifted(images, tuple(move)))
-    images = tf.dynamic_stitch(places, parts)
-    return tf.reshape(images, [-1, pair.shape[1], *shape])
+from semtf.retrieval.embedding import normalise, shifts
 
 
 def blended(
@@ -45,18 +18,48 @@ def blended(
     radius: int,
     shape: tuple[int, int],
 ) -> tf.Tensor:
-    """The weighted sum of moved images, float32 ``[q, H, W]``: ``Σ_k w_k · moved_k``.
+    """The weighted sum of stored images, each moved by its shift, float32 ``[q, H, W]``.
 
-    The images are summed by shift before they are moved. Arguments as in `moved`, but ``shift``
-    may be float32: a fraction of a pixel interpolates linearly between whole shifts.
-    ``weights`` is float32 ``[q, k]``.
+    Args:
+        stored: ``[n, H·W]`` of any type.
+        pair: int32 ``[q, k]``, which of them.
+        shift: ``[q, k, 2]``, (rows, columns) in pixels, at most ``radius``; a fraction of a pixel
+            interpolates linearly between whole shifts.
+        weights: float32 ``[q, k]``.
+        radius: largest shift.
+        shape: ``(H, W)``.
     """
-    moves = shifts(radius)
     images = tf.cast(tf.gather(stored, pair), tf.float32)
-    distance = tf.abs(tf.cast(shift, tf.float32)[:, None] - moves[:, None].astype(np.float32))
-    share = tf.reduce_prod(tf.maximum(1.0 - distance, 0.0), axis=-1) * weights[:, None]
-    sums = tf.reshape(tf.matmul(share, images), [-1, len(moves), *shape])
-    return tf.add_n([shifted(sums[:, i], tuple(move)) for i, move in enumerate(moves)])
+    return moved_sum(tf.matmul(shares(shift, weights, radius), images), radius, shape)
+
+
+def shares(shift: tf.Tensor, weights: tf.Tensor, radius: int) -> tf.Tensor:
+    """What each image adds to the sum for each whole shift, float32 ``[q, S, k]``.
+
+    Arguments as in `blended`.
+    """
+    moves = shifts(radius)[:, None].astype(np.float32)
+    distance = tf.abs(tf.cast(shift, tf.float32)[:, None] - moves)
+    return tf.reduce_prod(tf.maximum(1.0 - distance, 0.0), axis=-1) * weights[:, None]
+
+
+def moved_sum(sums: tf.Tensor, radius: int, shape: tuple[int, int]) -> tf.Tensor:
+    """The sum over all shifts of one image for each, ``[q, S, H·W]``, moved by it: ``[q, H, W]``.
+
+    Along the rows first, then along the columns, so that few operations move many images.
+    """
+    side, (height, width) = 2 * radius + 1, shape
+    sums = _edged(tf.reshape(sums, [-1, side, side, height, width]), radius, 3)
+    sums = tf.add_n([sums[:, i, :, side - 1 - i : side - 1 - i + height] for i in range(side)])
+    sums = _edged(sums, radius, 3)
+    return tf.add_n([sums[:, i, :, side - 1 - i : side - 1 - i + width] for i in range(side)])
+
+
+def _edged(images: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
+    """Images with their first and last pixels along an axis repeated beyond it."""
+    last = images.shape[axis] - 1
+    before, after = (tf.gather(images, np.full(radius, place), axis=axis) for place in (0, last))
+    return tf.concat([before, images, after], axis=axis)
 
 
 def hole_centre(images: tf.Tensor) -> tf.Tensor:

@@ -71,8 +71,11 @@ def back_projected(images: tf.Tensor, radius: int) -> tf.Tensor:
         float32 ``[n, S, H, W]`` in the order of `shifts`.
     """
     steps = range(-radius, radius + 1)
-    rows = [_back_along(images, step, 1) for step in steps]
-    return tf.stack([_back_along(moved, step, 2) for moved in rows for step in steps], axis=1)
+    shape = images.shape[1:]
+    rows = tf.stack([_back_along(images, step, 1) for step in steps], axis=1)
+    rows = tf.reshape(rows, [-1, *shape])
+    both = tf.stack([_back_along(rows, step, 2) for step in steps], axis=1)
+    return tf.reshape(both, [-1, len(steps) ** 2, *shape])
 
 
 def _back_along(images: tf.Tensor, step: int, axis: int) -> tf.Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from semtf.config import RetrievalConfig
-from semtf.retrieval.alignment import blended, moved, peak, shift_number
+from semtf.retrieval.alignment import blended, moved_sum, peak, shares, shift_number
 from semtf.retrieval.chunks import in_chunks
 from semtf.retrieval.embedding import back_projected, shifts
 from semtf.retrieval.neighbours import Neighbours
@@ -85,6 +85,33 @@ class Pixels(tf.Module):
         """
         return self.plate - tf.nn.relu(self._blended(self._drops, neighbours, weights))
 
+    def mean_and_variance(
+        self, neighbours: Neighbours, counts: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and variance of the depth values, moved by whole pixels, each counted some times.
+
+        With whole counts of less than 250 in all, the sums are whole numbers that float32 holds:
+        where all values agree the variance is exactly 0.
+
+        Args:
+            neighbours: ``k`` of each of ``q`` images.
+            counts: whole numbers as float32 ``[q, k]``, at least one of them positive.
+
+        Returns:
+            Grey levels and their squares, float32 ``[q, H, W]`` both.
+        """
+
+        def some(pair: tf.Tensor, shift: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            drops = tf.cast(tf.gather(self._drops, pair), tf.float32)
+            share = shares(shift, counts, self._radius)
+            sums = [tf.matmul(share, drops), tf.matmul(share, tf.square(drops))]
+            total = tf.reduce_sum(counts, axis=1)[:, None, None]
+            mean, square = (moved_sum(part, self._radius, self.shape) / total for part in sums)
+            return self.plate - mean, tf.nn.relu(square - tf.square(mean))
+
+        parts = (neighbours.pair, neighbours.shift, counts)
+        return in_chunks(some, parts, self._chunk(counts), (tf.float32, tf.float32))
+
     def rebuilt(self, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
         """The weighted sum of normalised, moved keys, float32 ``[q, H, W]``, of mean 0."""
         number = shift_number(neighbours.shift, self._radius)
@@ -107,5 +134,8 @@ class Pixels(tf.Module):
         return max(1, CHUNK_FLOATS // (per_neighbour.shape[1] * self._keys.shape[1]))
 
     def _moved(self, stored: tf.Variable, neighbours: Neighbours) -> tf.Tensor:
-        images = moved(stored, neighbours.pair, neighbours.shift, self._radius, self.shape)
-        return tf.cast(images, tf.float32)
+        shift = tf.cast(neighbours.shift, tf.float32)
+        pair, shift = tf.reshape(neighbours.pair, [-1, 1]), tf.reshape(shift, [-1, 1, 2])
+        one = tf.ones_like(pair, tf.float32)
+        images = blended(stored, pair, shift, one, self._radius, self.shape)
+        return tf.reshape(images, [-1, neighbours.pair.shape[1], *self.shape])

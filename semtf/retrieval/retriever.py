@@ -26,7 +26,7 @@ from semtf.retrieval.storage import Storage
 # No AutoGraph: nothing in here is Python control flow on tensors.
 as_written = tf.autograph.experimental.do_not_convert
 CHUNK_FLOATS = 1 << 22
-ROWS_A_PAIR = 4
+ROWS_A_PAIR = 2
 INDEXES: dict[str, type[Index]] = {"exact": ExactIndex, "scann": ScannIndex}
 
 
@@ -283,9 +283,12 @@ class Retriever(tf.Module):
         """Weights that rebuild the coordinates of images from those of their neighbours."""
 
         def some(queries: tf.Tensor, row: tf.Tensor, present: tf.Tensor) -> tuple[tf.Tensor]:
-            keys = self.coordinates.of_rows(tf.gather(self.index.rows, row))
+            keys = self.coordinates.of_rows(tf.gather(rows, row))
             return (weighting.reconstruction(queries, keys, self.config.ridge, present),)
 
+        # Gathering from the variable itself would make TensorFlow copy all of it at every later
+        # read, as the search reads it.
+        rows = tf.convert_to_tensor(self.index.rows)
         row = neighbours.pair * self._rows_a_pair
         if self.config.align == "shift":
             row += shift_number(neighbours.shift, self.config.shift)

@@ -105,9 +105,14 @@ def test_spread_is_the_weighted_deviation(retriever: Retriever, weights: Weights
     assert kept.pair.shape == weight.shape == (5, k)
     some, share = (found, np.ones((5, 8))) if weights == "nearest" else (kept, np.abs(weight))
     share = share / share.sum(axis=1, keepdims=True)
-    squares = np.square(retriever.pixels.values(some).numpy() - depth.numpy()[:, None])
-    expected = np.sqrt(np.einsum("qk,qkhw->qhw", share, squares))
-    np.testing.assert_allclose(spread, expected, atol=1e-3)
+    values = retriever.pixels.values(some).numpy()
+    squares = np.square(values - depth.numpy()[:, None])
+    expected = np.einsum("qk,qkhw->qhw", share, squares)
+    # Shares are rounded to 128ths.
+    np.testing.assert_allclose(np.square(spread), expected, rtol=0.1, atol=0.05)
+    agreed = (values == values[:, :1]).all(axis=1)
+    assert agreed.any()
+    assert np.max(spread.numpy()[agreed]) < 1e-3
 
 
 def test_calibrated_intervals_cover_in_every_zone(retriever: Retriever) -> None:

@@ -1,0 +1,68 @@
+"""Batch normalisation folded into the convolutions before it: the same outputs, fewer steps."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+
+
+def folded(model: keras.Model) -> keras.Model:
+    """A copy of a functional model for inference, without the normalisation after convolutions.
+
+    Outside training, batch normalisation is one affine map for each channel, and so is what
+    follows a convolution when its kernel is scaled and its bias shifted (B. Jacob et al.,
+    "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+    Inference", CVPR 2018, section 3.2). Normalisations after anything else stay.
+    """
+    normalised = _normalised(model)
+    norms = {norm.name for norm in normalised.values()}
+
+    def layer_of(layer: keras.Layer) -> keras.Layer:
+        if layer.name in norms:
+            return keras.layers.Identity(name=layer.name)
+        config = layer.get_config()
+        if layer.name in normalised:
+            config["use_bias"] = True
+        return type(layer).from_config(config)
+
+    def call(layer: keras.Layer, *inputs: keras.KerasTensor, **options: Any) -> keras.KerasTensor:
+        # Only normalisation knows a mask; images have none.
+        return layer(*inputs, **{k: v for k, v in options.items() if k != "mask"})
+
+    copy = keras.models.clone_model(model, clone_function=layer_of, call_function=call)
+    for layer in model.layers:
+        if layer.name in normalised:
+            copy.get_layer(layer.name).set_weights(_weights(layer, normalised[layer.name]))
+        elif layer.weights and layer.name not in norms:
+            copy.get_layer(layer.name).set_weights(layer.get_weights())
+    return copy
+
+
+def _normalised(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
+    """By name of a linear convolution, the normalisation that alone takes its output."""
+    takers: dict[int, list[keras.Layer]] = {}
+    for layer in model.layers:
+        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        for tensor in inputs:
+            takers.setdefault(id(tensor), []).append(layer)
+    found = {}
+    for layer in model.layers:
+        after = takers.get(id(layer.output), [])
+        linear = isinstance(layer, CONVOLUTIONS) and layer.activation is keras.activations.linear
+        if linear and [type(taker) for taker in after] == [keras.layers.BatchNormalization]:
+            found[layer.name] = after[0]
+    return found
+
+
+def _weights(layer: keras.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    kernel, bias = layer.get_weights() if layer.use_bias else (*layer.get_weights(), 0.0)
+    mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
+    gamma = norm.gamma.numpy() if norm.scale else 1.0
+    beta = norm.beta.numpy() if norm.center else 0.0
+    factor = gamma / np.sqrt(variance + norm.epsilon)
+    # A depthwise kernel has its channels on the last axis but one.
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    scaled = kernel * (factor.reshape(kernel.shape[2:]) if depthwise else factor)
+    return [scaled, beta + (bias - mean) * factor]
