@@ -1,6 +1,7 @@
 """`semtf predict`: SEM images to depth maps, with a run or from a server."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -203,12 +204,16 @@ def predict_files(
     voters = found.sites if sites is None else read_column(sites, "site", found.names)
     probability = estimator.classify(found.images, voters)
     flagged = 0
-    with Predictions(out, arrays=arrays) as predictions:
+    # One chunk is written while the next is estimated.
+    with Predictions(out, arrays=arrays) as predictions, ThreadPoolExecutor(1) as writer:
+        written = writer.submit(lambda: None)
         for start in range(0, len(found), CHUNK):
             chunk = slice(start, start + CHUNK)
             result = estimator.predict(found.images[chunk], probability[chunk])
-            predictions.write(found.names[chunk].tolist(), result)
+            written.result()
+            written = writer.submit(predictions.write, found.names[chunk].tolist(), result)
             flagged += sum(map(bool, result.flags))
+        written.result()
     for bad in found.skipped:
         click.echo(f"left out {bad.path}: {bad.reason}", err=True)
     click.echo(f"{out}: {len(found)} depth maps, {flagged} flagged in predictions.csv")
