@@ -26,7 +26,8 @@ from semtf.retrieval.storage import Storage
 # No AutoGraph: nothing in here is Python control flow on tensors.
 as_written = tf.autograph.experimental.do_not_convert
 CHUNK_FLOATS = 1 << 22
-ROWS_A_PAIR = 2
+# Rows to search for: a pair takes up to four, in a large pool hardly ever more than two.
+ROWS_A_PAIR, LARGE_POOL_ROWS = 4, 512
 INDEXES: dict[str, type[Index]] = {"exact": ExactIndex, "scann": ScannIndex}
 
 
@@ -177,7 +178,8 @@ class Retriever(tf.Module):
         k = min(k, stored)
         wanted = min(max(k, self.config.rerank), stored)
         compared = wanted if self.config.align == "centre" else min(self.config.rerank, wanted)
-        rows = max(self.config.candidates, ROWS_A_PAIR * wanted)
+        rows = min(ROWS_A_PAIR * wanted, max(LARGE_POOL_ROWS, 2 * wanted))
+        rows = max(self.config.candidates, rows)
         queries = self.pca.queries(placed(images, self.config))
         row, similarity = self._candidates(queries, rows, wanted)
         count = tf.reduce_sum(tf.cast(similarity > -np.inf, tf.int32), axis=1)
