@@ -39,6 +39,7 @@ AGREED = 0.01
 ROUNDING = 1e-3
 SPREAD_NEIGHBOURS = 32
 NEAREST_SPREAD = 8
+# Weights of the spread count in such parts: few enough for exact sums in float32.
 COUNTS = 128
 IMAGES = 256
 

@@ -90,8 +90,8 @@ class Pixels(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance of the depth values, moved by whole pixels, each counted some times.
 
-        With whole counts of less than 250 in all, the sums are whole numbers that float32 holds:
-        where all values agree the variance is exactly 0.
+        With whole counts of less than 250 in all, float32 holds the sums and float64 their squares
+        without rounding: where all values agree the variance is exactly 0.
 
         Args:
             neighbours: ``k`` of each of ``q`` images.
@@ -105,9 +105,11 @@ class Pixels(tf.Module):
             drops = tf.cast(tf.gather(self._drops, pair), tf.float32)
             share = shares(shift, counts, self._radius)
             sums = [tf.matmul(share, drops), tf.matmul(share, tf.square(drops))]
-            total = tf.reduce_sum(counts, axis=1)[:, None, None]
-            mean, square = (moved_sum(part, self._radius, self.shape) / total for part in sums)
-            return self.plate - mean, tf.nn.relu(square - tf.square(mean))
+            sums = [tf.cast(moved_sum(s, self._radius, self.shape), tf.float64) for s in sums]
+            total = tf.cast(tf.reduce_sum(counts, axis=1), tf.float64)[:, None, None]
+            mean, square = (part / total for part in sums)
+            variance = tf.nn.relu(square - tf.square(mean))
+            return self.plate - tf.cast(mean, tf.float32), tf.cast(variance, tf.float32)
 
         parts = (neighbours.pair, neighbours.shift, counts)
         return in_chunks(some, parts, self._chunk(counts), (tf.float32, tf.float32))
@@ -134,8 +136,8 @@ class Pixels(tf.Module):
         return max(1, CHUNK_FLOATS // (per_neighbour.shape[1] * self._keys.shape[1]))
 
     def _moved(self, stored: tf.Variable, neighbours: Neighbours) -> tf.Tensor:
-        shift = tf.cast(neighbours.shift, tf.float32)
-        pair, shift = tf.reshape(neighbours.pair, [-1, 1]), tf.reshape(shift, [-1, 1, 2])
+        pair = tf.reshape(neighbours.pair, [-1, 1])
+        shift = tf.reshape(neighbours.shift, [-1, 1, 2])
         one = tf.ones_like(pair, tf.float32)
         images = blended(stored, pair, shift, one, self._radius, self.shape)
         return tf.reshape(images, [-1, neighbours.pair.shape[1], *self.shape])

@@ -104,12 +104,12 @@ def test_spread_is_the_weighted_deviation(retriever: Retriever, weights: Weights
     depth, spread, kept, weight = with_spread(retriever, images, found, k, weights)
     assert kept.pair.shape == weight.shape == (5, k)
     some, share = (found, np.ones((5, 8))) if weights == "nearest" else (kept, np.abs(weight))
-    share = share / share.sum(axis=1, keepdims=True)
+    counts = np.round(128 * share / share.sum(axis=1, keepdims=True))
+    share = counts / counts.sum(axis=1, keepdims=True)
     values = retriever.pixels.values(some).numpy()
     squares = np.square(values - depth.numpy()[:, None])
-    expected = np.einsum("qk,qkhw->qhw", share, squares)
-    # Shares are rounded to 128ths.
-    np.testing.assert_allclose(np.square(spread), expected, rtol=0.1, atol=0.05)
+    expected = np.sqrt(np.einsum("qk,qkhw->qhw", share, squares))
+    np.testing.assert_allclose(spread, expected, atol=1e-3)
     agreed = (values == values[:, :1]).all(axis=1)
     assert agreed.any()
     assert np.max(spread.numpy()[agreed]) < 1e-3
