@@ -20,6 +20,7 @@ import numpy as np
 
 from semtf.classification.calibration import expected_calibration_error, scaled_softmax
 from semtf.classification.classifier import Classifier
+from semtf.classification.folding import folded
 from semtf.classification.train import train
 from semtf.classification.voting import site_vote
 from semtf.config import CASES, ClassificationConfig, preset
@@ -90,6 +91,7 @@ def measure(config: ClassificationConfig, first: Data, second: Data, seed: int) 
     voted = site_vote(probabilities, sites).argmax(axis=1) == labels
     _, one_of_each = np.unique(sites, return_index=True)
     raw = scaled_softmax(logits, 1.0)
+    for_inference = dataclasses.replace(classifier, model=folded(classifier.model))
     return {
         "network": config.backbone,
         "seed": seed,
@@ -105,6 +107,7 @@ def measure(config: ClassificationConfig, first: Data, second: Data, seed: int) 
         "kept": round(float(kept.mean()), 4),
         "wrong_among_kept": round(float((~right[kept]).mean()), 5) if kept.any() else None,
         "images_a_second": round(rate(classifier, images)),
+        "images_a_second_folded": round(rate(for_inference, images)),
     }
 
 

@@ -44,8 +44,7 @@ def _normalised(model: keras.Model) -> dict[str, keras.layers.BatchNormalization
     """By name of a linear convolution, the normalisation that alone takes its output."""
     takers: dict[int, list[keras.Layer]] = {}
     for layer in model.layers:
-        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
-        for tensor in inputs:
+        for tensor in keras.tree.flatten(layer.input):
             takers.setdefault(id(tensor), []).append(layer)
     found = {}
     for layer in model.layers:
