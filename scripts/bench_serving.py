@@ -19,13 +19,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import httpx
 import numpy as np
 from PIL import Image
 
@@ -72,8 +73,8 @@ class Server:
         self.url = "" if stdout is None else stdout.readline().decode().strip()
 
     def states(self) -> dict[str, str]:
-        with contextlib.suppress(OSError), urllib.request.urlopen(self.url) as answer:  # noqa: S310
-            entries = json.load(answer)["model_version_status"]
+        with contextlib.suppress(httpx.HTTPError):
+            entries = httpx.get(self.url).raise_for_status().json()["model_version_status"]
             return {entry["version"]: entry["state"] for entry in entries}
         return {}
 
@@ -191,7 +192,8 @@ def main() -> None:
     parser.add_argument("--parts", default="latency,throughput,soak")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--requests", type=int, default=20_000)
-    parser.add_argument("--work", type=Path, default=Path("/tmp/semtf-bench-serving"))  # noqa: S108
+    work = Path(tempfile.gettempdir()) / "semtf-bench-serving"
+    parser.add_argument("--work", type=Path, default=work)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the server ends, too
     if not given.run.is_dir():

@@ -1,5 +1,6 @@
 """What the translation networks share: critics, optimizers, random numbers and state."""
 
+import abc
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ STREAMS = 64
 Images = Sequence[tf.Tensor]
 
 
-class Adversarial(keras.Model):
+class Adversarial(keras.Model, abc.ABC):
     """Generators against critics; the base of `CycleGAN` and `CUT`.
 
     A subclass makes its networks, the generator from simulator to fab as ``to_target``, calls
@@ -39,14 +40,14 @@ class Adversarial(keras.Model):
         self.built = True
 
     @property
+    @abc.abstractmethod
     def generators(self) -> tuple[keras.Model, ...]:
         """The networks whose weights are averaged."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def critics(self) -> tuple[keras.Model, ...]:
         """One critic a translated domain."""
-        raise NotImplementedError
 
     @property
     def heads(self) -> tuple[keras.Model, ...]:

@@ -35,9 +35,8 @@ class ReplicatePadding(layers.Layer):
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, rows, columns, channels = input_shape
-        assert rows is not None  # noqa: S101 - image sizes are static throughout
-        assert columns is not None  # noqa: S101 - image sizes are static throughout
-        return batch, rows + 2 * self.size, columns + 2 * self.size, channels
+        rows, columns = (side and side + 2 * self.size for side in (rows, columns))
+        return batch, rows, columns, channels
 
     def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "size": self.size}
