@@ -26,8 +26,7 @@ from semtf.retrieval.storage import Storage
 # No AutoGraph: nothing in here is Python control flow on tensors.
 as_written = tf.autograph.experimental.do_not_convert
 CHUNK_FLOATS = 1 << 22
-# Rows to search for: a pair takes up to four, in a large pool hardly ever more than two.
-ROWS_A_PAIR, LARGE_POOL_ROWS = 4, 512
+ROWS_A_PAIR = 4
 INDEXES: dict[str, type[Index]] = {"exact": ExactIndex, "scann": ScannIndex}
 
 
@@ -178,8 +177,7 @@ class Retriever(tf.Module):
         k = min(k, stored)
         wanted = min(max(k, self.config.rerank), stored)
         compared = wanted if self.config.align == "centre" else min(self.config.rerank, wanted)
-        rows = min(ROWS_A_PAIR * wanted, max(LARGE_POOL_ROWS, 2 * wanted))
-        rows = max(self.config.candidates, rows)
+        rows = max(self.config.candidates, ROWS_A_PAIR * wanted)
         queries = self.pca.queries(placed(images, self.config))
         row, similarity = self._candidates(queries, rows, wanted)
         count = tf.reduce_sum(tf.cast(similarity > -np.inf, tf.int32), axis=1)
