@@ -27,6 +27,13 @@ The mismatch decides; the others are guards that outweigh it only where somethin
 grey levels that are off, holes that move, depths that the fab's own averages contradict.
 """
 
+SITE_NOISE = 0.25
+"""Difference of sites' depths, in grey levels, that costs nothing.
+
+Nearest pairs are not the images' own, so even true target keys differ by 0.1 to 0.2; smaller
+differences between epochs are chance.
+"""
+
 PERCENTILES = np.arange(1, 100, 2)
 
 
@@ -95,7 +102,8 @@ def criterion(
         site = site_difference(mean, np.asarray(average_depth, float)[queries], plate)
     mismatch = float(1 - similarity.mean())
     centroid = float(np.hypot(row, column))
-    parts = (profile, pixels, mismatch, centroid, width, site or 0.0)
+    contradiction = max((site or 0.0) - SITE_NOISE, 0.0)
+    parts = (profile, pixels, mismatch, centroid, width, contradiction)
     score = sum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
     return Criterion(profile, pixels, mismatch, centroid, width, site, score)
 

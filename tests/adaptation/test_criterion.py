@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from semtf.adaptation.criterion import criterion, holes, nearest_keys, site_difference, spread
+from semtf.adaptation.criterion import (
+    SITE_NOISE,
+    Criterion,
+    criterion,
+    holes,
+    nearest_keys,
+    site_difference,
+    spread,
+)
 
 ROW, COLUMN = np.mgrid[:40, :32]
 
@@ -94,6 +102,21 @@ def test_agreement_with_sites_needs_the_right_depth() -> None:
     wrong = criterion(images, images, images, depth=mixed, average_depth=average, plate=140)
     assert right.depth == pytest.approx(0, abs=1e-4)
     assert wrong.depth > 2
+
+
+def test_sites_cost_only_what_chance_does_not_explain() -> None:
+    images, rng = drawn(60, 0), np.random.default_rng(1)
+    depth = np.where(images < 100, 30, 140)
+    average = depth.mean(axis=(1, 2)) * 0.8 + 140 * 0.2
+
+    def judged(offset: float) -> Criterion:
+        moved = average + rng.choice([-offset, offset], len(average))
+        return criterion(images, images, images, depth=depth, average_depth=moved, plate=140)
+
+    right, chance, wrong = judged(0), judged(SITE_NOISE / 2), judged(1)
+    assert 0.05 < chance.depth < SITE_NOISE
+    assert chance.score == right.score
+    assert wrong.score - right.score == pytest.approx(2 * (wrong.depth - SITE_NOISE), rel=1e-6)
 
 
 def test_rows_are_spread_evenly() -> None:

@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 
 CODE = Path(__file__).with_name("train_process.py")
+NETWORKS = {
+    "cyclegan": ("to_target", "to_source", "target_critic", "source_critic"),
+    "cut": ("to_target", "target_critic", "patch_heads"),
+}
 
 
 def weights(folder: Path, name: str) -> dict[str, np.ndarray]:
@@ -24,9 +28,9 @@ def weights(folder: Path, name: str) -> dict[str, np.ndarray]:
     return found
 
 
-def killed(folder: Path, delay: float) -> bool:
+def killed(kind: str, folder: Path, delay: float) -> bool:
     """Start training, kill it ``delay`` seconds after its next checkpoint; False if it ended."""
-    process = subprocess.Popen([sys.executable, CODE, folder], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, CODE, kind, folder], stderr=subprocess.DEVNULL)
     checkpoint = folder / "checkpoint.npz"
     before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
     while process.poll() is None:
@@ -38,14 +42,17 @@ def killed(folder: Path, delay: float) -> bool:
     return process.wait() != 0
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(8, marks=pytest.mark.slow)])
-def test_killed_training_ends_in_the_same_weights(kills: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "kills"),
+    [("cyclegan", 3), ("cut", 3), pytest.param("cyclegan", 8, marks=pytest.mark.slow)],
+)
+def test_killed_training_ends_in_the_same_weights(kind: str, kills: int, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    subprocess.run([sys.executable, CODE, whole], check=True, capture_output=True)
+    subprocess.run([sys.executable, CODE, kind, whole], check=True, capture_output=True)
     delays = random.Random(kills)  # noqa: S311 - any delays will do
-    assert sum(killed(parts, delays.uniform(0, 0.6)) for _ in range(kills)) >= 2
-    subprocess.run([sys.executable, CODE, parts], check=True, capture_output=True)
-    for name in ("to_target", "to_source", "target_critic", "source_critic"):
+    assert sum(killed(kind, parts, delays.uniform(0, 0.6)) for _ in range(kills)) >= 2
+    subprocess.run([sys.executable, CODE, kind, parts], check=True, capture_output=True)
+    for name in NETWORKS[kind]:
         first, second = weights(whole, name), weights(parts, name)
         assert first.keys() == second.keys()
         for path, value in first.items():

@@ -1,4 +1,4 @@
-"""Train a small CycleGAN into the folder given; killed and started again by a test."""
+"""Train a small `cyclegan` or `cut` into the folder given; killed and started again by a test."""
 
 import os
 import sys
@@ -8,11 +8,14 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 
+from semtf.adaptation.cut import CUT
+from semtf.adaptation.cyclegan import CycleGAN
 from semtf.adaptation.train import train
 from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.dataset import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
+KINDS = {"cyclegan": CycleGAN, "cut": CUT}
 CONFIG = AdaptationConfig(width=4, batch=2, first_epochs=40, steps_per_epoch=3, dropout=0.2)
 
 
@@ -22,7 +25,8 @@ def main() -> None:
     names = np.array([f"n{i}" for i in range(20)])
     simulator = SimulatorSet(1, sem, sem[:, 0], names, names)
     fab = FabSet(1, sem[::-1, 1], names, names)
-    train(simulator, fab, IMAGE, CONFIG, folder=Path(sys.argv[1]), seed=5)
+    kind = KINDS[sys.argv[1]]
+    train(simulator, fab, IMAGE, CONFIG, folder=Path(sys.argv[2]), seed=5, kind=kind)
 
 
 if __name__ == "__main__":
