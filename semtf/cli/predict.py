@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Names = npt.NDArray[np.str_]
     Shares = npt.NDArray[np.float32]
 
-CHUNK = 1024
+CHUNK = 512
 
 
 class Estimating(Protocol):

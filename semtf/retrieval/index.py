@@ -110,7 +110,13 @@ class ExactIndex(Index):
 
 
 class Effort(NamedTuple):
-    """How far ScaNN searches: share of the leaves, and rows re-ordered for each one wanted."""
+    """How far ScaNN searches.
+
+    Attributes:
+        leaves: share of the leaves that are looked into.
+        reorder: how many times `CANDIDATES` rows are compared exactly, however many are wanted:
+            recall is about the best ones, and a longer list only adds worse ones behind them.
+    """
 
     leaves: float
     reorder: int
@@ -188,7 +194,7 @@ class ScannIndex(Index):
         row, product = self._searcher().search_batched_parallel(
             padded,
             final_num_neighbors=columns,
-            pre_reorder_num_neighbors=min(self.effort.reorder * columns, stored),
+            pre_reorder_num_neighbors=min(max(self.effort.reorder * CANDIDATES, columns), stored),
             leaves_to_search=math.ceil(self.effort.leaves * _leaves(stored)),
         )
         # ScaNN's operation does not tell the shape of its results.

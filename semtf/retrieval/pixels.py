@@ -35,6 +35,7 @@ class Pixels(tf.Module):
         with tf.device("CPU"):
             self._keys = tf.Variable(flat(storage.keys), trainable=False, name="keys")
             self._drops = tf.Variable(np.uint8(self.plate) - values, trainable=False, name="drops")
+        storage.release()
         self.lengths = tf.Variable(lengths, trainable=False, name="lengths")
         self._shifts = tf.constant(shifts(config.shift))
 

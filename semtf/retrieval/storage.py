@@ -1,6 +1,7 @@
 """The storage of one case: adapted SEM keys and the depth values that belong to them, on disk."""
 
 import json
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,12 @@ class Storage:
                 f"{folder}: not a storage folder ({error}); train the run again"
             ) from error
         return cls(keys, values, names, case)
+
+    def release(self) -> None:
+        """Give back the memory of what was read of the files; it is read again where needed."""
+        for images in (self.keys, self.values):
+            if isinstance(images.base, mmap.mmap):
+                images.base.madvise(mmap.MADV_DONTNEED)
 
     def extended(
         self, folder: str | Path, *, keys: np.ndarray, values: np.ndarray, names: np.ndarray

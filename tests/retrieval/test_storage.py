@@ -26,6 +26,28 @@ def test_created_and_opened(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.pkl"))
 
 
+def resident(path: Path) -> int:
+    """Kilobytes of a mapped file that are in this process's memory."""
+    maps = Path("/proc/self/smaps").read_text(encoding="utf-8")
+    mapped = maps.partition(str(path))[2]
+    return int(mapped.partition("Rss:")[2].split()[0])
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells it in /proc")
+def test_released_pages_leave_the_memory_and_come_back(tmp_path: Path) -> None:
+    keys = np.arange(1 << 20, dtype=np.uint8).reshape(64, 128, 128)
+    names = np.arange(64).astype(str)
+    storage = Storage.create(tmp_path / "s", case=1, keys=keys, values=keys, names=names)
+    for file in ("keys.npy", "values.npy"):
+        array = getattr(storage, file.removesuffix(".npy"))
+        np.testing.assert_array_equal(array, keys)
+        assert resident(tmp_path / "s" / file) > 900
+    storage.release()
+    for file in ("keys.npy", "values.npy"):
+        assert resident(tmp_path / "s" / file) < 100
+    np.testing.assert_array_equal(storage.keys, keys)
+
+
 def test_extended_stands_behind(tmp_path: Path) -> None:
     first, more = arrays(5), arrays(2, 1)
     storage = Storage.create(tmp_path / "a", case=1, **first)
