@@ -11,7 +11,7 @@ def in_chunks(
     chunk: int,
     dtypes: Sequence[tf.DType],
 ) -> tuple[tf.Tensor, ...]:
-    """Apply ``function`` to slices of at most ``chunk`` along the first axis, and join.
+    """Apply ``function`` to equal slices of at most ``chunk`` along the first axis, and join.
 
     Args:
         function: maps slices of ``tensors`` to a tuple of tensors of the same length.
@@ -24,11 +24,12 @@ def in_chunks(
     """
     total = tf.shape(tensors[0])[0]
     pieces = tf.maximum(1, (total + chunk - 1) // chunk)
+    length = (total + pieces - 1) // pieces
     arrays = [tf.TensorArray(d, size=pieces, infer_shape=False) for d in dtypes]
 
     def one(piece: tf.Tensor, arrays: list[tf.TensorArray]) -> tuple[tf.Tensor, list]:
-        start = piece * chunk
-        results = function(*(tensor[start : start + chunk] for tensor in tensors))
+        start = piece * length
+        results = function(*(tensor[start : start + length] for tensor in tensors))
         shapes.extend(result.shape[1:] for result in results)
         return piece + 1, [a.write(piece, r) for a, r in zip(arrays, results, strict=True)]
 
@@ -37,8 +38,8 @@ def in_chunks(
         lambda piece, _: piece < pieces, one, (tf.constant(0), arrays), parallel_iterations=1
     )
     joined = [array.concat() for array in arrays]
-    length = tensors[0].shape[:1]
+    known = tensors[0].shape[:1]
     return tuple(
-        tf.ensure_shape(value, length.concatenate(shape))
+        tf.ensure_shape(value, known.concatenate(shape))
         for value, shape in zip(joined, shapes, strict=False)
     )

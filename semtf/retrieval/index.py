@@ -13,11 +13,12 @@ import tensorflow as tf
 
 from semtf.errors import InputError
 from semtf.retrieval.chunks import in_chunks
+from semtf.retrieval.rows import distinct
 from semtf.retrieval.selection import largest
 
 # Below this ScaNN's authors advise against hashing (which needs 16 rows at the least).
 SMALLEST_HASHED = 20_000
-EXACT_CELLS = 1 << 24
+EXACT_CELLS = 1 << 25
 RECALL_AT = 32
 CANDIDATES = 128
 
@@ -63,6 +64,26 @@ class Index(tf.Module, abc.ABC):
             search could not fill, or a query with NaN, has the dot product -inf and row 0.
         """
 
+    def search_groups(
+        self, queries: tf.Tensor, k: int, size: int, rows: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The best row of each of the ``k`` groups whose best rows come first.
+
+        Args:
+            queries: float32 ``[q, d]``; ``q`` may be 0.
+            k: how many groups, at most those stored.
+            size: rows of a group, which stand side by side.
+            rows: how many rows a search that knows no groups finds, to pick the groups from; it
+                may then lack some.
+
+        Returns:
+            Dot products float32 and row numbers int32, both ``[q, k]``; -inf where a group lacks.
+        """
+        product, row = self.search(queries, rows)
+        place, found = distinct(row // size, product, k)
+        product, row = (tf.gather(part, place, batch_dims=1) for part in (product, row))
+        return tf.where(found, product, -np.inf), row
+
     def save(self, folder: Path) -> None:
         """Write the index into ``folder``; the rows as ``rows.npy``."""
         np.save(folder / "rows.npy", self.rows.numpy(), allow_pickle=False)
@@ -100,6 +121,26 @@ class ExactIndex(Index):
             finite = tf.reduce_all(tf.math.is_finite(part), axis=1, keepdims=True)
             products = tf.matmul(tf.where(finite, part, 0.0), self._rows, transpose_b=True)
             best, row = largest(products, columns)
+            return tf.where(finite, best, -np.inf), tf.where(finite, row, 0)
+
+        return in_chunks(some, (queries,), max(1, EXACT_CELLS // stored), (tf.float32, tf.int32))
+
+    def search_groups(
+        self, queries: tf.Tensor, k: int, size: int, rows: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        stored = self._rows.shape[0]
+        members = tf.range(size)
+
+        def some(part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            finite = tf.reduce_all(tf.math.is_finite(part), axis=1, keepdims=True)
+            # With a query in each column the products take a third of the time.
+            products = tf.matmul(self._rows, tf.where(finite, part, 0.0), transpose_b=True)
+            grouped = tf.reshape(products, [stored // size, size, tf.shape(part)[0]])
+            best, group = tf.math.top_k(tf.transpose(tf.reduce_max(grouped, axis=1)), k)
+            row = group[:, :, None] * size + members
+            query = tf.range(tf.shape(part)[0])[:, None, None]
+            inside = tf.gather(tf.reshape(products, [-1]), row * tf.shape(part)[0] + query)
+            row = group * size + tf.argmax(inside, axis=2, output_type=tf.int32)
             return tf.where(finite, best, -np.inf), tf.where(finite, row, 0)
 
         return in_chunks(some, (queries,), max(1, EXACT_CELLS // stored), (tf.float32, tf.int32))
@@ -202,6 +243,13 @@ class ScannIndex(Index):
         product = tf.ensure_shape(product[:-1], [queries.shape[0], columns])
         missing = tf.math.is_nan(product)
         return tf.where(missing, -np.inf, product), tf.where(missing, 0, row)
+
+    def search_groups(
+        self, queries: tf.Tensor, k: int, size: int, rows: int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        if not self.hashed:
+            return ExactIndex(self.rows).search_groups(queries, k, size, rows)
+        return super().search_groups(queries, k, size, rows)
 
     def tune(self, sample: np.ndarray, recall: float) -> None:
         """Set the least effort that finds this share of a sample's best rows."""

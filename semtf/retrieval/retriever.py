@@ -20,7 +20,7 @@ from semtf.retrieval.embedding import PCA, normalise, shifts
 from semtf.retrieval.index import ExactIndex, Index, ScannIndex
 from semtf.retrieval.neighbours import Neighbours
 from semtf.retrieval.pixels import Pixels
-from semtf.retrieval.rows import distinct, placed, query_sample, rows_and_lengths
+from semtf.retrieval.rows import placed, query_sample, rows_and_lengths
 from semtf.retrieval.storage import Storage
 
 # No AutoGraph: nothing in here is Python control flow on tensors.
@@ -179,7 +179,7 @@ class Retriever(tf.Module):
         compared = wanted if self.config.align == "centre" else min(self.config.rerank, wanted)
         rows = max(self.config.candidates, ROWS_A_PAIR * wanted)
         queries = self.pca.queries(placed(images, self.config))
-        row, similarity = self._candidates(queries, rows, wanted)
+        similarity, row = self.index.search_groups(queries, wanted, self._rows_a_pair, rows)
         count = tf.reduce_sum(tf.cast(similarity > -np.inf, tf.int32), axis=1)
         # The shifts of one pair are neighbours too: in the worst case they fill all the rows. A
         # large pool may lack some of its pairs.
@@ -187,10 +187,11 @@ class Retriever(tf.Module):
         lacking = ((count > 0) & (count < needed))[:, None]
 
         def completed() -> tuple[tf.Tensor, tf.Tensor]:
-            again = self._candidates(queries, self._rows_a_pair * wanted, wanted)
-            return tf.where(lacking, again[0], row), tf.where(lacking, again[1], similarity)
+            all_rows = self._rows_a_pair * wanted
+            again = self.index.search_groups(queries, wanted, self._rows_a_pair, all_rows)
+            return tf.where(lacking, again[0], similarity), tf.where(lacking, again[1], row)
 
-        row, similarity = tf.cond(tf.reduce_any(lacking), completed, lambda: (row, similarity))
+        similarity, row = tf.cond(tf.reduce_any(lacking), completed, lambda: (similarity, row))
         pair, found = row // self._rows_a_pair, similarity > -np.inf
         first = self.pixels.compared(
             images, pair[:, :compared], found[:, :compared], min(k, compared)
@@ -205,15 +206,6 @@ class Retriever(tf.Module):
     @property
     def _rows_a_pair(self) -> int:
         return 1 if self.config.align == "centre" else (2 * self.config.shift + 1) ** 2
-
-    def _candidates(
-        self, queries: tf.Tensor, rows: int, wanted: int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The best rows of the ``wanted`` most similar pairs, and their similarity or -inf."""
-        similarity, row = self.index.search(queries, rows)
-        place, found = distinct(row // self._rows_a_pair, similarity, wanted)
-        similarity = tf.gather(similarity, place, batch_dims=1)
-        return tf.gather(row, place, batch_dims=1), tf.where(found, similarity, -np.inf)
 
     @as_written
     def depth(

@@ -34,6 +34,26 @@ def test_search_is_a_sort_by_product(kind: type[Index], stored: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("size", "chunk"), [(1, 1 << 25), (5, 1 << 25), (5, 1000)])
+def test_groups_are_found_by_their_best_row(
+    kind: type[Index], size: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EXACT_CELLS", chunk)
+    there, queries = rows(300), rows(20, 1)
+    queries[3, 2] = np.nan
+    product, row = kind.build(there).search_groups(tf.constant(queries), 7, size, 300)
+    expected = queries @ there.T
+    for query in set(range(20)) - {3}:
+        groups = expected[query].reshape(-1, size)
+        best = np.argsort(-groups.max(axis=1))[:7]
+        assert row[query].numpy().tolist() == (best * size + groups[best].argmax(axis=1)).tolist()
+        np.testing.assert_allclose(product[query], groups[best].max(axis=1), atol=1e-5)
+    assert np.isneginf(product[3]).all()
+    empty = kind.build(there).search_groups(tf.zeros([0, 16]), 7, size, 300)
+    assert [part.shape for part in empty] == [(0, 7), (0, 7)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_nan_query_finds_nothing_and_spares_the_others(kind: type[Index]) -> None:
     queries = rows(3, 1)
     queries[1, 4] = np.nan
