@@ -27,11 +27,10 @@ class ReplicatePadding(layers.Layer):
         super().__init__(**kwargs)
         self.size = size
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        rows = [inputs[:, :1]] * self.size + [inputs] + [inputs[:, -1:]] * self.size
-        padded = tf.concat(rows, axis=1)
-        columns = [padded[:, :, :1]] * self.size + [padded] + [padded[:, :, -1:]] * self.size
-        return tf.concat(columns, axis=2)
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        # An export holds Keras' own operations only, and has no gradients.
+        pad = replicated if training else _replicated
+        return pad(pad(inputs, self.size, 1), self.size, 2)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, rows, columns, channels = input_shape
@@ -40,6 +39,59 @@ class ReplicatePadding(layers.Layer):
 
     def get_config(self) -> dict[str, object]:
         return {**super().get_config(), "size": self.size}
+
+
+def replicated(images: tf.Tensor, size: int, axis: int) -> tf.Tensor:
+    """Images with copies of the first and the last row (axis 1) or column (axis 2) around them.
+
+    The gradient adds what reached the copies to the edges; TensorFlow's own would make an array
+    of the full size for each of them.
+    """
+
+    @tf.custom_gradient
+    def padded(images: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        side = images.shape[axis]
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            first, middle, last = tf.split(upstream, [size + 1, side - 2, size + 1], axis)
+            first, last = (tf.reduce_sum(part, axis, keepdims=True) for part in (first, last))
+            return tf.concat([first, middle, last], axis)
+
+        return _replicated(images, size, axis), gradient
+
+    return padded(images)
+
+
+def _replicated(images: tf.Tensor, size: int, axis: int) -> tf.Tensor:
+    side = images.shape[axis]
+    first, last = (tf.gather(images, [place], axis=axis) for place in (0, side - 1))
+    return tf.concat([first] * size + [images] + [last] * size, axis)
+
+
+@keras.utils.register_keras_serializable(package="semtf")
+class BatchNormalization(layers.BatchNormalization):
+    """Keras' layer, in training computed by TensorFlow's fused operation."""
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return super().call(inputs, training=False)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        # The operation divides by one less than the number of values, Keras by the number.
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+        for moving, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance * (count - 1) / count),
+        ):
+            moving.assign(moving * self.momentum + value * (1 - self.momentum))
+        return outputs
 
 
 @keras.utils.register_keras_serializable(package="semtf")
@@ -206,7 +258,7 @@ def _convolve(
 
 def _normalise(x: tf.Tensor, norm: Norm) -> tf.Tensor:
     if norm == "batch":
-        return layers.BatchNormalization()(x)
+        return BatchNormalization()(x)
     if norm == "instance":
         return layers.GroupNormalization(groups=-1)(x)
     if norm == "group":

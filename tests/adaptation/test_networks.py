@@ -78,3 +78,41 @@ def test_convolutions_of_one_channel_are_keras_own(padding: str, size: int, to_o
         found.append((result, *tape.gradient(loss, [images, *layer.trainable_variables])))
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("size", [1, 3])
+def test_gradients_of_the_padding_are_tensorflows_own(axis: int, size: int) -> None:
+    images = tf.random.stateless_uniform((2, 5, 4, 3), (0, 0), -1, 1)
+    places = tf.clip_by_value(tf.range(-size, images.shape[axis] + size), 0, images.shape[axis] - 1)
+    found = []
+    for pad in (
+        lambda x: networks.replicated(x, size, axis),
+        lambda x: tf.gather(x, places, axis=axis),
+    ):
+        with tf.GradientTape() as outer:
+            outer.watch(images)
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                loss = tf.reduce_sum(tf.sin(3 * pad(images)))
+            first = tape.gradient(loss, images)
+            again = tf.reduce_sum(first**2)
+        found.append((loss, first, outer.gradient(again, images)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_batch_normalisation_is_keras_own() -> None:
+    images = tf.random.stateless_uniform((3, 5, 4, 6), (0, 0), -1, 4)
+    found = []
+    for layer in (networks.BatchNormalization(), keras.layers.BatchNormalization()):
+        layer.build(images.shape)
+        layer.set_weights([np.linspace(start, start + 1, 6) for start in (0.5, -1, 0, 1)])
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            result = layer(images, training=True)
+            loss = tf.reduce_sum(tf.sin(3 * result))
+        gradients = tape.gradient(loss, [images, *layer.trainable_variables])
+        found.append((result, *gradients, *layer.get_weights(), layer(images)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
