@@ -134,7 +134,7 @@ def packing(data: Path, cache: Path, name: str) -> None:
     """The first and the second opening of a data set, each in a fresh process."""
     for what in ("packed", "opened again"):
         command = [sys.executable, __file__, "--pack", "--data", data, "--cache", cache]
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - itself
+        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - our own interpreter and script
         found = json.loads(answer.stdout)
         each = found["images"] / found["cpu"]
         note = f"{each:,.0f} for each second of one core, {found['mib']:.0f} MiB with workers"

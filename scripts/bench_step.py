@@ -72,7 +72,7 @@ def main() -> None:
         "| way | first steps (s) | a step (s) | peak memory (GiB) | load |\n|---|---|---|---|---|"
     )
     for way in arguments.only:
-        done = subprocess.run(  # noqa: S603 - itself
+        done = subprocess.run(  # noqa: S603 - our own interpreter and script
             [sys.executable, __file__, *sys.argv[1:], "--worker", way],
             stdout=subprocess.PIPE,
             text=True,

@@ -73,7 +73,7 @@ class BatchNormalization(layers.BatchNormalization):
     """Keras' layer, in training computed by TensorFlow's fused operation."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if not training:
+        if not (training and self.trainable):
             return super().call(inputs, training=False)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,

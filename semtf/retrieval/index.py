@@ -1,39 +1,17 @@
-"""Search for the stored rows of largest dot product: exact, or with ScaNN."""
+"""Search for the stored rows of largest dot product, and the exact way to do it."""
 
 import abc
-import hashlib
-import json
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from semtf.errors import InputError
 from semtf.retrieval.chunks import in_chunks
-from semtf.retrieval.rows import distinct
 from semtf.retrieval.selection import largest
 
-# Below this ScaNN's authors advise against hashing (which needs 16 rows at the least).
-SMALLEST_HASHED = 20_000
 EXACT_CELLS = 1 << 25
-RECALL_AT = 32
-CANDIDATES = 128
-
-
-# The order of the tensors in ScaNN's state, the rows left out.
-STATE = (
-    "scann_config",
-    "serialized_partitioner",
-    "datapoint_to_token",
-    "ah_codebook",
-    "hashed_dataset",
-    "int8_dataset",
-    "int8_multipliers",
-    "dp_norms",
-)
+Found = tuple[tf.Tensor, tf.Tensor]
 
 
 class Index(tf.Module, abc.ABC):
@@ -52,7 +30,7 @@ class Index(tf.Module, abc.ABC):
         """Index float32 rows ``[m, d]``; a sample of queries and a recall may tune the search."""
 
     @abc.abstractmethod
-    def search(self, queries: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def search(self, queries: tf.Tensor, k: int) -> Found:
         """The ``k`` stored rows of largest dot product with each query, best first.
 
         Args:
@@ -64,25 +42,22 @@ class Index(tf.Module, abc.ABC):
             search could not fill, or a query with NaN, has the dot product -inf and row 0.
         """
 
-    def search_groups(
-        self, queries: tf.Tensor, k: int, size: int, rows: int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    @abc.abstractmethod
+    def search_groups(self, queries: tf.Tensor, k: int, size: int, rows: int, least: int) -> Found:
         """The best row of each of the ``k`` groups whose best rows come first.
 
         Args:
             queries: float32 ``[q, d]``; ``q`` may be 0.
             k: how many groups, at most those stored.
             size: rows of a group, which stand side by side.
-            rows: how many rows a search that knows no groups finds, to pick the groups from; it
-                may then lack some.
+            rows: how many rows a search that knows no groups finds, to pick groups from; it may
+                then lack some.
+            least: groups that must not be lacking, at most ``k``.
 
         Returns:
-            Dot products float32 and row numbers int32, both ``[q, k]``; -inf where a group lacks.
+            Dot products float32 and row numbers int32, both ``[q, k]``. A group that is lacking,
+            or a query with NaN, has the dot product -inf.
         """
-        product, row = self.search(queries, rows)
-        place, found = distinct(row // size, product, k)
-        product, row = (tf.gather(part, place, batch_dims=1) for part in (product, row))
-        return tf.where(found, product, -np.inf), row
 
     def save(self, folder: Path) -> None:
         """Write the index into ``folder``; the rows as ``rows.npy``."""
@@ -113,220 +88,39 @@ class ExactIndex(Index):
         """Index float32 rows ``[m, d]``; the recall is 1 without tuning."""
         return cls(rows)
 
-    def search(self, queries: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-        stored = self._rows.shape[0]
-        columns = min(k, stored)
+    def search(self, queries: tf.Tensor, k: int) -> Found:
+        columns = min(k, self._rows.shape[0])
 
-        def some(part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def best(part: tf.Tensor) -> Found:
+            return largest(tf.matmul(part, self._rows, transpose_b=True), columns)
+
+        return self._in_chunks(best, queries)
+
+    def search_groups(self, queries: tf.Tensor, k: int, size: int, rows: int, least: int) -> Found:
+        def best(part: tf.Tensor) -> Found:
+            # With a query in each column: many rows times few columns is what kernels do best.
+            products = tf.matmul(self._rows, part, transpose_b=True)
+            count = tf.shape(part)[0]
+            grouped = tf.reshape(products, [self._rows.shape[0] // size, size, count])
+            product, group = tf.math.top_k(tf.transpose(tf.reduce_max(grouped, axis=1)), k)
+            members = group[:, :, None] * size + tf.range(size)
+            places = members * count + tf.range(count)[:, None, None]
+            inside = tf.gather(tf.reshape(products, [-1]), places)
+            return product, group * size + tf.argmax(inside, axis=2, output_type=tf.int32)
+
+        return self._in_chunks(best, queries)
+
+    def _in_chunks(self, best: Callable[[tf.Tensor], Found], queries: tf.Tensor) -> Found:
+        """``best`` of some queries at a time, none of them with NaN."""
+
+        def some(part: tf.Tensor) -> Found:
             finite = tf.reduce_all(tf.math.is_finite(part), axis=1, keepdims=True)
-            products = tf.matmul(tf.where(finite, part, 0.0), self._rows, transpose_b=True)
-            best, row = largest(products, columns)
-            return tf.where(finite, best, -np.inf), tf.where(finite, row, 0)
+            product, row = best(tf.where(finite, part, 0.0))
+            return tf.where(finite, product, -np.inf), tf.where(finite, row, 0)
 
-        return in_chunks(some, (queries,), max(1, EXACT_CELLS // stored), (tf.float32, tf.int32))
-
-    def search_groups(
-        self, queries: tf.Tensor, k: int, size: int, rows: int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        stored = self._rows.shape[0]
-        members = tf.range(size)
-
-        def some(part: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            finite = tf.reduce_all(tf.math.is_finite(part), axis=1, keepdims=True)
-            # With the queries in columns a batch's products are made several times as fast.
-            products = tf.matmul(self._rows, tf.where(finite, part, 0.0), transpose_b=True)
-            grouped = tf.reshape(products, [stored // size, size, tf.shape(part)[0]])
-            best, group = tf.math.top_k(tf.transpose(tf.reduce_max(grouped, axis=1)), k)
-            row = group[:, :, None] * size + members
-            query = tf.range(tf.shape(part)[0])[:, None, None]
-            inside = tf.gather(tf.reshape(products, [-1]), row * tf.shape(part)[0] + query)
-            row = group * size + tf.argmax(inside, axis=2, output_type=tf.int32)
-            return tf.where(finite, best, -np.inf), tf.where(finite, row, 0)
-
-        return in_chunks(some, (queries,), max(1, EXACT_CELLS // stored), (tf.float32, tf.int32))
+        chunk = max(1, EXACT_CELLS // self._rows.shape[0])
+        return in_chunks(some, (queries,), chunk, (tf.float32, tf.int32))
 
     @classmethod
     def load(cls, folder: Path) -> "ExactIndex":
         return cls(np.load(folder / "rows.npy", allow_pickle=False))
-
-
-class Effort(NamedTuple):
-    """How far ScaNN searches.
-
-    Attributes:
-        leaves: share of the leaves that are looked into.
-        reorder: how many times `CANDIDATES` rows are compared exactly, however many are wanted:
-            recall is about the best ones, and a longer list only adds worse ones behind them.
-    """
-
-    leaves: float
-    reorder: int
-
-
-# In order of cost.
-EFFORTS = (
-    Effort(0.01, 2),
-    Effort(0.02, 2),
-    Effort(0.02, 4),
-    Effort(0.05, 4),
-    Effort(0.1, 4),
-    Effort(0.2, 8),
-    Effort(0.5, 16),
-    Effort(1.0, 32),
-)
-
-
-class ScannIndex(Index):
-    """ScaNN: a partitioning tree, hashing of the residuals and exact re-ordering.
-
-    R. Guo et al., "Accelerating Large-Scale Inference with Anisotropic Vector Quantization",
-    ICML 2020. Fewer than 20,000 rows are compared one by one, exactly.
-    """
-
-    def __init__(self, tensors: Sequence[tf.Tensor], effort: Effort = EFFORTS[3]) -> None:
-        super().__init__(name="scann_index")
-        self._ops = _scann_ops()
-        self.state = self._ops.ScannState(tensors)
-        self.effort = effort
-        self._shared_name = _content_name(self.state)
-
-    @property
-    def rows(self) -> tf.Variable:
-        return self.state.dataset
-
-    @classmethod
-    def build(
-        cls, rows: np.ndarray, sample: np.ndarray | None = None, recall: float = 0.99
-    ) -> "ScannIndex":
-        """Index float32 rows ``[m, d]``; search as little as the recall on a sample allows.
-
-        Args:
-            rows: what is searched.
-            sample: queries ``[q, d]`` of the kind that will come; without them the effort is the
-                middle one.
-            recall: wanted share of the `RECALL_AT` best rows among `CANDIDATES` found.
-        """
-        ops = _scann_ops()
-        builder = ops.builder(rows, 10, "dot_product")
-        if len(rows) < SMALLEST_HASHED:
-            builder = builder.score_brute_force()
-        else:
-            # k-means++ instead of the random start: ScaNN's random start cannot be seeded. No
-            # anisotropic loss: the embedding has weighted its dimensions by the queries already.
-            leaves = _leaves(len(rows))
-            builder = builder.tree(leaves, leaves, random_init=False)
-            builder = builder.score_ah(2, anisotropic_quantization_threshold=float("nan"))
-            builder = builder.reorder(10)
-        index = cls(ops.scann_to_tensors(builder.build().searcher_handle))
-        if sample is not None:
-            index.tune(sample, recall)
-        return index
-
-    @property
-    def hashed(self) -> bool:
-        """Whether the search is approximate."""
-        return self.rows.shape[0] >= SMALLEST_HASHED
-
-    def search(self, queries: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-        stored = self.rows.shape[0]
-        columns = min(k, stored)
-        # An empty batch is an error in ScaNN, so one more query goes along and is cut off.
-        padded = tf.pad(queries, [[0, 1], [0, 0]])
-        row, product = self._searcher().search_batched_parallel(
-            padded,
-            final_num_neighbors=columns,
-            pre_reorder_num_neighbors=min(max(self.effort.reorder * CANDIDATES, columns), stored),
-            leaves_to_search=math.ceil(self.effort.leaves * _leaves(stored)),
-        )
-        # ScaNN's operation does not tell the shape of its results.
-        row = tf.ensure_shape(row[:-1], [queries.shape[0], columns])
-        product = tf.ensure_shape(product[:-1], [queries.shape[0], columns])
-        missing = tf.math.is_nan(product)
-        return tf.where(missing, -np.inf, product), tf.where(missing, 0, row)
-
-    def search_groups(
-        self, queries: tf.Tensor, k: int, size: int, rows: int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        if not self.hashed:
-            return ExactIndex(self.rows).search_groups(queries, k, size, rows)
-        return super().search_groups(queries, k, size, rows)
-
-    def tune(self, sample: np.ndarray, recall: float) -> None:
-        """Set the least effort that finds this share of a sample's best rows."""
-        if not self.hashed:
-            return
-        exact = ExactIndex(self.rows).search(tf.constant(sample), RECALL_AT)[1].numpy()
-        for effort in EFFORTS:
-            self.effort = effort
-            found = self.search(tf.constant(sample), CANDIDATES)[1].numpy()
-            hits = [np.isin(e, f).mean() for e, f in zip(exact, found, strict=True)]
-            if np.mean(hits) >= recall:
-                break
-
-    def _searcher(self) -> Any:
-        # Without a name of its own, the searchers of several indexes in one reloaded SavedModel
-        # take each other's place.
-        state = [getattr(self.state, name) for name in STATE]
-        handle = self._ops.tensors_to_scann(self.rows, *state, shared_name=self._shared_name)
-        return self._ops.ScannSearcher(handle)
-
-    def save(self, folder: Path) -> None:
-        super().save(folder)
-        (folder / "scann").mkdir(exist_ok=True)
-        for name in STATE:
-            value = getattr(self.state, name).numpy()
-            if getattr(self.state, name).dtype == tf.string:
-                (folder / "scann" / f"{name}.bin").write_bytes(_bytes(value))
-            else:
-                np.save(folder / "scann" / f"{name}.npy", value, allow_pickle=False)
-        text = json.dumps(self.effort._asdict()) + "\n"
-        (folder / "scann" / "effort.json").write_text(text, encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> "ScannIndex":
-        """Read what `save` wrote; builds the index where the rows were indexed exactly."""
-        rows = np.load(folder / "rows.npy", allow_pickle=False)
-        if not (folder / "scann").is_dir():
-            return cls.build(rows)
-        tensors = [_read(folder / "scann", name) for name in STATE]
-        effort = json.loads((folder / "scann" / "effort.json").read_text(encoding="utf-8"))
-        return cls([*tensors, tf.constant(rows)], Effort(**effort))
-
-
-def _leaves(rows: int) -> int:
-    return round(rows**0.5)
-
-
-def _scann_ops() -> Any:
-    """ScaNN's TensorFlow operations; raises InputError where they do not load."""
-    try:
-        from scann.scann_ops.py import scann_ops
-    except (ImportError, tf.errors.NotFoundError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"ScaNN cannot be loaded beside TensorFlow {tf.__version__} ({reason}); "
-            "use --index exact, or install the versions that docs/install.md names"
-        ) from error
-    return scann_ops
-
-
-def _content_name(state: tf.Module) -> str:
-    """A name that only an index of the same content has."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name in (*STATE, "dataset"):
-        variable = getattr(state, name)
-        value = variable.numpy()
-        digest.update(_bytes(value) if variable.dtype == tf.string else value.tobytes())
-    return f"scann-{digest.hexdigest()}"
-
-
-def _read(folder: Path, name: str) -> tf.Tensor:
-    """A tensor of ScaNN's state; ScaNN marks an absent one by an empty shape."""
-    if (folder / f"{name}.npy").is_file():
-        return tf.constant(np.load(folder / f"{name}.npy", allow_pickle=False))
-    content = (folder / f"{name}.bin").read_bytes()
-    return tf.constant([content] if content else b"", tf.string)
-
-
-def _bytes(value: np.ndarray | bytes) -> bytes:
-    return value if isinstance(value, bytes) else bytes(value[0])

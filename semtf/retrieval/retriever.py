@@ -17,10 +17,11 @@ from semtf.retrieval.alignment import shift_number
 from semtf.retrieval.chunks import in_chunks
 from semtf.retrieval.coordinates import Coordinates
 from semtf.retrieval.embedding import PCA, normalise, shifts
-from semtf.retrieval.index import ExactIndex, Index, ScannIndex
+from semtf.retrieval.index import ExactIndex, Index
 from semtf.retrieval.neighbours import Neighbours
 from semtf.retrieval.pixels import Pixels
 from semtf.retrieval.rows import placed, query_sample, rows_and_lengths
+from semtf.retrieval.scann_index import ScannIndex
 from semtf.retrieval.storage import Storage
 
 # No AutoGraph: nothing in here is Python control flow on tensors.
@@ -179,19 +180,9 @@ class Retriever(tf.Module):
         compared = wanted if self.config.align == "centre" else min(self.config.rerank, wanted)
         rows = max(self.config.candidates, ROWS_A_PAIR * wanted)
         queries = self.pca.queries(placed(images, self.config))
-        similarity, row = self.index.search_groups(queries, wanted, self._rows_a_pair, rows)
-        count = tf.reduce_sum(tf.cast(similarity > -np.inf, tf.int32), axis=1)
-        # The shifts of one pair are neighbours too: in the worst case they fill all the rows. A
-        # large pool may lack some of its pairs.
-        needed = max(min(k, compared), k // 2)
-        lacking = ((count > 0) & (count < needed))[:, None]
-
-        def completed() -> tuple[tf.Tensor, tf.Tensor]:
-            all_rows = self._rows_a_pair * wanted
-            again = self.index.search_groups(queries, wanted, self._rows_a_pair, all_rows)
-            return tf.where(lacking, again[0], similarity), tf.where(lacking, again[1], row)
-
-        similarity, row = tf.cond(tf.reduce_any(lacking), completed, lambda: (similarity, row))
+        # A large pool may lack some of its pairs.
+        least = max(min(k, compared), k // 2)
+        similarity, row = self.index.search_groups(queries, wanted, self._rows_a_pair, rows, least)
         pair, found = row // self._rows_a_pair, similarity > -np.inf
         first = self.pixels.compared(
             images, pair[:, :compared], found[:, :compared], min(k, compared)

@@ -8,8 +8,9 @@ import tensorflow as tf
 
 from semtf.errors import InputError
 from semtf.retrieval import index as module
-from semtf.retrieval.index import EFFORTS, ExactIndex, Index, ScannIndex
+from semtf.retrieval.index import ExactIndex, Index
 from semtf.retrieval.rows import distinct
+from semtf.retrieval.scann_index import EFFORTS, ScannIndex
 
 KINDS = (ExactIndex, ScannIndex)
 
@@ -41,7 +42,7 @@ def test_groups_are_found_by_their_best_row(
     monkeypatch.setattr(module, "EXACT_CELLS", chunk)
     there, queries = rows(300), rows(20, 1)
     queries[3, 2] = np.nan
-    product, row = kind.build(there).search_groups(tf.constant(queries), 7, size, 300)
+    product, row = kind.build(there).search_groups(tf.constant(queries), 7, size, 300, 7)
     expected = queries @ there.T
     for query in set(range(20)) - {3}:
         groups = expected[query].reshape(-1, size)
@@ -49,7 +50,7 @@ def test_groups_are_found_by_their_best_row(
         assert row[query].numpy().tolist() == (best * size + groups[best].argmax(axis=1)).tolist()
         np.testing.assert_allclose(product[query], groups[best].max(axis=1), atol=1e-5)
     assert np.isneginf(product[3]).all()
-    empty = kind.build(there).search_groups(tf.zeros([0, 16]), 7, size, 300)
+    empty = kind.build(there).search_groups(tf.zeros([0, 16]), 7, size, 300, 7)
     assert [part.shape for part in empty] == [(0, 7), (0, 7)]
 
 
@@ -86,6 +87,26 @@ def test_hashed_search_keeps_its_recall_and_its_bytes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.search(tf.constant(queries), 128)[1], found)
 
 
+@pytest.mark.parametrize(("count", "least"), [(1000, 20), (20, 20), (20, 3)])
+def test_hashed_search_looks_again_for_groups_that_lack(count: int, least: int) -> None:
+    # The 25 rows of a group are neighbours: 20 of them hold one group or two.
+    there = np.repeat(rows(1000), 25, axis=0) + rows(25_000, 3) / 50
+    queries = rows(40, 1)
+    queries[3, 2] = np.nan
+    index = ScannIndex.build(there, rows(100, 2))
+    assert index.hashed
+    product, row = index.search_groups(tf.constant(queries), 20, 25, count, least)
+    found = product.numpy() > -np.inf
+    assert not found[3].any()
+    assert (found.sum(axis=1)[np.arange(40) != 3] >= least).all()
+    for query in set(range(40)) - {3}:
+        best = row.numpy()[query][found[query]]
+        assert len(set(best // 25)) == len(best)
+        np.testing.assert_allclose(
+            product[query][found[query]], there[best] @ queries[query], atol=1e-5
+        )
+
+
 def test_full_recall_takes_more_effort() -> None:
     there, sample = rows(25_000), rows(100, 2)
     little = ScannIndex.build(there, sample, recall=0.1).effort
@@ -104,7 +125,7 @@ def test_exact_index_on_disk_serves_scann(tmp_path: Path) -> None:
 def test_scann_that_does_not_load_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "scann.scann_ops.py", None)
     with pytest.raises(InputError, match="--index exact") as error:
-        module.ScannIndex.build(rows(5))
+        ScannIndex.build(rows(5))
     assert "\n" not in str(error.value)
 
 

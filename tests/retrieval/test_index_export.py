@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semtf.retrieval.index import ExactIndex, Index, ScannIndex
+from semtf.retrieval.index import ExactIndex, Index
+from semtf.retrieval.scann_index import ScannIndex
 
 
 @pytest.mark.parametrize("kind", [ExactIndex, ScannIndex])
