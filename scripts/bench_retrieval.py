@@ -14,6 +14,8 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from PIL import Image
 
 from semtf.cli.predict import predict_files
 from semtf.config import RetrievalConfig, Weights
-from semtf.estimation.estimator import Estimator, load
+from semtf.estimation.estimator import load
 from semtf.estimation.uncertainty import Checked, calibrate, searched, summary, with_spread
 from semtf.retrieval.embedding import back_projected, normalise
 from semtf.retrieval.retriever import Retriever
@@ -161,19 +163,21 @@ def report_predict(run: Path, made: World, queries: int, work: Path) -> None:
     images.mkdir(exist_ok=True)
     for i, image in enumerate(np.load(folder / IMAGES)):
         Image.fromarray(image).save(images / f"{i:06d}.png")
+    # Apart, so that the memory is that of predicting and not of what was built before.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+        apart.submit(time_predict, folder, images, work).result()
+
+
+def time_predict(run: Path, images: Path, work: Path) -> None:
     start = time.perf_counter()
-    estimator = load(folder)
+    estimator = load(run)
     print(f"loaded in {time.perf_counter() - start:.1f} s; {resident():.2f} GiB resident")
-    time_predict(estimator, images, work)
-
-
-def time_predict(estimator: Estimator, images: Path, work: Path) -> None:
     count = len(list(images.iterdir()))
-    for run in ("first", "warm"):
+    for turn in ("first", "warm"):
         start = time.perf_counter()
-        predict_files(estimator, images, work / f"out-{run}", None, None, False, False)
+        predict_files(estimator, images, work / f"out-{turn}", None, None, False, False)
         seconds = time.perf_counter() - start
-        print(f"predict, files to files, {run}: {count / seconds:.0f} images/s")
+        print(f"predict, files to files, {turn}: {count / seconds:.0f} images/s")
     one = np.asarray(Image.open(next(images.iterdir())))[None]
     print(f"one warm image: {latency(estimator.predict, one.repeat(30, 0)):.1f} ms")
     print(f"{resident():.2f} GiB resident after it")
