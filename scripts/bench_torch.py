@@ -71,19 +71,23 @@ def measure_tensorflow(config: AdaptationConfig, steps: int) -> Found:
 
 
 def needed(config: AdaptationConfig, data: tuple[Any, Any]) -> int:
-    """Floating point operations of a step, with Keras' own convolutions everywhere: the zeros
-    that `OneChannelConv2D` multiplies do not count.
+    """Floating point operations of a step, with Keras' own convolutions everywhere.
+
+    Neither the zeros that `OneChannelConv2D` multiplies count, nor what Winograd's way saves.
     """
     import keras
     import tensorflow as tf
 
-    from semtf.adaptation import networks
+    from semtf.adaptation import networks, winograd
     from semtf.adaptation.cyclegan import CycleGAN
 
-    with mock.patch.object(networks, "OneChannelConv2D", keras.layers.Conv2D):
+    with (
+        mock.patch.object(networks, "OneChannelConv2D", keras.layers.Conv2D),
+        mock.patch.object(winograd, "suits", return_value=False),
+    ):
         network = CycleGAN(IMAGE, config, 0)
-    network.compile()
-    graph = tf.function(network.train_step).get_concrete_function(data).graph
+        network.compile()
+        graph = tf.function(network.train_step).get_concrete_function(data).graph
     return sum(operations(op) for op in graph.get_operations())
 
 

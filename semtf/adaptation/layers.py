@@ -1,0 +1,204 @@
+"""Keras layers of the networks, with the results of Keras' own in less time on a CPU."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from keras import layers
+
+from semtf.adaptation import winograd
+
+BLOCK = 4
+
+
+@keras.utils.register_keras_serializable(package="semtf")
+class ReplicatePadding(layers.Layer):
+    """Pad rows and columns with copies of the edge pixels.
+
+    Input ``[batch, rows, columns, channels]``; output larger by ``2 · size`` in both axes.
+    """
+
+    def __init__(self, size: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        # An export holds Keras' own operations only, and has no gradients.
+        return (replicated if training else _replicated)(inputs, self.size)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        batch, rows, columns, channels = input_shape
+        rows, columns = (side and side + 2 * self.size for side in (rows, columns))
+        return batch, rows, columns, channels
+
+    def get_config(self) -> dict[str, object]:
+        return {**super().get_config(), "size": self.size}
+
+
+def replicated(images: tf.Tensor, size: int) -> tf.Tensor:
+    """Images with ``size`` copies of their edge pixels on all four sides.
+
+    The gradient adds what reached the copies to the edges, and its gradient is this padding again:
+    fewer passes over the memory than TensorFlow's own, which scatter.
+    """
+
+    @tf.custom_gradient
+    def padded(images: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        return _replicated(images, size), folded
+
+    @tf.custom_gradient
+    def folded(upstream: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        return _folded(upstream, size), padded
+
+    return padded(images)
+
+
+def _replicated(images: tf.Tensor, size: int) -> tf.Tensor:
+    rows, columns, channels = images.shape[1:]
+    sides = (np.clip(np.arange(-size, side + size), 0, side - 1) for side in (rows, columns))
+    row, column = np.ix_(*sides)
+    places = tf.constant(row * columns + column, tf.int32)
+    return tf.gather(tf.reshape(images, [-1, rows * columns, channels]), places, axis=1)
+
+
+def _folded(images: tf.Tensor, size: int) -> tf.Tensor:
+    """The adjoint of `_replicated`: what is in the border goes to the edges."""
+    for axis in (1, 2):
+        inside = images.shape[axis] - 2 * size - 2
+        first, middle, last = tf.split(images, [size + 1, inside, size + 1], axis)
+        first, last = (tf.reduce_sum(part, axis, keepdims=True) for part in (first, last))
+        images = tf.concat([first, middle, last], axis)
+    return images
+
+
+@keras.utils.register_keras_serializable(package="semtf")
+class ReplicateConv2D(layers.Conv2D):
+    """A 3×3 convolution, with stride 1, of images padded with copies of their edge pixels.
+
+    In training on a CPU it takes Winograd's way where that is the faster one.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        kernel = tf.convert_to_tensor(self.kernel)
+        if training and winograd.suits(inputs, kernel):
+            result = winograd.convolved(inputs, kernel)
+        else:
+            pad = replicated if training else _replicated
+            result = tf.nn.conv2d(pad(inputs, 1), kernel, 1, "VALID")
+        return result + tf.convert_to_tensor(self.bias) if self.use_bias else result
+
+
+@keras.utils.register_keras_serializable(package="semtf")
+class BatchNormalization(layers.BatchNormalization):
+    """Keras' layer, in training computed by TensorFlow's fused operation."""
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not (training and self.trainable):
+            return super().call(inputs, training=False)
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.convert_to_tensor(self.gamma),
+            offset=tf.convert_to_tensor(self.beta),
+            mean=[],
+            variance=[],
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        # The operation divides by one less than the number of values, Keras by the number.
+        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+        for moving, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance * (count - 1) / count),
+        ):
+            moving.assign(moving * self.momentum + value * (1 - self.momentum))
+        return outputs
+
+
+@keras.utils.register_keras_serializable(package="semtf")
+class OneChannelConv2D(layers.Conv2D):
+    """A convolution to one channel, with stride 1; weights and result are those of ``Conv2D``.
+
+    CPU kernels work on many output channels at a time and idle with one: see `to_one_channel`.
+    """
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        kernel = tf.convert_to_tensor(self.kernel)
+        return to_one_channel(_padded(inputs, self), kernel) + tf.convert_to_tensor(self.bias)
+
+
+@keras.utils.register_keras_serializable(package="semtf")
+class FromOneChannelConv2D(layers.Conv2D):
+    """A convolution of one channel, with stride 1; weights and result are those of ``Conv2D``.
+
+    The gradient of its input is a convolution to one channel, and computed as such.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:  # an export holds Keras' own operations only
+            return super().call(inputs)
+        result = _from_one_channel(_padded(inputs, self), tf.convert_to_tensor(self.kernel))
+        return result + tf.convert_to_tensor(self.bias) if self.use_bias else result
+
+
+def _padded(images: tf.Tensor, layer: layers.Conv2D) -> tf.Tensor:
+    if layer.padding == "valid":
+        return images
+    size = layer.kernel_size[0]
+    before, after = (size - 1) // 2, size // 2
+    return tf.pad(images, [[0, 0], [before, after], [before, after], [0, 0]])
+
+
+def to_one_channel(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Convolve to one channel, without padding, in a quarter of the time on a CPU.
+
+    A block of 4×4 output pixels becomes 16 channels of a convolution with stride 4, whose kernel
+    holds the given one in 16 positions: twice the arithmetic, but all lanes of the CPU at work.
+
+    Args:
+        images: ``[batch, rows, columns, channels]``.
+        kernel: ``[size, size, channels, 1]``.
+    """
+    size, channels = kernel.shape[0], kernel.shape[2]
+    rows, columns = (images.shape[axis] - size + 1 for axis in (1, 2))
+    images = tf.pad(images, [[0, 0], [0, -rows % BLOCK], [0, -columns % BLOCK], [0, 0]])
+    wide = size + BLOCK - 1
+    flat = tf.reshape(kernel, [size * size, channels])
+    placed = tf.matmul(tf.constant(_placements(size), kernel.dtype), flat)
+    placed = tf.reshape(placed, [wide, wide, BLOCK * BLOCK, channels])
+    blocks = tf.nn.conv2d(images, tf.transpose(placed, [0, 1, 3, 2]), BLOCK, "VALID")
+    return tf.nn.depth_to_space(blocks, BLOCK)[:, :rows, :columns]
+
+
+@tf.custom_gradient
+def _from_one_channel(
+    images: tf.Tensor, kernel: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Convolve ``[batch, rows, columns, 1]`` with ``[size, size, 1, channels]``, not padded."""
+    border = kernel.shape[0] - 1
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        wide = tf.pad(upstream, [[0, 0], [border, border], [border, border], [0, 0]])
+        turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
+        of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+            input=images,
+            filter_sizes=kernel.shape,
+            out_backprop=upstream,
+            strides=[1, 1, 1, 1],
+            padding="VALID",
+        )
+        return to_one_channel(wide, turned), of_kernel
+
+    return tf.nn.conv2d(images, kernel, 1, "VALID"), gradient
+
+
+def _placements(size: int) -> npt.NDArray[np.float32]:
+    """Which element of a kernel lies where in a kernel of ``size + BLOCK − 1`` that is moved to
+    each place of a block: 0 or 1, ``[wide · wide · BLOCK · BLOCK, size · size]``.
+    """
+    wide = size + BLOCK - 1
+    placed = np.zeros((wide, wide, BLOCK, BLOCK, size, size), np.float32)
+    row, column, i, j = np.ogrid[:BLOCK, :BLOCK, :size, :size]
+    placed[row + i, column + j, row, column, i, j] = 1
+    return placed.reshape(-1, size * size)
