@@ -124,6 +124,16 @@ def test_replicate_convolution_is_that_of_padded_images(rows: int, channels: int
         np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="for CPUs")
+@pytest.mark.parametrize("training", [True, False])
+def test_winograds_way_is_that_of_training_only(training: bool) -> None:
+    layer = layers.ReplicateConv2D(winograd.LEAST_CHANNELS, 3, padding="same")
+    images = tf.zeros((2, 8, 4, winograd.LEAST_CHANNELS))
+    traced = tf.function(lambda: layer(images, training=training)).get_concrete_function()
+    kinds = {operation.type for operation in traced.graph.get_operations()}
+    assert ("Conv2D" in kinds) == (not training)
+
+
 def uniform(*shape: int) -> tf.Tensor:
     return tf.random.stateless_uniform(shape, (0, 0), -1, 1)
 
