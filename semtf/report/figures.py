@@ -53,16 +53,20 @@ def image_rows(rows: dict[str, npt.NDArray[np.uint8]], top: int = 212) -> str:
 
 
 def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> str:
-    """Accuracy against confidence of held-out images; the number of images beside each point."""
-    figure = Figure(figsize=(3.4, 3.0), layout="constrained")
-    axis = figure.subplots()
-    axis.plot([0, 1], [0, 1], color="gray", linewidth=1)
-    axis.plot([b["confidence"] for b in bins], [b["accuracy"] for b in bins], "o")
-    for b in bins:
-        point = (b["confidence"], b["accuracy"])
-        axis.annotate(f"{b['count']}", point, textcoords="offset points", xytext=(-14, -4))
-    axis.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.03))
-    axis.grid(alpha=0.3)
+    """Accuracy against confidence of held-out images, and below it how many each point is of."""
+    confidence, accuracy, count = (
+        [b[name] for b in bins] for name in ("confidence", "accuracy", "count")
+    )
+    figure = Figure(figsize=(3.6, 3.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    upper.plot([0, 1], [0, 1], color="gray", linewidth=1)
+    upper.plot(confidence, accuracy, "o")
+    upper.set(ylabel="accuracy", xlim=(0, 1.03), ylim=(0, 1.03))
+    lower.bar_label(lower.bar(confidence, count, width=0.03, log=True), fontsize="x-small")
+    lower.set(xlabel="confidence", ylabel="images")
+    lower.margins(y=0.4)
+    for axis in (upper, lower):
+        axis.grid(alpha=0.3)
     return as_png(figure)
 
 
