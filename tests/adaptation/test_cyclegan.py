@@ -1,6 +1,7 @@
 """The training step, the averages, and training that goes on exactly where it was."""
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,9 @@ IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(
     width=4, batch=2, critic_steps=2, first_epochs=3, other_epochs=2, steps_per_epoch=2
 )
+# Wide enough for Winograd's convolutions.
+WIDE = {"width": 32, "padding": "replicate"}
+RECIPE = {"norm": "batch", "critic_norm": "group", "dropout": 0.3, **WIDE}
 
 
 def sets(seed: int = 0) -> tuple[SimulatorSet, FabSet]:
@@ -34,14 +38,15 @@ def sets(seed: int = 0) -> tuple[SimulatorSet, FabSet]:
     return simulator, FabSet(1, sem[::-1, 1], names, names)
 
 
-def weights(folder: Path) -> list[np.ndarray]:
-    model = training.load_generator(folder, IMAGE, CONFIG)
+def weights(folder: Path, config: AdaptationConfig = CONFIG) -> list[np.ndarray]:
+    model = training.load_generator(folder, IMAGE, config)
     return [np.asarray(v) for v in model.weights]
 
 
-def test_two_replicas_take_the_same_step_as_one(tmp_path: Path) -> None:
-    code = Path(__file__).with_name("two_replicas.py")
-    done = subprocess.run([sys.executable, code], capture_output=True, text=True, check=False)
+@pytest.mark.parametrize("changes", [{}, WIDE])
+def test_two_replicas_take_the_same_step_as_one(changes: dict[str, object]) -> None:
+    command = [sys.executable, Path(__file__).with_name("two_replicas.py"), json.dumps(changes)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     difference, size = (float(word) for word in done.stdout.split())
     assert size > 1e-2
@@ -76,10 +81,10 @@ def test_a_step_moves_every_network() -> None:
         {"identity": "target"},
         {"critic_steps": 1},
         {"precision": "mixed_bfloat16"},
-        {"norm": "batch", "critic_norm": "group", "dropout": 0.3, "padding": "replicate"},
+        RECIPE,
     ],
 )
-def test_every_option_trains(changes: dict[str, str], tmp_path: Path) -> None:
+def test_every_option_trains(changes: dict[str, object], tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, first_epochs=1, steps_per_epoch=3, **changes)
     simulator, fab = sets()
     training.train(simulator, fab, IMAGE, config, folder=tmp_path, seed=0)
@@ -101,9 +106,11 @@ def test_identity_of_the_paper_is_zero_for_a_generator_that_changes_nothing() ->
     np.testing.assert_allclose(network._identity((same, other), (same, other)), expected, rtol=1e-5)
 
 
-def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("changes", [{}, RECIPE])
+def test_training_goes_on_bit_for_bit(changes: dict[str, object], tmp_path: Path) -> None:
+    config = dataclasses.replace(CONFIG, **changes)
     simulator, fab = sets()
-    training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "whole", seed=5)
+    training.train(simulator, fab, IMAGE, config, folder=tmp_path / "whole", seed=5)
 
     class StopTrainingError(Exception):
         pass
@@ -119,9 +126,10 @@ def test_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Checkpoint, "on_epoch_end", stop)
         with pytest.raises(StopTrainingError):
-            training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "parts", seed=5)
-    training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "parts", seed=5)
-    for whole, parts in zip(weights(tmp_path / "whole"), weights(tmp_path / "parts"), strict=True):
+            training.train(simulator, fab, IMAGE, config, folder=tmp_path / "parts", seed=5)
+    training.train(simulator, fab, IMAGE, config, folder=tmp_path / "parts", seed=5)
+    both = (weights(tmp_path / name, config) for name in ("whole", "parts"))
+    for whole, parts in zip(*both, strict=True):
         np.testing.assert_array_equal(whole, parts)
     for name in ("history.csv", "criterion.csv", "choice.json"):
         whole, parts = ((tmp_path / folder / name).read_text() for folder in ("whole", "parts"))
