@@ -164,8 +164,8 @@ def _overlapped(patches: tf.Tensor, rows: int, columns: int, channels: int) -> t
 def _narrowed(patches: tf.Tensor, places: int, tiles: int) -> tf.Tensor:
     """Patches without their border of one pixel along the axis ``places``.
 
-    It is added to the neighbours along ``tiles`` (an axis of those left), where there are no
-    more of them to the edge, whose copy it was.
+    The border is added to the neighbouring tiles along ``tiles`` (an axis without ``places``); at
+    the image's edge, of which it is a copy, to the tile's own edge.
     """
     before, first, second, third, last, after = tf.unstack(patches, axis=places)
     count = before.shape[tiles]
