@@ -1,5 +1,6 @@
 """Train a classifier on labelled fab images, held-out sites aside, and calibrate it on those."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,8 @@ def train(
 
     Args:
         images: grey levels, uint8 ``[n, height, width]``.
-        cases: ``[n]``, the case of each image, 1–4; a single case is enough.
+        cases: ``[n]``, the case of each image, 1–4. With a single one there is nothing to learn,
+            and training takes one step.
         sites: ``[n]``, the site of each image; images of one site stay on one side of the split.
         config: network, schedule and augmentation.
         seed: of the split, the initial weights, the order and the augmentation.
@@ -66,6 +68,8 @@ def train(
     """
     _check(images, cases, sites)
     names = tuple(int(case) for case in np.unique(cases))
+    if len(names) == 1:
+        config = dataclasses.replace(config, epochs=1, steps_per_epoch=1)
     labels = np.searchsorted(names, cases).astype(np.int32)
     if held_out is None:
         held_out = _hold_out(cases, sites, config.validation, seed)
@@ -78,7 +82,8 @@ def train(
         model.compile(
             optimizer(config, steps),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
+            # Keras would take "accuracy" for the binary one where there is a single case.
+            metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
             # XLA on CPU made EfficientNet's training step six times slower.
             jit_compile=False,
         )

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from semtf.classification.classifier import Classifier
@@ -45,6 +46,15 @@ def test_trained_classifier_knows_new_images_and_reloads(tmp_path: Path) -> None
     np.testing.assert_array_equal(loaded.probabilities(new), probabilities)
     np.testing.assert_allclose(loaded.probabilities(new.astype(np.float64)), probabilities)
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 1 + LIGHT.epochs
+
+
+def test_a_single_case_is_certain_after_one_step(tmp_path: Path) -> None:
+    images, cases, sites = drawn(cases=(3,))
+    trained = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
+    np.testing.assert_array_equal(trained.probabilities(images), 1)
+    assert (trained.cases, trained.threshold) == ((3,), 0)
+    (row,) = pd.read_csv(tmp_path / "history.csv").to_dict("records")
+    assert (row["accuracy"], row["val_accuracy"], row["loss"]) == (1, 1, 0)
 
 
 def test_every_image_is_predicted_by_a_classifier_that_did_not_see_its_site(
