@@ -22,7 +22,6 @@ import dataclasses
 import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pandas as pd
+from apart import apart
 
 from semtf.config import AdaptationConfig, RetrievalConfig, preset
 
@@ -114,14 +114,13 @@ class Bench:
         }
 
 
-def measure(arguments: argparse.Namespace) -> Row:
+def measure(work: Path, seed: int, case: int, method: str) -> Row:
     """Fit one method to one case of one fab; runs in a process of its own."""
     from semtf.adaptation import adapter
     from semtf.adaptation.choice import Judge
     from semtf.adaptation.criterion import KEYS, spread
 
-    method, case, seed = arguments.methods[0], arguments.cases[0], arguments.seeds[0]
-    bench = Bench(fab_folder(arguments.work, seed), case, seed)
+    bench = Bench(fab_folder(work, seed), case, seed)
     watch = Watch(bench) if method in TRAINED else None
     given = adapter.Case(
         bench.simulator,
@@ -132,9 +131,9 @@ def measure(arguments: argparse.Namespace) -> Row:
         average_depth=bench.average_depth,
         watch=watch,
     )
-    folder, start = trained_folder(arguments.work, seed, method, case), None
+    folder, start = trained_folder(work, seed, method, case), None
     if case != 1 and method in TRAINED:
-        start = trained_folder(arguments.work, seed, method, 1)
+        start = trained_folder(work, seed, method, 1)
     began = time.perf_counter()
     fitted = adapter.fit(given, folder, start)
     seconds = time.perf_counter() - began - (watch.seconds if watch else 0.0)
@@ -179,17 +178,6 @@ def prepared(work: Path, seed: int) -> None:
         simulate(
             fab_folder(work, seed), pairs=PAIRS, train=FAB, test=TEST, seed=seed, target_keys=True
         )
-
-
-def apart(arguments: argparse.Namespace, method: str, case: int, seed: int) -> Row:
-    """`measure` in a fresh process."""
-    command = [sys.executable, __file__, "--worker", "--work", arguments.work]
-    command += ["--methods", method, "--cases", case, "--seeds", seed]
-    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own interpreter and script
-    if done.returncode != 0:
-        raise SystemExit(f"{method}, case {case}, seed {seed}: failed")
-    row: Row = json.loads(done.stdout.splitlines()[-1])
-    return row
 
 
 def needed(arguments: argparse.Namespace) -> list[tuple[int, int, str]]:
@@ -265,11 +253,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--out", type=Path, help="file of JSON lines to go on from")
     parser.add_argument("--work", type=Path, help="keep fabs and networks here")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.worker:
-        print(json.dumps(measure(arguments)))
-        return
     with tempfile.TemporaryDirectory() as temporary:
         arguments.work = arguments.work or Path(temporary)
         print(tables(collected(arguments)))
@@ -285,7 +269,7 @@ def collected(arguments: argparse.Namespace) -> list[Row]:
         if (seed, case, method) in there:
             continue
         prepared(arguments.work, seed)
-        row = apart(arguments, method, case, seed)
+        row = apart(measure, arguments.work, seed, case, method)
         rows.append(row)
         brief = {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
         print(json.dumps(brief), file=sys.stderr, flush=True)

@@ -7,11 +7,8 @@ file is in the page cache before a timing starts, so the disk plays no part.
 """
 
 import argparse
-import json
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 import zipfile
@@ -19,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from apart import apart
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 SHAPE = (72, 48)
@@ -27,9 +25,6 @@ BATCHES = {"unpaired": (16, 128), "paired": (64,), "labelled": (64,)}
 
 def main() -> None:
     arguments = _arguments()
-    if arguments.pack:
-        print(json.dumps(pack(arguments.data, arguments.cache)))
-        return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         data = arguments.data or draw(folder / "data", arguments.images)
@@ -48,8 +43,6 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder in the challenge's layout")
     parser.add_argument("--images", type=int, default=40_000, help="images to draw and to loop on")
-    parser.add_argument("--pack", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--cache", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -133,9 +126,7 @@ def zipped(data: Path, target: Path) -> Path:
 def packing(data: Path, cache: Path, name: str) -> None:
     """The first and the second opening of a data set, each in a fresh process."""
     for what in ("packed", "opened again"):
-        command = [sys.executable, __file__, "--pack", "--data", data, "--cache", cache]
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # noqa: S603 - our own interpreter and script
-        found = json.loads(answer.stdout)
+        found = apart(pack, data, cache)
         each = found["images"] / found["cpu"]
         note = f"{each:,.0f} for each second of one core, {found['mib']:.0f} MiB with workers"
         show(f"semtf, {name} {what}", found["images"], found["seconds"], note)

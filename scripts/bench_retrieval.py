@@ -14,8 +14,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+from apart import apart
 from challenge_size import IMAGES, World, full_size_run, stored, world
 from PIL import Image
 
@@ -164,8 +163,7 @@ def report_predict(run: Path, made: World, queries: int, work: Path) -> None:
     for i, image in enumerate(np.load(folder / IMAGES)):
         Image.fromarray(image).save(images / f"{i:06d}.png")
     # Apart, so that the memory is that of predicting and not of what was built before.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
-        apart.submit(time_predict, folder, images, work).result()
+    apart(time_predict, folder, images, work)
 
 
 def time_predict(run: Path, images: Path, work: Path) -> None:

@@ -9,9 +9,9 @@ are told apart from the others. The median of the others counts.
 import argparse
 import dataclasses
 import os
-import subprocess
-import sys
 import time
+
+from apart import apart
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -24,8 +24,8 @@ WAYS = {
 WARM = 3
 
 
-def measure(way: str, name: str, width: int | None, steps: int) -> None:
-    """Print the seconds of the warm-up, the median of a step, and the peak memory."""
+def measure(way: str, name: str, width: int | None, steps: int) -> tuple[float, float, float]:
+    """The seconds of the warm-up, the median of a step, and the peak memory."""
     import resource
 
     import keras
@@ -54,7 +54,7 @@ def measure(way: str, name: str, width: int | None, steps: int) -> None:
     start = time.perf_counter()
     network.fit(data, steps_per_epoch=WARM + steps, epochs=1, verbose=0, callbacks=[Clock()])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(times[WARM - 1] - start, float(np.median(np.diff(times[WARM - 1 :]))), peak)
+    return times[WARM - 1] - start, float(np.median(np.diff(times[WARM - 1 :]))), peak
 
 
 def main() -> None:
@@ -63,22 +63,12 @@ def main() -> None:
     parser.add_argument("--width", type=int)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--only", nargs="+", choices=list(WAYS), default=list(WAYS))
-    parser.add_argument("--worker", choices=list(WAYS), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.worker:
-        measure(arguments.worker, arguments.preset, arguments.width, arguments.steps)
-        return
     print(
         "| way | first steps (s) | a step (s) | peak memory (GiB) | load |\n|---|---|---|---|---|"
     )
     for way in arguments.only:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and script
-            [sys.executable, __file__, *sys.argv[1:], "--worker", way],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        first, step, peak = map(float, done.stdout.split())
+        first, step, peak = apart(measure, way, arguments.preset, arguments.width, arguments.steps)
         load = os.getloadavg()[0]
         print(f"| {way} | {first:.1f} | {step:.3f} | {peak:.2f} | {load:.1f} |", flush=True)
 

@@ -12,10 +12,7 @@ float32 ``tf.matmul`` of 4096 × 4096 in the same run.
 
 import argparse
 import dataclasses
-import json
 import os
-import subprocess
-import sys
 import time
 from typing import Any
 from unittest import mock
@@ -23,6 +20,7 @@ from unittest import mock
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from apart import apart
 
 from semtf.config import AdaptationConfig, ImageConfig, preset
 
@@ -252,7 +250,7 @@ def torch_critic(config: AdaptationConfig) -> Any:
     return nn.Sequential(*layers, rest, nn.Flatten(0))
 
 
-def measure_peak() -> Found:
+def measure_peak() -> float:
     """GFLOP/s of `tf.matmul`, the best of some."""
     import tensorflow as tf
 
@@ -262,22 +260,10 @@ def measure_peak() -> Found:
         start = time.perf_counter()
         tf.matmul(matrix, matrix).numpy()
         times.append(time.perf_counter() - start)
-    return {"gflops": 2e-9 * SIDE**3 / min(times)}
+    return 2e-9 * SIDE**3 / min(times)
 
 
-def apart(*words: object) -> Found:
-    """A measurement in a fresh process."""
-    command = [sys.executable, __file__, "--worker", *map(str, words)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own interpreter and script
-    if done.returncode != 0:
-        raise SystemExit(f"{words[0]}: failed")
-    found: Found = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def work(kind: str, name: str, steps: int) -> Found:
-    if kind == "matmul":
-        return measure_peak()
+def measure(kind: str, name: str, steps: int) -> Found:
     if kind == "tensorflow":
         return measure_tensorflow(settings(name), steps)
     return measure_torch(settings(name), steps, kind != "pytorch")
@@ -287,19 +273,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presets", nargs="+", default=["quick", "challenge"])
     parser.add_argument("--steps", type=int, default=12, help="of quick; challenge: a quarter")
-    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.worker:
-        kind, name, steps = arguments.worker
-        print(json.dumps(work(kind, name, int(steps))))
-        return
-    peak = apart("matmul", "quick", 0)["gflops"]
+    peak = apart(measure_peak)
     print(f"float32 tf.matmul: {peak:.0f} GFLOP/s", flush=True)
     print("| preset | width | library | s a step | ratio | GFLOP/s | of the matmul peak |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in arguments.presets:
         steps = arguments.steps if name == "quick" else max(2, arguments.steps // 4)
-        report(name, {kind: apart(kind, name, steps) for kind in KINDS}, peak)
+        report(name, {kind: apart(measure, kind, name, steps) for kind in KINDS}, peak)
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
