@@ -84,7 +84,7 @@ class Server:
         while self.states().get(version) != state:
             if time.perf_counter() - start > LOAD_SECONDS:
                 raise SystemExit(f"version {version} is not {state} in time")
-            time.sleep(0.2)
+            time.sleep(0.2)  # the REST interface tells a state, and cannot wait for one
         return time.perf_counter() - start
 
     def memory(self) -> float:

@@ -25,8 +25,7 @@ class ReplicatePadding(layers.Layer):
         self.size = size
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        # An export holds Keras' own operations only, and has no gradients.
-        return (replicated if training else _replicated)(inputs, self.size)
+        return replicated(inputs, self.size, training)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, rows, columns, channels = input_shape
@@ -37,11 +36,12 @@ class ReplicatePadding(layers.Layer):
         return {**super().get_config(), "size": self.size}
 
 
-def replicated(images: tf.Tensor, size: int) -> tf.Tensor:
+def replicated(images: tf.Tensor, size: int, training: bool) -> tf.Tensor:
     """Images with ``size`` copies of their edge pixels on all four sides.
 
-    The gradient adds what reached the copies to the edges, and its gradient is this padding again:
-    fewer passes over the memory than TensorFlow's own, which scatter.
+    In training the gradient adds what reached the copies to the edges, and its gradient is this
+    padding again: fewer passes over the memory than TensorFlow's own, which scatter. An export
+    holds Keras' own operations only, and has no gradients.
     """
 
     @tf.custom_gradient
@@ -52,7 +52,7 @@ def replicated(images: tf.Tensor, size: int) -> tf.Tensor:
     def folded(upstream: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         return _folded(upstream, size), padded
 
-    return padded(images)
+    return padded(images) if training else _replicated(images, size)
 
 
 def _replicated(images: tf.Tensor, size: int) -> tf.Tensor:
@@ -85,9 +85,8 @@ class ReplicateConv2D(layers.Conv2D):
         if training and winograd.suits(inputs, kernel):
             result = winograd.convolved(inputs, kernel)
         else:
-            pad = replicated if training else _replicated
-            result = tf.nn.conv2d(pad(inputs, 1), kernel, 1, "VALID")
-        return result + tf.convert_to_tensor(self.bias) if self.use_bias else result
+            result = tf.nn.conv2d(replicated(inputs, 1, training), kernel, 1, "VALID")
+        return _with_bias(result, self)
 
 
 @keras.utils.register_keras_serializable(package="semtf")
@@ -125,7 +124,7 @@ class OneChannelConv2D(layers.Conv2D):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         kernel = tf.convert_to_tensor(self.kernel)
-        return to_one_channel(_padded(inputs, self), kernel) + tf.convert_to_tensor(self.bias)
+        return _with_bias(to_one_channel(_padded(inputs, self), kernel), self)
 
 
 @keras.utils.register_keras_serializable(package="semtf")
@@ -138,8 +137,8 @@ class FromOneChannelConv2D(layers.Conv2D):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:  # an export holds Keras' own operations only
             return super().call(inputs)
-        result = _from_one_channel(_padded(inputs, self), tf.convert_to_tensor(self.kernel))
-        return result + tf.convert_to_tensor(self.bias) if self.use_bias else result
+        kernel = tf.convert_to_tensor(self.kernel)
+        return _with_bias(_from_one_channel(_padded(inputs, self), kernel), self)
 
 
 def _padded(images: tf.Tensor, layer: layers.Conv2D) -> tf.Tensor:
@@ -148,6 +147,10 @@ def _padded(images: tf.Tensor, layer: layers.Conv2D) -> tf.Tensor:
     size = layer.kernel_size[0]
     before, after = (size - 1) // 2, size // 2
     return tf.pad(images, [[0, 0], [before, after], [before, after], [0, 0]])
+
+
+def _with_bias(images: tf.Tensor, layer: layers.Conv2D) -> tf.Tensor:
+    return images + tf.convert_to_tensor(layer.bias) if layer.use_bias else images
 
 
 def to_one_channel(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -120,7 +120,7 @@ class Client(RemoteEstimator):
                     raise failure
             if pause is None:
                 raise failure
-            time.sleep(pause)
+            time.sleep(pause)  # lets a busy or restarting server recover
         raise AssertionError
 
 

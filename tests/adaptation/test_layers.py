@@ -54,7 +54,7 @@ def test_gradients_of_the_padding_are_tensorflows_own(size: int) -> None:
         return images
 
     found = []
-    for pad in (lambda images: layers.replicated(images, size), slowly):
+    for pad in (lambda images: layers.replicated(images, size, training=True), slowly):
         with tf.GradientTape() as outer:
             outer.watch(images)
             with tf.GradientTape() as tape:
