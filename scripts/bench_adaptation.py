@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 from run_isolated import run_isolated
 
-from semtf.config import AdaptationConfig, RetrievalConfig, preset
+from semtf.config import SHAPE, AdaptationConfig, RetrievalConfig, preset
 
 REFERENCES = ("none", "true")
 CHEAP = ("percentile", "moment", "fda", "adain")
@@ -71,9 +71,9 @@ class Bench:
         mine = read_cases(data / "truth" / "cases.csv", depth.names) == case
         self.images = dataset.test().images[mine].astype(np.float32)
         self.depth = depth.images[mine]
-        folder = data / "truth" / "SEM" / f"Case_{case}"
+        folder = data / "truth" / "SEM" / dataset.case(case).simulator
         named = zip(self.simulator.buckets, self.simulator.bases, strict=True)
-        self.true = np.stack([read_png(folder / b / f"{n}.png", (72, 48)) for b, n in named])
+        self.true = np.stack([read_png(folder / b / f"{n}.png", SHAPE) for b, n in named])
 
     def rmse(self, keys: np.ndarray) -> tuple[float, float]:
         """RMSE over the test images with K = 1 and with the softmax of 8."""

@@ -23,7 +23,7 @@ from semtf.classification.calibration import expected_calibration_error, scaled_
 from semtf.classification.classifier import Classifier
 from semtf.classification.train import train
 from semtf.classification.voting import site_vote
-from semtf.config import CASES, ClassificationConfig, preset
+from semtf.config import ClassificationConfig, preset
 from semtf.data.dataset import open_dataset
 from semtf.simulation.world import simulate
 
@@ -43,7 +43,7 @@ def fab(folder: Path, seed: int) -> tuple[Data, Data]:
     root = simulate(folder / f"fab{seed}", pairs=1, train=2 * IMAGES, test=1, seed=seed)
     dataset = open_dataset(root, cache=folder / "cache")
     parts: tuple[list[Data], list[Data]] = ([], [])
-    for case in CASES:
+    for case in dataset.cases:
         images = dataset.fab(case)
         boundary = images.sites[IMAGES - 1]
         for part, rows in zip(

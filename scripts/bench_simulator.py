@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from semtf.config import CASES
+from semtf.cases import CHALLENGE
 from semtf.simulation.geometry import draw_axes, draw_structures
 from semtf.simulation.microscope import SIMULATOR, STRUCT, Scene, render
 from semtf.simulation.world import simulate
@@ -26,10 +26,10 @@ def render_batch(seed: int) -> int:
     once as fab images; returns the number of images."""
     rng = np.random.default_rng(seed)
     scene = Scene.of(draw_structures(rng, draw_axes(rng, BATCH)))
-    for case in CASES:
+    for case in CHALLENGE:
         render(scene, case, SIMULATOR, rng, exposures=2)
-    render(scene, 1, STRUCT, rng)
-    return (2 * len(CASES) + 1) * BATCH
+    render(scene, CHALLENGE[0], STRUCT, rng)
+    return (2 * len(CHALLENGE) + 1) * BATCH
 
 
 def rendering(batches: int) -> float:
@@ -52,7 +52,7 @@ def main() -> None:
         start = time.perf_counter()
         simulate(Path(folder) / "data", **vars(options))
         seconds = time.perf_counter() - start
-    images = len(CASES) * (2 * options.pairs + options.train + options.test)
+    images = len(CHALLENGE) * (2 * options.pairs + options.train + options.test)
     figures = {
         "cores": cpu_count(),
         "rendered_images_a_second": round(speed),

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from semtf.adaptation import adapter
-from semtf.config import CASES, RetrievalConfig
+from semtf.cases import CHALLENGE, Case, case_numbers
+from semtf.config import RetrievalConfig
 from semtf.estimation.preparation import prepare
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
@@ -82,7 +83,7 @@ def full_size_run(run: Path, made: World, queries: int, work: Path) -> Path:
     config = dataclasses.replace(opened.config, retrieval=RetrievalConfig())
     whole = Run.create(folder, config)
     shutil.copytree(opened.classifier, whole.classifier)
-    for case in CASES:
+    for case in case_numbers(CHALLENGE):
         shutil.copytree(opened.adaptation(case), whole.adaptation(case))
         start = time.perf_counter()
         order = np.random.default_rng(case).permutation(len(made.keys))
@@ -103,13 +104,14 @@ def full_size_run(run: Path, made: World, queries: int, work: Path) -> Path:
 
 def _asked(count: int) -> np.ndarray:
     """Images of the fab, the cases taking turns, uint8 ``[count, H, W]``."""
-    source = open_source(None, 1, 0, -(-count // len(CASES)), seed=1)
+    source = open_source(None, 1, 0, -(-count // len(CHALLENGE)), seed=1)
 
-    def one(draw: Draw, case: int) -> tuple[np.ndarray]:
+    def one(draw: Draw, case: Case) -> tuple[np.ndarray]:
         return (render(Scene.of(draw.structures()), case, STRUCT, draw.images())[0],)
 
     by_case = [
-        drawn(source.tests(case), lambda draw, case=case: one(draw, case))[0] for case in CASES
+        drawn(source.tests(case.case), lambda draw, case=case: one(draw, case))[0]
+        for case in CHALLENGE
     ]
     images: np.ndarray = np.stack(by_case, axis=1).reshape(-1, *by_case[0].shape[1:])[:count]
     return images

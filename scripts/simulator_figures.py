@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from semtf.cases import CHALLENGE
 from semtf.simulation.geometry import draw_axes, draw_structures
 from semtf.simulation.microscope import FABS, SIMULATOR, Scene, render
 
 COLUMNS = 8
-SHOWN_CASES = (1, 4)
+SHOWN_CASES = (CHALLENGE[0], CHALLENGE[-1])
 GAP = 2
 ZOOM = 2
 

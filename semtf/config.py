@@ -6,10 +6,9 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from semtf.cases import CHALLENGE, Cases, check_cases
 from semtf.errors import InputError
 
-CASES = (1, 2, 3, 4)
-Case = Literal[1, 2, 3, 4]
 Adapter = Literal["cyclegan", "none", "percentile", "moment", "fda", "adain", "cut"]
 AdapterChoice = Literal[Adapter, "auto"]
 Norm = Literal["batch", "instance", "group", "none"]
@@ -24,17 +23,16 @@ IndexKind = Literal["scann", "exact"]
 Align = Literal["shift", "centre"]
 
 
-def plate_level(case: int) -> int:
-    """Grey level of the plate in the depth maps of a case: 140, 150, 160, 170."""
-    return 130 + 10 * case
+SHAPE = (72, 48)
+"""Rows and columns of an image where nothing else is asked for: the challenge's."""
 
 
 @dataclass(frozen=True)
 class ImageConfig:
     """Size of every image and depth map, in pixels; multiples of 8, at least 16."""
 
-    height: int = 72
-    width: int = 48
+    height: int = SHAPE[0]
+    width: int = SHAPE[1]
 
     def __post_init__(self) -> None:
         for side in (self.height, self.width):
@@ -148,14 +146,21 @@ class RetrievalConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that decides the result of a run, beside the data."""
+    """Everything that decides the result of a run, beside the data.
+
+    ``cases`` are those of the data set where that brings its own.
+    """
 
     preset: str = "quick"
     seed: int = 0
+    cases: Cases = CHALLENGE
     image: ImageConfig = field(default_factory=ImageConfig)
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
     classification: ClassificationConfig = field(default_factory=ClassificationConfig)
     retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+
+    def __post_init__(self) -> None:
+        check_cases(self.cases, "cases")
 
     def to_json(self) -> str:
         """The config as indented JSON."""

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from semtf.adaptation import adapter
+from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
-from semtf.config import CASES, RunConfig, preset
+from semtf.config import RunConfig, preset
 from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
+from semtf.data.layout import find_cases, open_layout
 from semtf.distribution import choose_strategy
 from semtf.errors import InputError
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
@@ -40,11 +42,11 @@ def train(
 ) -> Run:
     """Train adaptation, storage and classifier of the chosen cases.
 
-    Case 1 comes first; the others start from its weights where the run has them.
+    The first case comes first; the others start from its weights where the run has them.
 
     Args:
         data: folder in the challenge's layout, or the zip file of one.
-        case: 1 to 4, or ``"all"``.
+        case: the number of a case of the data set, or ``"all"``.
         run: the run folder; a new one in ``saved_models`` where None. An existing run gets the
             cases that it does not have yet.
         config: the settings; of an existing run its own, of a new run those of ``quick``, where
@@ -66,15 +68,17 @@ def train(
         InputError: bad data or options, or the run exists and does not fit them.
     """
     folder = Path(run) if run is not None else _new_name()
-    cases = _chosen(case)
     opened = _open(folder, config, resume)
+    settings = _with_cases(opened, config or preset("quick"), data)
+    cases = _chosen(case, settings.cases)
+    for number in fab or {}:
+        find_case(settings.cases, number)
     have = opened.cases if opened else ()
     if opened and not resume and set(cases) <= set(have):
         raise InputError(f"{folder}: has case {case} already; choose another --run")
-    settings = opened.config if opened else config or preset("quick")
     dataset = open_dataset(
         data,
-        cases=sorted({*have, *cases}),
+        cases=[number for number in case_numbers(settings.cases) if number in {*have, *cases}],
         fab={
             number: open_images(path, size=settings.image.shape, skip_bad=skip_bad, range16=range16)
             for number, path in (fab or {}).items()
@@ -119,9 +123,15 @@ def add_pairs(
     opened.restore()
     if not opened.cases or not opened.classifier.is_dir():
         raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+    _with_cases(opened, opened.config, data)
     size = opened.config.image.shape
     dataset = open_dataset(
-        data, cases=opened.cases, cache=cache, skip_bad=skip_bad, size=size, pairs_only=True
+        data,
+        cases=opened.cases,
+        cache=cache,
+        skip_bad=skip_bad,
+        size=size,
+        pairs_only=True,
     )
     opened.begin()
     added = {case: _extend(opened, dataset.simulator(case)) for case in opened.cases}
@@ -157,12 +167,27 @@ def _new_name() -> Path:
     return Path("saved_models") / datetime.now().strftime("run-%Y%m%d-%H%M%S")
 
 
-def _chosen(case: int | str) -> tuple[int, ...]:
+def _chosen(case: int | str, cases: Cases) -> tuple[int, ...]:
+    numbers = case_numbers(cases)
     if case == "all":
-        return CASES
-    if str(case) not in map(str, CASES):
-        raise InputError(f"--case {case}: choose 1, 2, 3, 4 or all")
+        return numbers
+    if str(case) not in map(str, numbers):
+        raise InputError(f"--case {case}: choose {', '.join(map(str, numbers))} or all")
     return (int(case),)
+
+
+def _with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConfig:
+    """The settings of a training: the run's, or those asked for with the data set's cases."""
+    cases = find_cases(open_layout(data))
+    if run is None:
+        if config.cases not in (CHALLENGE, cases):
+            raise InputError(f"cases: the data set decides; write {CASES_FILE} into {data}")
+        return dataclasses.replace(config, cases=cases)
+    if cases != run.config.cases:
+        raise InputError(
+            f"{run.path}: was made with other cases than those of {data}; choose another --run"
+        )
+    return run.config
 
 
 def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
@@ -175,7 +200,7 @@ def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
     run.restore()
     if not run.finished and not resume:
         raise InputError(f"{folder}: an unfinished run; add --resume or choose another --run")
-    if config is not None and config != run.config:
+    if config is not None and dataclasses.replace(config, cases=run.config.cases) != run.config:
         raise InputError(
             f"{folder}: was made with other settings; leave the options out or choose another --run"
         )
@@ -197,7 +222,8 @@ def _note_data(run: Run, dataset: Dataset) -> None:
 
 def _train_case(run: Run, dataset: Dataset, case: int) -> None:
     if not run.adaptation(case).is_dir():
-        first = run.adaptation(1)
+        start = run.config.cases[0].case
+        first = run.adaptation(start)
         with run.stage(run.adaptation(case)) as folder:
             adapter.fit(
                 adapter.Case(
@@ -210,7 +236,7 @@ def _train_case(run: Run, dataset: Dataset, case: int) -> None:
                     strategy=choose_strategy(),
                 ),
                 folder,
-                first if case != 1 and first.is_dir() else None,
+                first if case != start and first.is_dir() else None,
             )
     if not run.storage(case).is_dir():
         with run.stage(run.storage(case)) as folder:

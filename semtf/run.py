@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from semtf.config import CASES, RunConfig
+from semtf.cases import case_numbers
+from semtf.config import RunConfig
 from semtf.errors import InputError
 
 CONFIG = "config.json"
@@ -71,7 +72,8 @@ class Run:
     @property
     def cases(self) -> tuple[int, ...]:
         """The cases whose storage is there."""
-        return tuple(case for case in CASES if self.storage(case).is_dir())
+        numbers = case_numbers(self.config.cases)
+        return tuple(case for case in numbers if self.storage(case).is_dir())
 
     @property
     def finished(self) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from semtf.config import PRESETS, RunConfig, plate_level, preset
+from semtf.config import PRESETS, RunConfig, preset
 from semtf.errors import InputError
 
 
@@ -47,10 +47,6 @@ def test_unknown_preset_and_broken_json() -> None:
         RunConfig.from_json("{")
     with pytest.raises(InputError, match="no such field: colour"):
         RunConfig.from_json('{"colour": 1}')
-
-
-def test_plate_levels() -> None:
-    assert [plate_level(case) for case in (1, 2, 3, 4)] == [140, 150, 160, 170]
 
 
 @pytest.mark.parametrize("size", [(72, 44), (8, 48), (0, 0)])

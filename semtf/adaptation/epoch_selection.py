@@ -15,7 +15,6 @@ from semtf.adaptation.base import Adapter, Generated
 from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.criterion import KEYS, QUERIES, Criterion, criterion, spread
 from semtf.adaptation.gan import GAN
-from semtf.config import plate_level
 from semtf.data.image_sets import FabSet, SimulatorSet
 
 TABLE = "criterion.csv"
@@ -46,7 +45,7 @@ class CriterionEvaluator:
         self.fab = fab.images[queries]
         self.depth = simulator.depth[rows]
         self.average_depth = None if average_depth is None else average_depth[queries]
-        self.plate = plate_level(fab.case)
+        self.plate = int(self.depth.max())
 
     def __call__(self, adapted: npt.NDArray[np.uint8]) -> Criterion:
         """The criterion of ``sem``, adapted to uint8 or float ``[n, H, W]``."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from semtf.cli.options import FOLDER, json_option
+from semtf.cli.options import FOLDER, json_option, size_option
 from semtf.errors import InputError
 
 
@@ -17,6 +17,7 @@ from semtf.errors import InputError
 @click.option("--cases", type=FOLDER, help="CSV with the columns name and case: the true cases.")
 @click.option("--table", type=FOLDER, help="predictions.csv: also judge the predicted cases.")
 @click.option("--sites", type=FOLDER, help="CSV with the columns name and site, for --table.")
+@size_option
 @json_option
 def command(
     predictions: Path,
@@ -24,6 +25,7 @@ def command(
     cases: Path | None,
     table: Path | None,
     sites: Path | None,
+    size: tuple[int, int] | None,
     as_json: bool,
 ) -> None:
     """RMSE in grey levels over all pixels, by case where the cases are given.
@@ -33,7 +35,7 @@ def command(
     """
     from semtf.evaluation.rmse import match, read_cases, score
 
-    depth, true, names = match(predictions, truth)
+    depth, true, names = match(predictions, truth, size)
     true_cases = None if cases is None else read_cases(cases, names)
     found: dict[str, Any] = asdict(score(depth, true, true_cases))
     if table is not None:

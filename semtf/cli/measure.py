@@ -40,7 +40,7 @@ def command(
     from semtf.metrology.hole import measure
     from semtf.progress import progress
 
-    found = open_images(depth, size=size or (72, 48), skip_bad=skip_bad)
+    found = open_images(depth, size=size, skip_bad=skip_bad)
     tables = []
     with progress("Measuring holes", len(found)) as advance:
         for i, name in enumerate(found.names):

@@ -31,7 +31,9 @@ class Numbers(click.ParamType):
 
 
 size_option = click.option(
-    "--size", type=Numbers(int, "H,W"), help="Rows and columns of the images, instead of 72,48."
+    "--size",
+    type=Numbers(int, "H,W"),
+    help="Rows and columns of the images; default those of the run or of the first image.",
 )
 range16_option = click.option(
     "--range16",

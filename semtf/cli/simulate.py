@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from semtf.cases import CHALLENGE, Cases, parse_cases
 from semtf.cli.options import FOLDER, json_option
+from semtf.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
     type=FOLDER,
     help="Folder of depth maps to take the structures from, instead of drawing them.",
 )
+@click.option(
+    "--cases",
+    "cases_file",
+    type=FOLDER,
+    help="JSON list of cases (docs/data.md), instead of the challenge's four.",
+)
 @click.option("--report", is_flag=True, help="Print published against achieved statistics.")
 @json_option
 def command(
@@ -44,14 +52,14 @@ def command(
     fab: str,
     target_keys: bool,
     depth: Path | None,
+    cases_file: Path | None,
     report: bool,
     as_json: bool,
 ) -> None:
     """Make a synthetic fab's data set in the challenge's layout, in the new folder OUT.
 
-    Counts are per case: --test 400 writes 1600 test images.
+    Counts are per case: with four cases --test 400 writes 1600 test images.
     """
-    from semtf.errors import InputError
     from semtf.simulation.world import simulate
 
     if report and (depth or not pairs or not train):
@@ -65,6 +73,7 @@ def command(
         fab=fab,
         target_keys=target_keys,
         depth=depth,
+        cases=_cases(cases_file),
     )
     counts = {"pairs": pairs, "train": train, "test": test, "seed": seed, "fab": fab}
     table = _table(out) if report else None
@@ -75,6 +84,15 @@ def command(
     if table is not None:
         click.echo(_as_text(table))
     click.echo(f"{out}: {pairs} pairs, {train} fab and {test} test images a case ({fab} fab)")
+
+
+def _cases(path: Path | None) -> Cases:
+    if path is None:
+        return CHALLENGE
+    try:
+        return parse_cases(path.read_text(encoding="utf-8"), f"--cases {path}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--cases {path}: cannot be read ({error})") from error
 
 
 def _table(out: Path) -> "pd.DataFrame":

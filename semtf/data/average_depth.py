@@ -2,9 +2,10 @@
 
 import io
 import math
-import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from semtf.cases import Case
 from semtf.data.file_source import File, Source, read_file, where
 from semtf.errors import InputError
 
@@ -12,15 +13,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADER = ["0", "1"]
-SITE = re.compile(r"depth_(\d+)_(.+)", re.IGNORECASE)
 COLUMNS = ["case", "site", "depth"]
 
 
-def read_average_depth(source: Source, file: File | None) -> "pd.DataFrame":
+def read_average_depth(source: Source, file: File | None, cases: Sequence[Case]) -> "pd.DataFrame":
     """The table of site averages: columns case, site and depth (grey levels).
 
-    The file has the header ``0,1`` and rows such as ``depth_140_site_00233,138.966170``. It is
-    evidence, not needed for training: without the file the table is empty.
+    The file has the header ``0,1`` and rows such as ``depth_140_site_00233,138.966170``: the fab
+    folder of a case in small letters, and the site. It is evidence, not needed for training:
+    without the file the table is empty. ``cases`` are all cases of the data set.
 
     Raises:
         InputError: the file has other columns, or a row that is no site and depth.
@@ -39,21 +40,22 @@ def read_average_depth(source: Source, file: File | None) -> "pd.DataFrame":
         found = ",".join(map(str, table.columns))
         raise InputError(f"{name}: expected the columns 0,1 (site and depth), found {found}")
     rows = [
-        _row(site, depth, f"{name}, line {line}")
+        _row(site, depth, cases, f"{name}, line {line}")
         for line, (site, depth) in enumerate(zip(table["0"], table["1"], strict=True), 2)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _row(site: str, depth: str, where: str) -> tuple[int, str, float]:
-    match = SITE.fullmatch(site.strip())
+def _row(site: str, depth: str, cases: Sequence[Case], where: str) -> tuple[int, str, float]:
+    known = [case for case in cases if site.strip().lower().startswith(case.fab.lower() + "_")]
     try:
         value = float(depth)
     except ValueError:
         value = math.nan
-    if match is None or not math.isfinite(value):
+    if not known or not math.isfinite(value):
         raise InputError(
-            f"{where}: expected a site and a depth such as depth_140_site_00233,138.97, "
-            f"found {site},{depth}"
+            f"{where}: expected a site of {', '.join(case.fab.lower() for case in cases)} and a "
+            f"depth, such as {cases[0].fab.lower()}_site_00233,138.97; found {site},{depth}"
         )
-    return (int(match[1]) - 100) // 10, match[2], value
+    case = max(known, key=lambda case: len(case.fab))
+    return case.case, site.strip()[len(case.fab) + 1 :], value

@@ -1,7 +1,7 @@
 """A data set in the challenge's layout, packed and ready to draw from."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from semtf.cases import Case, Cases, case_numbers, find_case
+from semtf.config import SHAPE
 from semtf.data import layout, packing
 from semtf.data.average_depth import read_average_depth
 from semtf.data.decoding import Decoder, Task
-from semtf.data.file_source import File, Source, open_source, where
+from semtf.data.file_source import File, Source, open_source, read_file, where
 from semtf.data.image_sets import FabSet, ImageSet, Names, SimulatorSet
-from semtf.data.images import Gray, Size
+from semtf.data.images import BadImageError, Gray, Size, image_size
 from semtf.data.layout import Layout, Member, Skipped
 from semtf.errors import InputError
 from semtf.progress import progress
@@ -38,15 +40,28 @@ WAY_OUT = "repair or remove it, or leave bad files out with --skip-bad"
 
 @dataclass(frozen=True)
 class Dataset:
-    """An open data set; see `open_dataset`."""
+    """An open data set; see `open_dataset`.
+
+    Attributes:
+        root: the folder or zip file.
+        table: all cases of the data set.
+        cases: the numbers of those that were opened.
+        average_depth: the table of `read_average_depth`.
+        skipped: files that were left out.
+    """
 
     root: Path
+    table: Cases
     cases: tuple[int, ...]
     average_depth: "pd.DataFrame"
     skipped: list[Skipped]
     _simulator: dict[int, SimulatorSet]
     _fab: dict[int, FabSet]
     _test: ImageSet
+
+    def case(self, number: int) -> Case:
+        """The plate level and folders of a case; raises InputError where it was not opened."""
+        return find_case(self.table, self._checked(number))
 
     def simulator(self, case: int) -> SimulatorSet:
         """The simulator's pairs of a case; raises InputError where the case was not opened."""
@@ -81,18 +96,18 @@ class Dataset:
 def open_dataset(
     root: Path | str,
     *,
-    cases: Iterable[int] = (1, 2, 3, 4),
+    cases: Iterable[int] | None = None,
     fab: Mapping[int, ImageSet] | None = None,
     cache: Path | None = None,
     skip_bad: bool = False,
-    size: Size = (72, 48),
+    size: Size = SHAPE,
     pairs_only: bool = False,
 ) -> Dataset:
     """Open a folder in the challenge's layout, or the zip file of one; check and pack every image.
 
     Args:
         root: the folder, or the zip file (which is read without unpacking it).
-        cases: the cases to open.
+        cases: the numbers of the cases to open; all of them where None.
         fab: for some cases, fab images to take in place of those in train/SEM.
         cache: where to keep the packed images; see `packing.cache_folder` for the default.
         skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
@@ -104,13 +119,14 @@ def open_dataset(
             or is no usable image (unless ``skip_bad``), or average_depth.csv has wrong columns.
     """
     source = layout.open_layout(root)
-    cases = tuple(cases)
+    table = layout.find_cases(source)
+    cases = case_numbers(table) if cases is None else tuple(cases)
     own_fab = {case: images.as_fab(case) for case, images in (fab or {}).items()}
     if pairs_only:
         none = ImageSet(np.zeros((0, *size), np.uint8), _strings([]))
         own_fab = {case: none.as_fab(case) for case in cases}
-    found = layout.scan(source, cases, without_fab=own_fab)
-    depth_table = read_average_depth(source, found.average_depth)
+    found = layout.scan(source, [find_case(table, case) for case in cases], without_fab=own_fab)
+    depth_table = read_average_depth(source, found.average_depth, table)
     skipped = list(found.skipped)
     with _Packer(source, packing.cache_folder(source.root, size, cache), size, found) as packer:
         simulator = {case: _simulator(packer, case, found, skipped) for case in cases}
@@ -123,13 +139,13 @@ def open_dataset(
     for case in cases:
         if not len(simulator[case]) or not (pairs_only or len(fabs[case])):
             raise InputError(f"{source.root}: case {case} has no usable images left")
-    return Dataset(source.root, cases, depth_table, skipped, simulator, fabs, test)
+    return Dataset(source.root, table, cases, depth_table, skipped, simulator, fabs, test)
 
 
 def open_images(
     folder: Path | str,
     *,
-    size: Size = (72, 48),
+    size: Size | None = None,
     skip_bad: bool = False,
     range16: tuple[float, float] | None = None,
 ) -> ImageSet:
@@ -138,7 +154,7 @@ def open_images(
     Args:
         folder: the folder, or a zip file; its images may lie in one top folder. Images that lie
             in several folders are taken to be the sites of these names.
-        size: expected (rows, columns) of every image.
+        size: expected (rows, columns) of every image; where None, the first image's.
         skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
         range16: the values of 16-bit images that become grey levels 0 and 255; without it
             16-bit images are refused.
@@ -150,6 +166,7 @@ def open_images(
         raise InputError(f"--range16 {range16[0]:g},{range16[1]:g}: the second must be larger")
     source = open_source(folder)
     files, sites = _files_and_sites(source)
+    size = _first_size(source, files) if size is None else size
     images = np.zeros((len(files), *size), np.uint8)
     problems: list[str] = []
     with (
@@ -172,6 +189,14 @@ def open_images(
     kept = _strings(sites)[good]
     named = _strings(f"{site}/{name}" for site, name in zip(kept, names, strict=True))
     return ImageSet(pixels, named, skipped, kept)
+
+
+def _first_size(source: Source, files: Sequence[File]) -> Size:
+    """The size of the first image that has one; the usual size where none has."""
+    for file in files:
+        with suppress(BadImageError, OSError):
+            return image_size(read_file(source.root, file))
+    return SHAPE
 
 
 def _files_and_sites(source: Source) -> tuple[list[File], list[str] | None]:

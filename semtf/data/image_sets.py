@@ -17,7 +17,7 @@ class SimulatorSet:
     """The simulator's pairs of one case.
 
     Attributes:
-        case: 1 to 4.
+        case: its number.
         sem: uint8 [n, 2, rows, columns], both SEM images of each hole (itr0, itr1).
         depth: uint8 [n, rows, columns], the depth maps.
         bases: str [n], the hole; the same holes recur in every case.

@@ -195,6 +195,20 @@ def check_bytes(length: int, size: Size) -> None:
         raise BadImageError(f"{length} bytes are too many for one image (at most {most})")
 
 
+def image_size(data: bytes) -> Size:
+    """The (rows, columns) that the header of a PNG or TIFF file names.
+
+    Raises:
+        BadImageError: the file is neither.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as image:
+            columns, rows = image.size
+    except Exception as error:  # Pillow documents no closed set of errors for malformed files
+        raise BadImageError("it is no PNG or TIFF file") from error
+    return rows, columns
+
+
 def _image_data(data: bytes) -> bytes:
     """The compressed image data of all chunks, once every checksum is found right."""
     position, compressed, kind = len(SIGNATURE), b"", b""

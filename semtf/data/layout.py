@@ -1,10 +1,11 @@
 """The challenge's folder layout: which file is what, and what is missing from it.
 
-simulation_data/SEM/Case_k/<bucket>/<base>_itr{0,1}.png
-simulation_data/Depth/Case_k/<bucket>/<base>.png
-train/SEM/Depth_{100+10k}/<site>/<name>.png
+simulation_data/SEM/<simulator folder of a case>/<bucket>/<base>_itr{0,1}.png
+simulation_data/Depth/<simulator folder of a case>/<bucket>/<base>.png
+train/SEM/<fab folder of a case>/<site>/<name>.png
 train/average_depth.csv
 test/SEM/<name>.png
+cases.json
 """
 
 from collections import defaultdict
@@ -13,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from semtf.data.file_source import File, Source, open_source, where
+from semtf.cases import CASES_FILE, CHALLENGE, Case, Cases, parse_cases
+from semtf.data.file_source import File, Source, open_source, read_file, where
 from semtf.errors import InputError
 
 PARTS = ("simulation_data", "train", "test")
@@ -33,7 +35,7 @@ class Member(NamedTuple):
 
     Attributes:
         file: the file.
-        case: 1 to 4, or 0 for a test image.
+        case: the number of its case, or 0 for a test image.
         folder: the bucket of a simulator image, the site of a fab image.
         base: the hole of a simulator image, the file name of others.
     """
@@ -72,12 +74,24 @@ class Layout:
         return sum(map(len, by_case)) + len(self.test)
 
 
-def fab_folder(case: int) -> str:
-    """The folder of a case's fab images inside train/SEM: ``Depth_110`` for case 1."""
-    return f"Depth_{100 + 10 * case}"
+def find_cases(source: Source) -> Cases:
+    """The cases that a data set names in ``cases.json``; the challenge's where it has none.
+
+    Raises:
+        InputError: the file cannot be read, or contradicts itself.
+    """
+    file = source.find(find_prefix(source) + CASES_FILE)
+    if file is None:
+        return CHALLENGE
+    name = where(source.root, file.path)
+    try:
+        text = read_file(source.root, file).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{name}: cannot be read ({error})") from error
+    return parse_cases(text, name)
 
 
-def scan(source: Source, cases: Iterable[int], without_fab: Container[int] = ()) -> Layout:
+def scan(source: Source, cases: Iterable[Case], without_fab: Container[int] = ()) -> Layout:
     """Find the files of the given cases, for those in ``without_fab`` only the simulator's.
 
     Raises:
@@ -87,9 +101,10 @@ def scan(source: Source, cases: Iterable[int], without_fab: Container[int] = ())
     prefix = find_prefix(source)
     layout = Layout(prefix)
     for case in cases:
-        layout.sem[case], layout.depth[case] = _pairs(source, prefix, case, layout.skipped)
-        if case not in without_fab:
-            layout.fab[case] = _fab(source, prefix, case, layout.skipped)
+        number = case.case
+        layout.sem[number], layout.depth[number] = _pairs(source, prefix, case, layout.skipped)
+        if number not in without_fab:
+            layout.fab[number] = _fab(source, prefix, case, layout.skipped)
     test = flat_images(source, f"{prefix}test/SEM")
     layout.test = [Member(file, 0, "", file.path.rpartition("/")[2]) for file in test]
     layout.average_depth = source.find(prefix + AVERAGE_DEPTH)
@@ -121,7 +136,7 @@ def find_prefix(source: Source) -> str:
 
 
 def _pairs(
-    source: Source, prefix: str, case: int, skipped: list[Skipped]
+    source: Source, prefix: str, case: Case, skipped: list[Skipped]
 ) -> tuple[list[Member], list[Member]]:
     sem, depth = [], []
     for (bucket, base), kinds in sorted(_kinds(source, prefix, case, skipped).items()):
@@ -130,24 +145,24 @@ def _pairs(
             reason = f"it has no partner: {' and '.join(missing)} of {base} missing"
             skipped += [_skip(source, file, reason) for file in kinds.values()]
         else:
-            members = [Member(kinds[kind], case, bucket, base) for kind in KINDS]
+            members = [Member(kinds[kind], case.case, bucket, base) for kind in KINDS]
             sem += members[:2]
             depth.append(members[2])
     if not depth:
-        place = where(source.root, f"{prefix}simulation_data/SEM/Case_{case}")
+        place = where(source.root, f"{prefix}simulation_data/SEM/{case.simulator}")
         raise InputError(
-            f"{place}: case {case} has no pairs of SEM images and depth maps; "
+            f"{place}: case {case.case} has no pairs of SEM images and depth maps; "
             "choose the cases that are there with --case"
         )
     return sem, depth
 
 
 def _kinds(
-    source: Source, prefix: str, case: int, skipped: list[Skipped]
+    source: Source, prefix: str, case: Case, skipped: list[Skipped]
 ) -> dict[tuple[str, str], dict[str, File]]:
     """By bucket and base, the files of a hole: itr0, itr1 and depth."""
     found: dict[tuple[str, str], dict[str, File]] = defaultdict(dict)
-    folder = f"{prefix}simulation_data/SEM/Case_{case}"
+    folder = f"{prefix}simulation_data/SEM/{case.simulator}"
     for file in _images(source, folder, skipped):
         bucket, name = _place(file, folder)
         base, _, kind = name[:-4].rpartition("_")
@@ -155,22 +170,22 @@ def _kinds(
             found[bucket, base][kind] = file
         else:
             skipped.append(_skip(source, file, "its name ends neither in _itr0 nor in _itr1"))
-    folder = f"{prefix}simulation_data/Depth/Case_{case}"
+    folder = f"{prefix}simulation_data/Depth/{case.simulator}"
     for file in _images(source, folder, skipped):
         bucket, name = _place(file, folder)
         found[bucket, name[:-4]]["depth"] = file
     return found
 
 
-def _fab(source: Source, prefix: str, case: int, skipped: list[Skipped]) -> list[Member]:
-    folder = f"{prefix}train/SEM/{fab_folder(case)}"
+def _fab(source: Source, prefix: str, case: Case, skipped: list[Skipped]) -> list[Member]:
+    folder = f"{prefix}train/SEM/{case.fab}"
     files = _images(source, folder, skipped)
     if not files:
         raise InputError(
-            f"{where(source.root, folder)}: case {case} has no fab images; "
+            f"{where(source.root, folder)}: case {case.case} has no fab images; "
             "choose the cases that are there with --case"
         )
-    return [Member(file, case, *_place(file, folder)) for file in files]
+    return [Member(file, case.case, *_place(file, folder)) for file in files]
 
 
 def _skip(source: Source, file: File, reason: str) -> Skipped:

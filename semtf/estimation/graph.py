@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
         depth: float32 ``[q, H, W]``, grey levels.
         sigma: float32 ``[q, H, W]``, grey levels: the half width of the calibrated 90 % interval
             over 1.645, or the bare spread where nothing is calibrated for these weights.
-        case: int32 ``[q]``, 1 to 4.
+        case: int32 ``[q]``, the number of the case.
         case_probability: float32 ``[q, c]``.
         similarity: float32 ``[q]``, cosine of the best neighbour.
         doubt: bool ``[q]``, the classifier is not sure: the depth blends two cases.

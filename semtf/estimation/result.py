@@ -7,7 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-FLAGS = {"doubt": "case_in_doubt", "untrained": "case_not_trained", "unlike": "unlike_storage"}
+FLAGS = {
+    "low_confidence": "case_in_doubt",
+    "untrained": "case_not_trained",
+    "unlike": "unlike_storage",
+}
 """By field of `semtf.estimation.graph.Estimate`, the word for it in `DepthResult.flags`."""
 
 
@@ -37,7 +41,7 @@ class DepthResult:
             1.645, so that ``depth ± 1.645 · sigma`` is the interval. It is calibrated on held-out
             pairs (`semtf.estimation.uncertainty`); nothing guarantees its coverage on fab images.
             For other neighbours or weights than the run's own it is their bare spread.
-        case: int32 ``[n]``, 1 to 4.
+        case: int32 ``[n]``, the number of the case.
         case_probability: float32 ``[n]``, of that case.
         similarity: float32 ``[n]``, cosine of the best neighbour.
         neighbours: for each image its neighbours, the most similar first.

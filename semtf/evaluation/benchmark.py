@@ -82,7 +82,10 @@ def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModel
     retrievers = {}
     for case in run.cases:
         simulator = dataset.simulator(case)
-        images = _target_keys(simulator, truth) if keys == "true target keys" else _own(simulator)
+        if keys == "true target keys":
+            images = _target_keys(simulator, truth / TARGET_KEYS / dataset.case(case).simulator)
+        else:
+            images = _own(simulator)
         storage = Storage(images, np.asarray(simulator.depth), simulator.bases, case)
         config = dataclasses.replace(run.config.retrieval, index="exact")
         retriever = Retriever.build(storage, config, run.config.seed)
@@ -96,8 +99,7 @@ def _own(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
     return np.rint(simulator.mean_sem()).astype(np.uint8)
 
 
-def _target_keys(simulator: SimulatorSet, truth: Path) -> npt.NDArray[np.uint8]:
-    folder = truth / TARGET_KEYS / f"Case_{simulator.case}"
+def _target_keys(simulator: SimulatorSet, folder: Path) -> npt.NDArray[np.uint8]:
     size = simulator.depth.shape[1:]
     return np.stack(
         [

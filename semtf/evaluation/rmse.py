@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from semtf.config import CASES
 from semtf.data.dataset import ImageSet, open_images
 from semtf.errors import InputError
 from semtf.estimation.predictions import read_column, without_ending
@@ -39,16 +38,21 @@ def score(depth: npt.NDArray, truth: npt.NDArray, cases: npt.NDArray | None = No
 def read_cases(path: Path | str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
     """The case of each named image, from a CSV with the columns ``name`` and ``case``."""
     column = read_column(path, "case", names)
-    wrong = [case for case in column if case not in map(str, CASES)]
+    wrong = [case for case in column if not (case.isascii() and case.isdecimal() and int(case))]
     if wrong:
-        raise InputError(f"{path}: {wrong[0]!r} is no case; cases are 1 to 4")
+        raise InputError(f"{path}: {wrong[0]!r} is no case; cases are whole numbers from 1 on")
     return column.astype(np.int64)
 
 
 def match(
-    predictions: Path | str, truth: Path | str, size: tuple[int, int] = (72, 48)
+    predictions: Path | str, truth: Path | str, size: tuple[int, int] | None = None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.str_]]:
     """Predicted and true depth maps of two folders or zip files, matched by name.
+
+    Args:
+        predictions: folder or zip file.
+        truth: folder or zip file.
+        size: (rows, columns) of every map; where None, that of the first true one.
 
     Returns:
         uint8 ``[n, H, W]`` twice, and the names ``[n]``.
@@ -56,8 +60,8 @@ def match(
     Raises:
         InputError: a true depth map has no prediction, or the other way round.
     """
-    predicted = _by_name(open_images(predictions, size=size))
     true = open_images(truth, size=size)
+    predicted = _by_name(open_images(predictions, size=true.images.shape[1:]))
     stems = [without_ending(name) for name in true.names]
     for wanted, there, where in (
         (stems, set(predicted), predictions),
@@ -73,7 +77,7 @@ def evaluate(
     predictions: Path | str,
     truth: Path | str,
     cases: Path | str | None = None,
-    size: tuple[int, int] = (72, 48),
+    size: tuple[int, int] | None = None,
 ) -> Score:
     """RMSE of the depth maps of a folder or zip file against those of another, by file name."""
     depth, true, names = match(predictions, truth, size)

@@ -18,7 +18,7 @@ class Storage:
         keys: uint8 grey levels ``[n, H, W]``; memory-mapped when opened from disk.
         values: uint8 depth levels ``[n, H, W]``, smaller is deeper; memory-mapped likewise.
         names: ``[n]`` strings, the base of each pair.
-        case: the case the pairs belong to, 1 to 4.
+        case: the number of the case that the pairs belong to.
     """
 
     keys: np.ndarray

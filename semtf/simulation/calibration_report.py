@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from semtf.config import CASES, plate_level
+from semtf.cases import CHALLENGE, Case
 from semtf.data.dataset import Dataset, open_dataset
 from semtf.simulation.geometry import FLOOR_LEVEL
 from semtf.simulation.microscope import WHITE
@@ -62,12 +62,12 @@ def _targets() -> dict[tuple[str, str, str], Target]:
     for domain in ("simulator", "fab"):
         by_case[domain, "images with maximum 212"] = [Target(1.0, 0.0)] * 4
     for percentile in (50, 60, 80):
-        levels = [Target(plate_level(case), 0.0) for case in CASES]
+        levels = [Target(case.plate, 0.0) for case in CHALLENGE]
         by_case["depth", f"percentile {percentile}"] = levels
     targets = {
-        (domain, str(case), quantity): target
+        (domain, str(case.case), quantity): target
         for (domain, quantity), values in by_case.items()
-        for case, target in zip(CASES, values, strict=True)
+        for case, target in zip(CHALLENGE, values, strict=True)
     }
     over_cases = {
         ("depth", "minimum"): Target(20.9, 1.0),
@@ -94,7 +94,7 @@ def report(root: Path | str, cache: Path | None = None) -> "pd.DataFrame":
         cache: where its packed images are kept; see `semtf.data.dataset.open_dataset`.
 
     Returns:
-        A table with the columns domain, case (1 to 4, or the mean over ``all``), quantity,
+        A table with the columns domain, case (its number, or the mean over ``all``), quantity,
         target and tolerance (NaN where nothing is published), achieved, and inside (None where
         there is no target).
 
@@ -103,10 +103,12 @@ def report(root: Path | str, cache: Path | None = None) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    rows = list(_measured(open_dataset(root, cache=cache)))
+    dataset = open_dataset(root, cache=cache)
+    published = TARGETS if dataset.table == CHALLENGE else {}
+    rows = list(_measured(dataset))
     rows += list(_over_cases(rows))
     table = pd.DataFrame(rows, columns=Row._fields)
-    found = [TARGETS.get((row.domain, row.case, row.quantity)) for row in rows]
+    found = [published.get((row.domain, row.case, row.quantity)) for row in rows]
     table.insert(3, "target", [np.nan if target is None else target.value for target in found])
     table["tolerance"] = [np.nan if target is None else target.tolerance for target in found]
     table["inside"] = [
@@ -117,20 +119,20 @@ def report(root: Path | str, cache: Path | None = None) -> "pd.DataFrame":
 
 
 def _measured(dataset: Dataset) -> Iterator[Row]:
-    for case in CASES:
-        pairs = dataset.simulator(case)
+    for case in dataset.table:
+        pairs = dataset.simulator(case.case)
         first, second = pairs.sem[:, 0], pairs.sem[:, 1]
         noise = np.abs(first.astype(np.int16) - second).mean()
         depth = {**image_statistics(pairs.depth), **depth_statistics(pairs.depth, case)}
         simulator = {**sem_statistics(first), "noise |itr0 - itr1|": noise}
-        fab = sem_statistics(np.asarray(dataset.fab(case).images))
+        fab = sem_statistics(np.asarray(dataset.fab(case.case).images))
         table = dataset.average_depth
-        sites = table["depth"][table["case"] == case]
+        sites = table["depth"][table["case"] == case.case]
         average = {"mean": sites.mean(), "std (site spread)": sites.std()}
         domains = {"depth": depth, "simulator": simulator, "fab": fab, "average depth": average}
         for domain, statistics in domains.items():
             for quantity, value in statistics.items():
-                yield Row(domain, str(case), quantity, float(value))
+                yield Row(domain, str(case.case), quantity, float(value))
 
 
 def _over_cases(rows: list[Row]) -> Iterator[Row]:
@@ -138,9 +140,7 @@ def _over_cases(rows: list[Row]) -> Iterator[Row]:
     for domain, case, quantity in TARGETS:
         if case == "all":
             values = [
-                row.achieved
-                for row in rows
-                if (row.domain, row.quantity) == (domain, quantity)
+                row.achieved for row in rows if (row.domain, row.quantity) == (domain, quantity)
             ]
             yield Row(domain, "all", quantity, float(np.mean(values)))
 
@@ -165,9 +165,9 @@ def sem_statistics(images: Images) -> dict[str, float]:
     }
 
 
-def depth_statistics(depth: Images, case: int) -> dict[str, float]:
+def depth_statistics(depth: Images, case: Case) -> dict[str, float]:
     """Shares of plate and floor pixels, and the mean over maps of their minimum."""
-    level = plate_level(case)
+    level = case.plate
     floor = level - DEEP * (level - FLOOR_LEVEL)
     return {
         "plate share": float((depth == level).mean()),

@@ -14,7 +14,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 from scipy.spatial import cKDTree
 from scipy.special import ndtri
 
-from semtf.config import ImageConfig, plate_level
+from semtf.cases import Case
+from semtf.config import SHAPE
 
 FLOOR_LEVEL = 30
 MARGIN = 4
@@ -68,16 +69,15 @@ class Structures:
     def __len__(self) -> int:
         return len(self.shape)
 
-    def depth(self, case: int) -> NDArray[np.uint8]:
+    def depth(self, case: Case) -> NDArray[np.uint8]:
         """Depth maps of a case, ``[n, height, width]``: the depth law, rounded to grey levels."""
         inner = self.shape[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
         return np.clip(np.rint(depth_law(inner, case)), 0, 255).astype(np.uint8)
 
 
-def depth_law(shape: Fields, case: int) -> Fields:
+def depth_law(shape: Fields, case: Case) -> Fields:
     """Depth in grey levels of a shape field: ``L − (L − 30)·s``."""
-    level = plate_level(case)
-    return level - (level - FLOOR_LEVEL) * shape
+    return case.plate - (case.plate - FLOOR_LEVEL) * shape
 
 
 def draw_axes(rng: np.random.Generator, count: int, model: HoleModel = HOLE) -> Fields:
@@ -97,7 +97,7 @@ def draw_axes(rng: np.random.Generator, count: int, model: HoleModel = HOLE) -> 
 def draw_structures(
     rng: np.random.Generator,
     axes: Fields,
-    size: tuple[int, int] = ImageConfig().shape,
+    size: tuple[int, int] = SHAPE,
     model: HoleModel = HOLE,
 ) -> Structures:
     """Draw one structure for each row of ``axes`` (half-axes in pixels, ``[n, 2]``).

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 from scipy.sparse import csr_array, kron
 
-from semtf.config import plate_level
+from semtf.cases import Case
 from semtf.simulation.geometry import FLOOR_LEVEL, MARGIN, Fields, Structures
 from semtf.simulation.shadowing import Horizon, horizon
 
@@ -102,13 +102,13 @@ class Scene:
         return cls(structures, horizon(shape), gradient)
 
 
-def hole_depth(case: int) -> float:
+def hole_depth(case: Case) -> float:
     """Nominal depth of a case's holes, in pixels."""
-    return (plate_level(case) - FLOOR_LEVEL) / LEVELS_PER_PIXEL
+    return (case.plate - FLOOR_LEVEL) / LEVELS_PER_PIXEL
 
 
 def render(
-    scene: Scene, case: int, microscope: Microscope, rng: np.random.Generator, exposures: int = 1
+    scene: Scene, case: Case, microscope: Microscope, rng: np.random.Generator, exposures: int = 1
 ) -> NDArray[np.uint8]:
     """Images of a scene's structures in a case, ``[exposures, n, height, width]``.
 
@@ -118,7 +118,7 @@ def render(
     return np.stack([normalise(expose(clean, microscope, rng)) for _ in range(exposures)])
 
 
-def formed(scene: Scene, case: int, microscope: Microscope) -> Fields:
+def formed(scene: Scene, case: Case, microscope: Microscope) -> Fields:
     """Image before any noise, ``[n, height, width]``, relative to a flat plate."""
     signal = emission(scene, hole_depth(case), microscope)
     count, rows, columns = signal.shape

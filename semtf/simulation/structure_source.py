@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from semtf.config import ImageConfig
+from semtf.config import SHAPE
 from semtf.data.images import read_png
 from semtf.errors import InputError
 from semtf.simulation.geometry import (
@@ -183,7 +183,7 @@ def _drawn(axes: NDArray[np.float32], first: int, seed: int, key: tuple[int, ...
 
 
 def _read_depth_map(file: Path) -> NDArray[np.uint8]:
-    depth = read_png(file, ImageConfig().shape)
+    depth = read_png(file, SHAPE)
     if depth.max() <= FLOOR_LEVEL:
         raise InputError(
             f"{file}: plate level {depth.max()}; a depth map's plate must lie above {FLOOR_LEVEL}"

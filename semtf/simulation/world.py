@@ -14,24 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from semtf.config import CASES, plate_level
-from semtf.data.layout import fab_folder
+from semtf.cases import CASES_FILE, CHALLENGE, Case, Cases, cases_json, check_cases
 from semtf.errors import InputError
 from semtf.progress import progress
-from semtf.simulation.geometry import Structures
+from semtf.simulation.geometry import FLOOR_LEVEL, Structures
 from semtf.simulation.microscope import FABS, SIMULATOR, Microscope, Scene, render
 from semtf.simulation.structure_source import TEST_NAMES, Draw, StructureSource, open_source, stream
 
 BUCKETS = (80, 81, 82, 83, 84)
-FIELD_MARGIN = {1: 750, 2: 1100, 3: 1450, 4: 1800}
-"""Plate pixels around a crop that its site's average depth counts, by case."""
+MARGIN, MARGIN_PER_LEVEL = 750, 35
+"""Plate pixels around a crop that its site's average depth counts: for a plate of 140, and for
+each grey level above that. The challenge's cases get 750, 1100, 1450 and 1800."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to make: counts per case, seed, the fab's microscope and where to write."""
+    """What to make: cases, counts per case, seed, the fab's microscope and where to write."""
 
     root: Path
+    cases: Cases
     pairs: int
     train: int
     test: int
@@ -51,11 +52,12 @@ def simulate(
     fab: str = "struct",
     target_keys: bool = False,
     depth: Path | str | None = None,
+    cases: Cases = CHALLENGE,
 ) -> Path:
     """Write a synthetic data set in the challenge's layout, with the truth of its test images.
 
     The structures of pairs, fab training images and test images are independent draws; pairs
-    recur in all four cases under the same base names. The same arguments give the same bytes.
+    recur in all cases under the same base names. The same arguments give the same bytes.
 
     Args:
         out: folder to make; it must not exist or be empty.
@@ -65,9 +67,12 @@ def simulate(
             ``truth/Depth/<name>.png`` and ``truth/cases.csv``.
         seed: seed of everything that is drawn.
         fab: the fab's microscope: ``dose``, ``tonal`` or ``struct``.
-        target_keys: also write ``truth/SEM/Case_k/<bucket>/<base>.png``, each pair's structure
+        target_keys: also write ``truth/SEM/<case>/<bucket>/<base>.png``, each pair's structure
             as the fab's microscope shows it.
         depth: folder of 8-bit depth maps (PNG) whose shapes take the place of drawn ones.
+
+        cases: plate levels and folders; other cases than the challenge's are written into
+            ``cases.json`` at the top of the data set.
 
     Returns:
         ``out`` as a path.
@@ -78,14 +83,27 @@ def simulate(
     """
     out = Path(out)
     _check(out, {"--pairs": pairs, "--train": train, "--test": test, "--seed": seed}, fab)
+    _check_plates(cases)
     source = open_source(depth, pairs, train, test, seed)
     with _built(out) as root:
-        order = Order(root, pairs, train, test, seed, FABS[fab], target_keys, source)
+        order = Order(root, cases, pairs, train, test, seed, FABS[fab], target_keys, source)
         works = [*_pair_works(order), *_train_works(order), *_test_works(order)]
-        averages = _run(works, 4 * (pairs + train + test))
+        averages = _run(works, len(cases) * (pairs + train + test))
         _write_averages(order, averages)
         _write_cases(order)
+        if cases != CHALLENGE:
+            (root / CASES_FILE).write_text(cases_json(cases), encoding="utf-8")
     return out
+
+
+def _check_plates(cases: Cases) -> None:
+    check_cases(cases, "cases")
+    for case in cases:
+        if case.plate <= FLOOR_LEVEL:
+            raise InputError(
+                f"cases: case {case.case}: plate {case.plate}; the floor of every hole is "
+                f"{FLOOR_LEVEL:g}, so a plate must lie above it"
+            )
 
 
 def _check(out: Path, counts: dict[str, int], fab: str) -> None:
@@ -143,67 +161,72 @@ def _pair_works(order: Order) -> list[Work]:
 def _make_pairs(order: Order, draw: Draw) -> tuple[int, Averages]:
     structures, rng, key_rng = draw.structures(), draw.images(), draw.target_keys()
     scene = Scene.of(structures)
-    for case in CASES:
+    for case in order.cases:
         depth = structures.depth(case)
         images = render(scene, case, SIMULATOR, rng, exposures=2)
         keys = render(scene, case, order.fab, key_rng)[0] if order.target_keys else None
         for i, base in enumerate(draw.names):
-            folder = f"Case_{case}/{BUCKETS[(draw.first + i) % len(BUCKETS)]}"
+            folder = f"{case.simulator}/{BUCKETS[(draw.first + i) % len(BUCKETS)]}"
             _save(order.root / "simulation_data/Depth" / folder / f"{base}.png", depth[i])
             for itr in (0, 1):
                 name = f"{base}_itr{itr}.png"
                 _save(order.root / "simulation_data/SEM" / folder / name, images[itr, i])
             if keys is not None:
                 _save(order.root / "truth/SEM" / folder / f"{base}.png", keys[i])
-    return 4 * len(draw.names), {}
+    return len(order.cases) * len(draw.names), {}
 
 
 def _train_works(order: Order) -> list[Work]:
     return [
         partial(_make_site, order, case, site, draw)
-        for case in CASES
-        for site, draw in enumerate(order.source.sites(case))
+        for case in order.cases
+        for site, draw in enumerate(order.source.sites(case.case))
     ]
 
 
-def _make_site(order: Order, case: int, site: int, draw: Draw) -> tuple[int, Averages]:
+def _make_site(order: Order, case: Case, site: int, draw: Draw) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
     images = render(Scene.of(structures), case, order.fab, rng)[0]
-    folder = order.root / "train/SEM" / fab_folder(case) / f"site_{site:05d}"
+    folder = order.root / "train/SEM" / case.fab / f"site_{site:05d}"
     for i, image in enumerate(images):
         colour = rng.random() < 2 / 3
         pixels = np.repeat(image[..., None], 3, axis=2) if colour else image
         _save(folder / f"SEM_{draw.first + i:06d}.png", pixels)
-    name = f"{fab_folder(case).lower()}_{folder.name}"
+    name = f"{case.fab.lower()}_{folder.name}"
     return len(images), {name: average_depth(structures, case)}
 
 
-def average_depth(structures: Structures, case: int) -> float:
+def field_margin(case: Case) -> int:
+    """Plate pixels around a crop that the average depth of its site counts."""
+    return max(0, MARGIN + MARGIN_PER_LEVEL * (case.plate - CHALLENGE[0].plate))
+
+
+def average_depth(structures: Structures, case: Case) -> float:
     """Average depth in grey levels of a site's field of view: its crops and plate around them."""
-    margin = FIELD_MARGIN[case]
+    margin = field_margin(case)
     depth = structures.depth(case)
     pixels = depth[0].size
-    return float((depth.mean() * pixels + plate_level(case) * margin) / (pixels + margin))
+    return float((depth.mean() * pixels + case.plate * margin) / (pixels + margin))
 
 
 def _test_works(order: Order) -> list[Work]:
     names = _test_names(order)
     works: list[Work] = []
-    for case in CASES:
-        for draw in order.source.tests(case):
-            chosen = names[case - 1, draw.first : draw.first + len(draw.names)]
+    for row, case in enumerate(order.cases):
+        for draw in order.source.tests(case.case):
+            chosen = names[row, draw.first : draw.first + len(draw.names)]
             works.append(partial(_make_tests, order, case, chosen, draw))
     return works
 
 
 def _test_names(order: Order) -> NDArray[np.int64]:
-    """Numbers of the test images, ``[case − 1, structure]``: shuffled over the cases."""
+    """Numbers of the test images, ``[case, structure]``: shuffled over the cases."""
     rng = stream(order.seed, TEST_NAMES)
-    return rng.permutation(len(CASES) * order.test).reshape(len(CASES), order.test)
+    return rng.permutation(len(order.cases) * order.test).reshape(-1, order.test)
 
 
 def _make_tests(
-    order: Order, case: int, names: NDArray[np.int64], draw: Draw
+    order: Order, case: Case, names: NDArray[np.int64], draw: Draw
 ) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
     images = render(Scene.of(structures), case, order.fab, rng)[0]
@@ -226,7 +249,9 @@ def _write_cases(order: Order) -> None:
     path = order.root / "truth/cases.csv"
     path.parent.mkdir(exist_ok=True)
     names = _test_names(order)
-    cases = {int(name): case for case in CASES for name in names[case - 1]}
+    cases = {
+        int(name): case.case for row, case in zip(names, order.cases, strict=True) for name in row
+    }
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "case"])

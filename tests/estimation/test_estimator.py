@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semtf.config import Weights, plate_level
+from semtf.cases import CHALLENGE, find_case
+from semtf.config import Weights
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
 from semtf.estimation.estimator import Estimator, load, load_models
@@ -78,9 +79,9 @@ def test_plate_is_exact_where_the_classifier_is_sure(
     result = Estimator(parts, 8, weights).predict(images)
     assert all("case_in_doubt" not in flags for flags in result.flags)
     for case, depth in zip(result.case, result.depth, strict=True):
-        assert depth.max() == plate_level(case)
-        assert (depth[:4] == plate_level(case)).all()
-        assert (depth[:, :2] == plate_level(case)).all()
+        assert depth.max() == find_case(CHALLENGE, case).plate
+        assert (depth[:4] == find_case(CHALLENGE, case).plate).all()
+        assert (depth[:, :2] == find_case(CHALLENGE, case).plate).all()
 
 
 def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None:

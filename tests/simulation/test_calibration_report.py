@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from semtf.cases import CHALLENGE, case_numbers
 from semtf.cli.simulate import command
-from semtf.config import CASES
 from semtf.errors import InputError
 from semtf.simulation import calibration_report
 
@@ -46,7 +46,7 @@ def test_every_image_has_the_maximum_212(small):
 def test_the_table_has_every_percentile_of_every_case_and_domain(small):
     found = {(row["domain"], row["case"], row["quantity"]) for row in small["report"]}
     for domain in ("depth", "simulator", "fab"):
-        for case in CASES:
+        for case in case_numbers(CHALLENGE):
             for percentile in (0, 20, 40, 47, 50, 60, 80):
                 assert (domain, str(case), f"percentile {percentile}") in found
     assert set(calibration_report.TARGETS) <= found
@@ -75,7 +75,7 @@ def test_statistics_of_images_by_hand():
 
 def test_statistics_of_depth_maps_by_hand():
     depth = np.array([[[140, 140], [41, 42]], [[140, 30], [20, 139]]], np.uint8)
-    found = calibration_report.depth_statistics(depth, 1)
+    found = calibration_report.depth_statistics(depth, CHALLENGE[0])
     assert found == {"plate share": 3 / 8, "floor share": 3 / 8, "minimum": (41 + 20) / 2}
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from semtf.config import CASES, plate_level
+from semtf.cases import CHALLENGE
 from semtf.simulation import geometry
 from semtf.simulation.geometry import HOLE, MARGIN, HoleModel
 
@@ -33,8 +33,8 @@ def radius_of_pixels(rows: int, columns: int) -> np.ndarray:
 def test_the_depth_law_is_exact():
     structures = draw(8)
     inner = structures.shape[:, MARGIN:-MARGIN, MARGIN:-MARGIN].astype(np.float64)
-    for case in CASES:
-        level = 130 + 10 * case
+    for case in CHALLENGE:
+        level = case.plate
         exact = level - (level - 30) * inner
         assert np.abs(structures.depth(case) - exact).max() <= 0.5 + 1e-4
 
@@ -42,11 +42,11 @@ def test_the_depth_law_is_exact():
 def test_the_plate_has_its_level_and_nothing_else_has():
     structures = draw(8)
     distance = structures.distance[:, MARGIN:-MARGIN, MARGIN:-MARGIN]
-    for case in CASES:
+    for case in CHALLENGE:
         depth = structures.depth(case)
-        assert (depth[distance < -1] == plate_level(case)).all()
-        assert (depth[distance > 2] < plate_level(case)).all()
-        assert depth.max() == plate_level(case)
+        assert (depth[distance < -1] == case.plate).all()
+        assert (depth[distance > 2] < case.plate).all()
+        assert depth.max() == case.plate
 
 
 def test_the_distance_to_a_circle_is_exact():
@@ -126,16 +126,16 @@ def test_no_structures_are_drawn_where_none_are_asked_for():
 
 
 def test_two_draws_are_never_alike():
-    depth = draw(40).depth(1)
+    depth = draw(40).depth(CHALLENGE[0])
     assert len(np.unique(depth.reshape(40, -1), axis=0)) == 40
 
 
 def test_given_depth_maps_come_back_from_their_case():
-    maps = draw(4).depth(1)
+    maps = draw(4).depth(CHALLENGE[0])
     structures = geometry.structures_from_depth(maps)
-    np.testing.assert_array_equal(structures.depth(1), maps)
+    np.testing.assert_array_equal(structures.depth(CHALLENGE[0]), maps)
     scaled = 170 - (170 - 30) * (140.0 - maps) / 110
-    assert np.abs(structures.depth(4) - scaled).max() <= 0.5 + 1e-4
+    assert np.abs(structures.depth(CHALLENGE[3]) - scaled).max() <= 0.5 + 1e-4
 
 
 def test_the_edge_of_a_given_map_is_found():
@@ -151,4 +151,4 @@ def test_a_given_map_without_a_hole_has_no_edge():
     plate = np.full((1, 72, 48), 150, np.uint8)
     structures = geometry.structures_from_depth(plate)
     assert np.isneginf(structures.distance).all()
-    assert (structures.depth(3) == 160).all()
+    assert (structures.depth(CHALLENGE[2]) == 160).all()

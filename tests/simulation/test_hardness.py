@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from skimage.exposure import match_histograms
 
+from semtf.cases import CHALLENGE, Case, find_case
 from semtf.simulation.geometry import draw_axes, draw_structures
 from semtf.simulation.microscope import FABS, SIMULATOR, Scene, render
 
@@ -15,12 +16,12 @@ def scenes(rng: np.random.Generator, count: int) -> list[Scene]:
     return [Scene.of(draw_structures(rng, axes[i : i + 50])) for i in range(0, count, 50)]
 
 
-def images(found: list[Scene], case: int, kind, rng, exposures: int = 1) -> np.ndarray:
+def images(found: list[Scene], case: Case, kind, rng, exposures: int = 1) -> np.ndarray:
     parts = [render(scene, case, kind, rng, exposures).mean(axis=0) for scene in found]
     return np.concatenate(parts).astype(np.float32)
 
 
-def depths(found: list[Scene], case: int) -> np.ndarray:
+def depths(found: list[Scene], case: Case) -> np.ndarray:
     return np.concatenate([scene.structures.depth(case) for scene in found]).astype(np.float32)
 
 
@@ -49,9 +50,9 @@ def nearest_rmse(keys, values, queries, truth) -> float:
     return float(np.sqrt(np.square(estimate - truth).mean()))
 
 
-def measure(fab: str, case: int, pairs: int, train: int, test: int) -> tuple[float, float, float]:
+def measure(fab: str, number: int, pairs: int, train: int, test: int) -> tuple[float, float, float]:
     """RMSE without adaptation, with histogram matching and with true target keys."""
-    rng = np.random.default_rng(case)
+    case, rng = find_case(CHALLENGE, number), np.random.default_rng(number)
     storage, site, queries = scenes(rng, pairs), scenes(rng, train), scenes(rng, test)
     values, truth = depths(storage, case), depths(queries, case)
     plain = images(storage, case, SIMULATOR, rng, exposures=2)

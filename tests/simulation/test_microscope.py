@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from semtf.cases import CHALLENGE
 from semtf.simulation import microscope
 from semtf.simulation.geometry import MARGIN, Structures, draw_axes, draw_structures
 from semtf.simulation.microscope import FABS, SIMULATOR, STRUCT, Microscope, Scene
@@ -27,7 +28,7 @@ def plane(slope: float) -> Scene:
 
 def test_every_image_has_the_maximum_212(scene):
     for kind in (SIMULATOR, *FABS.values()):
-        images = microscope.render(scene, 2, kind, np.random.default_rng(0), exposures=2)
+        images = microscope.render(scene, CHALLENGE[1], kind, np.random.default_rng(0), exposures=2)
         assert images.shape == (2, 20, 72, 48)
         assert images.dtype == np.uint8
         assert (images.max(axis=(2, 3)) == 212).all()
@@ -49,7 +50,7 @@ def test_shot_noise_is_poisson(signal):
 
 @pytest.mark.parametrize("kind", [SIMULATOR, FABS["dose"]])
 def test_two_exposures_differ_by_twice_the_variance_of_one(scene, kind):
-    clean = microscope.formed(scene, 1, kind)
+    clean = microscope.formed(scene, CHALLENGE[0], kind)
     rng = np.random.default_rng(0)
     scans = np.stack([microscope.expose(clean, kind, rng) for _ in range(24)])
     single = scans.var(axis=0, ddof=1).mean()
@@ -119,13 +120,13 @@ def test_rows_and_columns_are_blurred_as_named():
 def test_the_contrast_curve_keeps_the_plate_and_follows_its_formula():
     flat = Structures(np.zeros((1, 80, 56), np.float32), np.full((1, 80, 56), -np.inf, np.float32))
     kind = dataclasses.replace(BARE, contrast=0.5, black=0.3, tilt_power=0.0)
-    assert np.allclose(microscope.formed(Scene.of(flat), 1, kind), 1.0)
+    assert np.allclose(microscope.formed(Scene.of(flat), CHALLENGE[0], kind), 1.0)
     dark = dataclasses.replace(kind, visibility_power=1.0)
     plain = dataclasses.replace(dark, contrast=1.0, black=0.0)
     rng = np.random.default_rng(0)
     scene = Scene.of(draw_structures(rng, draw_axes(rng, 2)))
-    expected = (np.sqrt(microscope.formed(scene, 1, plain)) - 0.3) / 0.7
-    np.testing.assert_allclose(microscope.formed(scene, 1, dark), expected, rtol=1e-4)
+    expected = (np.sqrt(microscope.formed(scene, CHALLENGE[0], plain)) - 0.3) / 0.7
+    np.testing.assert_allclose(microscope.formed(scene, CHALLENGE[0], dark), expected, rtol=1e-4)
 
 
 def test_jitter_shifts_rows_by_a_walk_with_memory():
@@ -163,14 +164,15 @@ def test_line_noise_is_one_gain_a_row():
 
 def test_the_case_shows_inside_the_hole(scene):
     images = [
-        microscope.formed(scene, case, SIMULATOR)[:, 26:46, 16:32].mean() for case in (1, 2, 3, 4)
+        microscope.formed(scene, case, SIMULATOR)[:, 26:46, 16:32].mean() for case in CHALLENGE
     ]
     assert np.all(np.diff(images) < -0.005)
 
 
 def test_the_same_seed_gives_the_same_image(scene):
     first, again, other = (
-        microscope.render(scene, 1, STRUCT, np.random.default_rng(seed)) for seed in (3, 3, 4)
+        microscope.render(scene, CHALLENGE[0], STRUCT, np.random.default_rng(seed))
+        for seed in (3, 3, 4)
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).mean() > 0.5

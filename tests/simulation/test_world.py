@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semtf.config import CASES, plate_level
+from semtf.cases import CHALLENGE, case_numbers, find_case
 from semtf.errors import InputError
 from semtf.simulation import world
 from semtf.simulation.geometry import draw_axes, draw_structures
+
+CASES = case_numbers(CHALLENGE)
 
 COUNTS = {"pairs": 12, "train": 40, "test": 10}
 BASE = re.compile(r"\d{8}_\d{6}_NE142400C_RAE01_1_S01_M\d{4}-01MS_\d")
@@ -74,7 +76,7 @@ def test_depth_maps_of_one_base_follow_the_depth_law(data):
         name = path.relative_to(folder / "Case_1")
         shape = (140 - read(path).astype(float)) / 110
         for case in CASES:
-            level = plate_level(case)
+            level = find_case(CHALLENGE, case).plate
             depth = read(folder / f"Case_{case}" / name)
             assert np.abs(depth - (level - (level - 30) * shape)).max() <= 1.2
 
@@ -89,7 +91,7 @@ def test_fab_images_are_numbered_in_sites_with_an_average_each(data):
         numbers = sorted(path.stem for path in folder.glob("site_*/SEM_*.png"))
         assert numbers == [f"SEM_{i:06d}" for i in range(COUNTS["train"])]
         averages = [float(v) for k, v in table.items() if k.startswith(f"depth_{100 + 10 * case}")]
-        assert np.mean(averages) == pytest.approx(plate_level(case) - 31.4, abs=3)
+        assert np.mean(averages) == pytest.approx(find_case(CHALLENGE, case).plate - 31.4, abs=3)
 
 
 def test_two_thirds_of_the_fab_images_are_rgb_with_equal_channels(data):
@@ -110,7 +112,7 @@ def test_the_truth_of_the_test_images(data):
     assert cases != sorted(cases)
     for name, case in table[1:]:
         depth = read(data / "truth/Depth" / name)
-        assert depth.max() == plate_level(int(case))
+        assert depth.max() == find_case(CHALLENGE, int(case)).plate
         hole = read(data / "test/SEM" / name)[depth < 60].mean()
         assert hole < 0.5 * read(data / "test/SEM" / name)[depth == depth.max()].mean()
 
@@ -145,9 +147,9 @@ def test_another_seed_gives_other_images(data, tmp_path):
 def test_the_average_depth_counts_the_plate_around_the_crops():
     rng = np.random.default_rng(0)
     structures = draw_structures(rng, draw_axes(rng, 3))
-    depth = structures.depth(2).astype(float)
+    depth = structures.depth(CHALLENGE[1]).astype(float)
     expected = (depth.mean() * 72 * 48 + 150 * 1100) / (72 * 48 + 1100)
-    assert world.average_depth(structures, 2) == pytest.approx(expected, rel=1e-9)
+    assert world.average_depth(structures, CHALLENGE[1]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_given_depth_maps_are_rendered_in_every_case(data, tmp_path):
