@@ -1,8 +1,14 @@
 """Packaging of semtf; the pins are explained in docs/install.md."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "semtf/__init__.py").read_text("utf-8"))
+if VERSION is None:
+    raise SystemExit("semtf/__init__.py has no __version__")
 
 WEIGHTS = ["safetensors>=0.5"]
 SERVE = [
@@ -17,10 +23,12 @@ SERVE = [
 GRPC = ["tensorflow-serving-api>=2.20,<2.21"]
 BENCH = ["opencv-python-headless>=4.10"]
 TORCH = ["torch>=2.6"]
+DOCS = ["mkdocs>=1.6,<2", "mkdocstrings-python>=1.16"]
 TEST = [
     *WEIGHTS,
     *SERVE,
     *GRPC,
+    *DOCS,
     "import-linter>=2.1",
     "mypy>=1.11",
     "pandas-stubs>=2.2",
@@ -32,10 +40,12 @@ TEST = [
 
 setup(
     name="semtf",
-    version="0.1.0",
+    version=VERSION[1],
     description="Depth maps from SEM images of contact holes, with Keras and TensorFlow",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
     packages=find_packages(include=["semtf", "semtf.*"]),
     package_data={
         "semtf": ["py.typed"],
@@ -63,6 +73,7 @@ setup(
     ],
     extras_require={
         "bench": BENCH,
+        "docs": DOCS,
         "grpc": GRPC,
         "serve": SERVE,
         "test": TEST,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from semtf.serving.saved_model.export import export
     from semtf.simulation.world import simulate
 
+__version__ = "0.2.0"
+
 __all__ = [
     "DepthResult",
     "Estimator",
