@@ -21,7 +21,8 @@ from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 
-from semtf.data.images import BadImageError, Gray, Size, check_bytes, decode_image
+from semtf.data.formats import decode_image
+from semtf.data.images import BadImageError, Gray, Size, check_bytes
 from semtf.data.source import File, Span, read_file
 
 CHUNK = 256

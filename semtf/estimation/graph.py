@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from semtf.config import Weights
 from semtf.data.pipelines import to_network
+from semtf.estimation.maxima import Maxima
 from semtf.estimation.uncertainty import Intervals, searched, with_spread
 from semtf.retrieval.retriever import Retriever
 
@@ -29,6 +30,7 @@ class Estimate(NamedTuple):
         doubt: bool ``[q]``, the classifier is not sure: the depth blends two cases.
         untrained: bool ``[q]``, the most probable case has no storage.
         unlike: bool ``[q]``, the best neighbour is less similar than fab images normally have.
+        off_scale: bool ``[q]``, its brightest pixel is darker or brighter than fab images have it.
         pair: int32 ``[q, k]``, place in the storage of the case; −1 where there is no neighbour.
         shift: int32 ``[q, k, 2]``, pixels (rows, columns).
         weight: float32 ``[q, k]``.
@@ -43,6 +45,7 @@ class Estimate(NamedTuple):
     doubt: tf.Tensor
     untrained: tf.Tensor
     unlike: tf.Tensor
+    off_scale: tf.Tensor
     pair: tf.Tensor
     shift: tf.Tensor
     weight: tf.Tensor
@@ -60,6 +63,7 @@ class Parts:
         threshold: probability below which the classifier is in doubt.
         retrievers: by case; not all cases need one.
         limits: by case, the similarity below which an image is unlike the storage.
+        maxima: of the fab images' brightest pixels, the usual range.
         intervals: by case, the calibrated intervals, where there are any.
     """
 
@@ -69,6 +73,7 @@ class Parts:
     threshold: float
     retrievers: Mapping[int, Retriever]
     limits: Mapping[int, float]
+    maxima: Maxima
     intervals: Mapping[int, Intervals] = field(default_factory=dict)
 
     def way(self, case: int, k: int | None, weights: Weights | None) -> tuple[int, Weights]:
@@ -113,6 +118,7 @@ def estimate(
     share, doubt = _shares(probability, parts)
     best = tf.argmax(share, axis=1, output_type=tf.int32)
     stored = _stored(parts)
+    peak = tf.reduce_max(images, axis=[1, 2])
     result = Estimate(
         depth=tf.zeros_like(images),
         sigma=tf.zeros_like(images),
@@ -122,6 +128,7 @@ def estimate(
         doubt=doubt,
         untrained=tf.logical_not(tf.gather(stored, tf.argmax(probability, axis=1))),
         unlike=tf.zeros_like(doubt),
+        off_scale=(peak < parts.maxima.low) | (peak > parts.maxima.high),
         pair=tf.fill([tf.shape(images)[0], columns], -1),
         shift=tf.zeros([tf.shape(images)[0], columns, 2], tf.int32),
         weight=tf.zeros([tf.shape(images)[0], columns]),
