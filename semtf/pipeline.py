@@ -100,9 +100,9 @@ def add_pairs(
     """Append the simulator pairs of a data set to the storage of a run.
 
     The run's adapter, projection, weights, intervals and what it takes for usual stay; the new
-    pairs are adapted and projected, and the index is built anew. A case is replaced when its new storage is
-    complete, so an interruption loses nothing, and pairs that are stored already are left out:
-    the same call goes on.
+    pairs are adapted and projected, and the index is built anew. A case is replaced when its new
+    storage is complete, so an interruption loses nothing, and pairs that are stored already are
+    left out: the same call goes on.
 
     Args:
         run: a trained run.
