@@ -13,10 +13,8 @@ from semtf.run import Run
 
 def predict(run: Run, images: Path, out: Path, *options: str) -> int:
     with pytest.raises(SystemExit) as stop:
-        main.run(
-            ["predict", "--run", str(run.path), "--images", str(images), "--out", str(out)]
-            + list(options)
-        )
+        given = {"--run": run.path, "--images": images, "--out": out}
+        main.run(["predict", *(str(word) for pair in given.items() for word in pair), *options])
     return int(stop.value.code or 0)
 
 
