@@ -12,9 +12,10 @@ from semtf.run import Run
 
 
 def predict(run: Run, images: Path, out: Path, *options: str) -> int:
+    given = {"--run": run.path, "--images": images, "--out": out}
+    words = [str(word) for pair in given.items() for word in pair]
     with pytest.raises(SystemExit) as stop:
-        given = {"--run": run.path, "--images": images, "--out": out}
-        main.run(["predict", *(str(word) for pair in given.items() for word in pair), *options])
+        main.run(["predict", *words, *options])
     return int(stop.value.code or 0)
 
 
