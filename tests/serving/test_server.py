@@ -132,7 +132,8 @@ def bad_requests() -> dict[str, tuple[Any, int, str]]:
         "infinite_image": (json.dumps([[[float("inf")] * 48] * 72]).encode(), "finite"),
         "unit_image": (
             json.dumps([(GREY / 255).tolist()]).encode(),
-            "as images in 0-1 have, but grey levels are 0 to 255; multiply by 255 (an image that is really so dark: give it as uint8 or PNG)",
+            "as images in 0-1 have, but grey levels are 0 to 255; "
+            "multiply by 255 (an image that is really so dark: give it as uint8 or PNG)",
         ),
         "network_image": (json.dumps([(GREY / 106 - 1).tolist()]).encode(), "values down to -1"),
         "deep_image": (json.dumps([(GREY * 257).tolist()]).encode(), "values up to 54484"),
