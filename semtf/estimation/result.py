@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 FLAGS = {
-    "doubt": "case_in_doubt",
+    "low_confidence": "case_in_doubt",
     "untrained": "case_not_trained",
     "unlike": "unlike_storage",
     "off_scale": "unusual_scale",

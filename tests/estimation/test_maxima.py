@@ -10,7 +10,7 @@ from semtf import pipeline
 from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
-from semtf.estimation.estimator import Estimator, load, load_parts
+from semtf.estimation.estimator import Estimator, load, load_models
 from semtf.estimation.maxima import MAXIMA, Maxima
 from semtf.run import Run
 
@@ -76,7 +76,7 @@ def test_a_run_without_noted_maxima_still_loads(
     old = Run.open(shutil.copytree(run.path, tmp_path / "old"))
     for case in old.cases:
         (old.storage(case) / MAXIMA).unlink()
-    estimator = Estimator(load_parts(old, "exact"))
+    estimator = Estimator(load_models(old, "exact"))
     assert estimator.parts.maxima == Maxima.of([212])
     both = np.concatenate([images[:2], scaled(images[:2], 0.5)])
     assert off_scale(estimator, both) == [False, False, True, True]
