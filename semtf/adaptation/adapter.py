@@ -64,7 +64,8 @@ def fit(case: Case, folder: Path, warm_start: Path | None = None) -> Adapter:
     """Fit the adapter ``case.config.adapter`` and write it into a folder.
 
     ``"auto"`` fits every one of ``config.candidates`` into a folder of its own below, judges them
-    by the label-free criterion and writes table, choice and reason (`semtf.adaptation.adapter_selection`).
+    by the label-free criterion and writes table, choice and reason
+    (`semtf.adaptation.adapter_selection`).
 
     Args:
         case: images and settings.

@@ -1,8 +1,8 @@
 """The process that holds one version of a model: TensorFlow lives here, not in the server.
 
 It reads requests from standard input and writes answers to standard output, as frames of
-`semtf.serving.frames`, several at a time where ``--threads`` allows. It ends when its input ends, so
-it never outlives the server. A version is unloaded by ending the process: a searcher of ScaNN
+`semtf.serving.frames`, several at a time where ``--threads`` allows. It ends when its input ends,
+so it never outlives the server. A version is unloaded by ending the process: a searcher of ScaNN
 never gives its memory back otherwise.
 """
 

@@ -239,5 +239,6 @@ def test_refused_and_interrupted_exports(
 
 def test_an_export_needs_no_package_of_the_server() -> None:
     names = ("httpx", "orjson", "prometheus_client", "starlette", "uvicorn", "tensorflow_serving")
-    code = f"import sys\nsys.modules.update(dict.fromkeys({names}))\nimport semtf.serving.saved_model.export"
+    blocked = f"import sys\nsys.modules.update(dict.fromkeys({names}))\n"
+    code = blocked + "import semtf.serving.saved_model.export"
     subprocess.run([sys.executable, "-c", code], check=True)
