@@ -19,6 +19,7 @@ from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
 from semtf.data.layout import find_cases, open_layout
 from semtf.distribution import choose_strategy
 from semtf.errors import InputError
+from semtf.estimation.maxima import MAXIMA
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
 from semtf.estimation.uncertainty import INTERVALS
 from semtf.retrieval.retriever import Retriever
@@ -102,10 +103,10 @@ def add_pairs(
 ) -> dict[int, int]:
     """Append the simulator pairs of a data set to the storage of a run.
 
-    The run's adapter, projection, weights, intervals and similarity limit stay; the new pairs are
-    adapted and projected, and the index is built anew. A case is replaced when its new storage is
-    complete, so an interruption loses nothing, and pairs that are stored already are left out:
-    the same call goes on.
+    The run's adapter, projection, weights, intervals and what it takes for usual stay; the new
+    pairs are adapted and projected, and the index is built anew. A case is replaced when its new
+    storage is complete, so an interruption loses nothing, and pairs that are stored already are
+    left out: the same call goes on.
 
     Args:
         run: a trained run.
@@ -150,7 +151,7 @@ def _extend(run: Run, simulator: SimulatorSet) -> int:
             partial, keys=adapted_keys(run, new), values=np.asarray(new.depth), names=new.bases
         )
         Retriever.load(folder, storage).extended(longer, run.config.seed).save(partial)
-        for name in (LIMIT, TRIALS, INTERVALS):
+        for name in (LIMIT, MAXIMA, TRIALS, INTERVALS):
             if (folder / name).exists():
                 shutil.copy(folder / name, partial)
     return len(new)

@@ -266,7 +266,7 @@ def test_pairs_are_added_and_an_interruption_loses_nothing(
         rows = new.index.rows.numpy()
         np.testing.assert_array_equal(rows[: 40 * 25], old.index.rows)
         assert new.config == old.config
-        for name in ("tuning.json", "intervals.json", "similarity.json"):
+        for name in ("tuning.json", "intervals.json", "similarity.json", "maxima.json"):
             assert (grown.storage(case) / name).read_bytes() == (
                 run.storage(case) / name
             ).read_bytes()

@@ -15,8 +15,9 @@ from semtf.data import layout, packing
 from semtf.data.average_depth import read_average_depth
 from semtf.data.decoding import Decoder, Task
 from semtf.data.file_source import File, Source, open_source, read_file, where
+from semtf.data.formats import image_size
 from semtf.data.image_sets import FabSet, ImageSet, Names, SimulatorSet
-from semtf.data.images import BadImageError, Gray, Size, image_size
+from semtf.data.images import BadImageError, Gray, Size
 from semtf.data.layout import Layout, Member, Skipped
 from semtf.errors import InputError
 from semtf.progress import progress

@@ -22,7 +22,8 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 
 from semtf.data.file_source import File, Span, read_file
-from semtf.data.images import BadImageError, Gray, Size, check_bytes, decode_image
+from semtf.data.formats import decode_image
+from semtf.data.images import BadImageError, Gray, Size, check_bytes
 
 CHUNK = 256
 ALONE = 2048

@@ -1,4 +1,4 @@
-"""One image: the header check before decoding, the grey policy, and the scale of the networks.
+"""One PNG image: the header check before decoding, the grey policy, and the scale of the networks.
 
 Decoders are lenient in ways that spoil a measurement without a word: 16-bit samples are cut to
 8, palette indices are taken for grey levels, a flipped bit inside the compressed data goes
@@ -6,7 +6,6 @@ unnoticed. So a PNG is read as its specification (ISO/IEC 15948) lays it out, ch
 its checksums, inflated by zlib, and only then decoded by Pillow.
 """
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -88,58 +87,6 @@ def decode_png(data: bytes, size: Size, *, sixteen: bool = False) -> npt.NDArray
     return pixels.reshape(size)
 
 
-def decode_image(
-    data: bytes, name: str, *, size: Size, range16: tuple[float, float] | None = None
-) -> Gray:
-    """Decode a PNG or TIFF that holds one grey image; 16-bit values are scaled by ``range16``.
-
-    Args:
-        data: the bytes of the file.
-        name: its name; the ending says which format it must be.
-        size: expected (rows, columns).
-        range16: the 16-bit values that become grey levels 0 and 255; values outside are clipped.
-
-    Returns:
-        uint8 [rows, columns].
-
-    Raises:
-        BadImageError: the file breaks the grey policy, or has 16 bits and there is no ``range16``.
-    """
-    if name.lower().endswith(".png"):
-        pixels = decode_png(data, size, sixteen=range16 is not None)
-    else:
-        pixels = decode_tiff(data, size)
-    if pixels.dtype == np.uint8:
-        return pixels.view(np.uint8)
-    if range16 is None:
-        raise BadImageError("16 bits a sample; save it as 8-bit grey (or give its range of values)")
-    low, high = range16
-    levels = (pixels.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
-
-
-def decode_tiff(data: bytes, size: Size) -> npt.NDArray[np.generic]:
-    """Decode a TIFF of one page, grey (8 or 16 bits) or RGB with three equal channels.
-
-    Raises:
-        BadImageError: with the reason.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
-            check_size(image.size[::-1], size)
-            if getattr(image, "n_frames", 1) != 1:
-                raise BadImageError("a TIFF of several pages; save one image a file")
-            if image.mode not in ("L", "RGB", "I;16", "I;16B"):
-                raise BadImageError(f"pixel format {image.mode}; save it as 8- or 16-bit grey")
-            pixels = np.asarray(image)
-    except BadImageError:
-        raise
-    except Exception as error:  # Pillow documents no closed set of errors for malformed files
-        raise BadImageError(f"it cannot be decoded as TIFF ({error})") from error
-    pixels = one_channel(pixels) if pixels.ndim == 3 else pixels
-    return pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint16)
-
-
 def one_channel(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """The common channel of [rows, columns, 3]; raises BadImageError where the channels differ."""
     first = pixels[..., 0]
@@ -193,20 +140,6 @@ def check_bytes(length: int, size: Size) -> None:
     most = EXTRA_BYTES + 8 * size[0] * size[1]
     if length > most:
         raise BadImageError(f"{length} bytes are too many for one image (at most {most})")
-
-
-def image_size(data: bytes) -> Size:
-    """The (rows, columns) that the header of a PNG or TIFF file names.
-
-    Raises:
-        BadImageError: the file is neither.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=("PNG", "TIFF")) as image:
-            columns, rows = image.size
-    except Exception as error:  # Pillow documents no closed set of errors for malformed files
-        raise BadImageError("it is no PNG or TIFF file") from error
-    return rows, columns
 
 
 def _image_data(data: bytes) -> bytes:

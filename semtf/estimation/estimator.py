@@ -14,9 +14,11 @@ from semtf.classification.batchnorm_folding import folded
 from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexKind, Weights
+from semtf.data.scale import check_grey_levels
 from semtf.errors import InputError
 from semtf.estimation.evidence import Evidence
 from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
+from semtf.estimation.maxima import Maxima
 from semtf.estimation.preparation import read_limit
 from semtf.estimation.result import FLAGS, DepthResult
 from semtf.estimation.uncertainty import Intervals
@@ -81,13 +83,14 @@ class Estimator:
         """Estimate depth maps.
 
         Args:
-            images: SEM images in grey levels, uint8 or float ``[n, H, W]``.
+            images: SEM images in grey levels 0–255, uint8 or float ``[n, H, W]``.
             probability: of each case, ``[n, c]``, where it is known better than `classify`
                 knows it without sites.
             batch: images at a time.
 
         Raises:
-            InputError: the shape is not that of the run, or a value is not finite.
+            InputError: the shape is not that of the run, a value is not finite, or the values
+                cannot be grey levels (negative, above 255, floats of at most 1 in an image).
         """
         images = self._checked(images)
         if probability is None:
@@ -110,8 +113,7 @@ class Estimator:
                 f"images of shape {list(images.shape)}: this run takes [n, {self.shape[0]}, "
                 f"{self.shape[1]}] grey levels (rows, columns)"
             )
-        if not np.isfinite(images).all():
-            raise InputError("images: there are values that are not finite; mend them first")
+        check_grey_levels(images)
         return images
 
     def _result(self, found: Estimate) -> DepthResult:
@@ -198,6 +200,7 @@ def load_models(
             case: _retriever(run, folder, index, align, recall) for case, folder in folders.items()
         },
         limits={case: read_limit(folder) for case, folder in folders.items()},
+        maxima=Maxima.around(map(Maxima.load, folders.values())),
         intervals=intervals(run),
     )
 

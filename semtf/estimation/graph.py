@@ -10,6 +10,7 @@ import tensorflow as tf
 from semtf.autograph import no_autograph
 from semtf.config import Weights
 from semtf.data.pipelines import to_network
+from semtf.estimation.maxima import Maxima
 from semtf.estimation.uncertainty import Intervals, depth_and_spread, num_to_search
 from semtf.retrieval.retriever import Retriever
 
@@ -27,6 +28,7 @@ class Estimate(NamedTuple):
         doubt: bool ``[q]``, the classifier is not sure: the depth blends two cases.
         untrained: bool ``[q]``, the most probable case has no storage.
         unlike: bool ``[q]``, the best neighbour is less similar than fab images normally have.
+        off_scale: bool ``[q]``, its brightest pixel is darker or brighter than fab images have it.
         pair: int32 ``[q, k]``, place in the storage of the case; −1 where there is no neighbour.
         shift: int32 ``[q, k, 2]``, pixels (rows, columns).
         weight: float32 ``[q, k]``.
@@ -41,6 +43,7 @@ class Estimate(NamedTuple):
     low_confidence: tf.Tensor
     untrained: tf.Tensor
     unlike: tf.Tensor
+    off_scale: tf.Tensor
     pair: tf.Tensor
     shift: tf.Tensor
     weight: tf.Tensor
@@ -58,6 +61,7 @@ class EstimatorModels:
         threshold: probability below which the classifier is in doubt.
         retrievers: by case; not all cases need one.
         limits: by case, the similarity below which an image is unlike the storage.
+        maxima: of the fab images' brightest pixels, the usual range.
         intervals: by case, the calibrated intervals, where there are any.
     """
 
@@ -67,6 +71,7 @@ class EstimatorModels:
     threshold: float
     retrievers: Mapping[int, Retriever]
     limits: Mapping[int, float]
+    maxima: Maxima
     intervals: Mapping[int, Intervals] = field(default_factory=dict)
 
     def way(self, case: int, k: int | None, weights: Weights | None) -> tuple[int, Weights]:
@@ -111,6 +116,7 @@ def estimate(
     share, low_confidence = _shares(probability, parts)
     best = tf.argmax(share, axis=1, output_type=tf.int32)
     stored = _stored(parts)
+    peak = tf.reduce_max(images, axis=[1, 2])
     result = Estimate(
         depth=tf.zeros_like(images),
         sigma=tf.zeros_like(images),
@@ -120,6 +126,7 @@ def estimate(
         low_confidence=low_confidence,
         untrained=tf.logical_not(tf.gather(stored, tf.argmax(probability, axis=1))),
         unlike=tf.zeros_like(low_confidence),
+        off_scale=(peak < parts.maxima.low) | (peak > parts.maxima.high),
         pair=tf.fill([tf.shape(images)[0], columns], -1),
         shift=tf.zeros([tf.shape(images)[0], columns, 2], tf.int32),
         weight=tf.zeros([tf.shape(images)[0], columns]),

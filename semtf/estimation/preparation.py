@@ -1,4 +1,4 @@
-"""Make a storage ready for estimation: index, weights, similarity limit and intervals."""
+"""Make a storage ready for estimation: index, weights, intervals and what is usual."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from semtf.config import RunConfig
 from semtf.errors import InputError
+from semtf.estimation.maxima import Maxima
 from semtf.estimation.uncertainty import calibrate
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
@@ -26,8 +27,8 @@ def prepare(
 ) -> None:
     """Index a storage and fit to it all that an estimate needs.
 
-    Writes the index, ``tuning.json`` (how ways to weight compare), ``similarity.json`` and
-    ``intervals.json``.
+    Writes the index, ``tuning.json`` (how ways to weight compare), ``similarity.json``,
+    ``maxima.json`` and ``intervals.json``.
 
     Args:
         storage: of one case, in ``folder``.
@@ -45,6 +46,7 @@ def prepare(
         calibrate(retriever, images, seed).save(folder)
     retriever.save(folder)
     write_limit(retriever, images, folder)
+    Maxima.of(images.max(axis=(1, 2))).save(folder)
 
 
 def fab_sample(images: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:

@@ -11,6 +11,7 @@ FLAGS = {
     "low_confidence": "case_in_doubt",
     "untrained": "case_not_trained",
     "unlike": "unlike_storage",
+    "off_scale": "unusual_scale",
 }
 """By field of `semtf.estimation.graph.Estimate`, the word for it in `DepthResult.flags`."""
 
@@ -46,7 +47,8 @@ class DepthResult:
         similarity: float32 ``[n]``, cosine of the best neighbour.
         neighbours: for each image its neighbours, the most similar first.
         flags: for each image what is doubtful about it: ``case_in_doubt`` (the depth blends the
-            two likely cases), ``case_not_trained``, ``unlike_storage``.
+            two likely cases), ``case_not_trained``, ``unlike_storage``, ``unusual_scale``
+            (its brightest pixel is darker or brighter than the fab's images have it).
     """
 
     depth: npt.NDArray[np.float32]

@@ -40,6 +40,9 @@ def measure(
 ) -> pd.DataFrame:
     """Measure the hole in each depth map.
 
+    What is measured in pixels does not depend on the scale of the depth, and levels are in the
+    unit of the map: maps in other units than grey levels need the ``level_nm`` of theirs.
+
     Args:
         depth: depth maps ``[n, H, W]``, or one ``[H, W]``, in grey levels; smaller is deeper.
         pixel_size_nm: side of a pixel; adds columns in nanometres.

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from semtf.data.dataset import open_images
-from semtf.data.images import BadImageError, decode_image
+from semtf.data.formats import decode_image
+from semtf.data.images import BadImageError
 
 SIZE = (72, 48)
 Rng = np.random.Generator

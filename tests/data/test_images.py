@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, PngImagePlugin
 
 from semtf.data import images
+from semtf.data.formats import decode_image
 from semtf.data.images import BadImageError
 from semtf.errors import InputError
 
@@ -186,11 +188,16 @@ def tiff(image: Image.Image, **options: object) -> bytes:
     return stream.getvalue()
 
 
+DEEP = Image.fromarray(LEVELS.astype(np.uint16) * 16)
+DEEP_COLOUR = io.BytesIO()
+tifffile.imwrite(DEEP_COLOUR, RGB.astype(np.uint16) * 16, photometric="rgb")
+
+
 @pytest.mark.parametrize("compression", [None, "tiff_deflate", "tiff_lzw"])
 def test_tiff_of_8_bits(compression: str | None) -> None:
     for image in (GREY, Image.fromarray(RGB)):
         data = tiff(image, compression=compression)
-        np.testing.assert_array_equal(images.decode_image(data, "a.tif", size=SIZE), LEVELS)
+        np.testing.assert_array_equal(decode_image(data, "a.tif", size=SIZE), LEVELS)
 
 
 @pytest.mark.parametrize(("encode", "name"), [(png, "a.png"), (tiff, "a.TIFF")])
@@ -198,8 +205,8 @@ def test_16_bits_need_a_range(encode: Callable[[Image.Image], bytes], name: str)
     values = np.linspace(0, 4000, 72 * 48).reshape(SIZE).astype(np.uint16)
     data = encode(Image.fromarray(values))
     with pytest.raises(BadImageError, match="range"):
-        images.decode_image(data, name, size=SIZE)
-    found = images.decode_image(data, name, size=SIZE, range16=(1000, 3000))
+        decode_image(data, name, size=SIZE)
+    found = decode_image(data, name, size=SIZE, range16=(1000, 3000))
     wanted = np.clip(np.round((values.astype(float) - 1000) / 2000 * 255), 0, 255)
     assert np.abs(found - wanted).max() <= 1  # a half may be rounded either way
     assert (found != wanted).mean() < 0.01
@@ -212,7 +219,13 @@ def test_16_bits_need_a_range(encode: Callable[[Image.Image], bytes], name: str)
     [
         (tiff(GREY, save_all=True, append_images=[GREY]), "several pages"),
         (tiff(GREY.convert("RGBA")), "pixel format RGBA"),
-        (tiff(Image.fromarray(LEVELS.astype(np.float32))), "pixel format F"),
+        (tiff(Image.fromarray(LEVELS.astype(np.float32) / 255)), r"format F; .*0-1 times 255"),
+        (tiff(Image.fromarray(LEVELS.astype(np.int32))), "format I; .*--range16"),
+        (tiff(Image.fromarray(LEVELS > 100)), "pixel format 1"),
+        (tiff(GREY, tiffinfo={339: 2}), "signed samples"),
+        (tiff(GREY, tiffinfo={339: 3}), "another pixel format; save it as 8-bit grey levels"),
+        (tiff(DEEP, tiffinfo={262: 0}), "white as zero"),
+        (DEEP_COLOUR.getvalue(), "16 bits in colour"),
         (tiff(Image.fromarray(LEVELS.T)), "transposed"),
         (tiff(Image.fromarray(different_channels())), "channels differ"),
         (tiff(GREY)[:200], "TIFF"),
@@ -221,4 +234,4 @@ def test_16_bits_need_a_range(encode: Callable[[Image.Image], bytes], name: str)
 )
 def test_other_tiff_files_are_refused(data: bytes, reason: str) -> None:
     with pytest.raises(BadImageError, match=reason):
-        images.decode_image(data, "a.tif", size=SIZE)
+        decode_image(data, "a.tif", size=SIZE)

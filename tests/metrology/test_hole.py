@@ -138,6 +138,18 @@ def test_synthetic_holes_have_the_size_they_were_drawn_with() -> None:
     assert rough == pytest.approx(expected, rel=0.1)
 
 
+def test_another_unit_of_depth_needs_only_its_own_level() -> None:
+    grey = measure(stadium(), pixel_size_nm=2.0, level_nm=3.0).iloc[0]
+    for unit in (1 / 255, 257.0, -1e-3):
+        values, level = stadium() * abs(unit), 3.0 / abs(unit)
+        if unit < 0:  # heights above the floor, in another unit and below zero
+            values = values - values.max()
+        row = measure(values, pixel_size_nm=2.0, level_nm=level).iloc[0]
+        for name in row.index[[not name.endswith("_level") for name in row.index]]:
+            scale = abs(unit) if name.endswith("_levels") else 1.0
+            assert row[name] == pytest.approx(grey[name] * scale, rel=1e-3, abs=1e-6), name
+
+
 def test_levels_of_a_pitted_floor() -> None:
     depth = stadium()
     depth[36, 20] = 3.0

@@ -23,6 +23,11 @@ export const FLAGS = {
     "No stored pair looks as much like this image as fab images normally do. Do not rely on " +
       "the depth.",
   ],
+  unusual_scale: [
+    "Unusual scale",
+    "The brightest pixel is darker or brighter than in the images that the model was trained on. " +
+      "The case may be wrong; export the image with its usual brightness.",
+  ],
 };
 
 export function showFlags(list, flags) {

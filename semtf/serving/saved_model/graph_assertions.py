@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from semtf.data.scale import ABOVE, DARK, DARKEST, NEGATIVE, WHITE
+
 MAX_BATCH = 256
 """Images that one request may hold."""
 
@@ -21,7 +23,7 @@ def check_batch(count: tf.Tensor) -> tf.Operation:
 
 
 def check_floats(images: tf.Tensor, height: int, width: int) -> list[tf.Operation]:
-    """Fail where float images are of another shape, too many, or not finite."""
+    """Fail where float images have another shape, are too many, or cannot be grey levels."""
     wanted = f"images must be [batch, {height}, {width}] or [batch, {height}, {width}, 1]"
     shape = tf.shape(images)
     padded = tf.concat([shape, [0, 0, 0]], axis=0)
@@ -36,4 +38,23 @@ def check_floats(images: tf.Tensor, height: int, width: int) -> list[tf.Operatio
         tf.reduce_all(tf.math.is_finite(images)),
         "images must be finite grey levels; got NaN or infinity",
     )
-    return [shaped, batch, finite]
+    with tf.control_dependencies([shaped, batch, finite]):
+        flat = tf.reshape(images, [-1, height * width])
+    return [shaped, batch, finite, *_check_levels(flat)]
+
+
+def _check_levels(flat: tf.Tensor) -> list[tf.Operation]:
+    """Fail where floats ``[n, pixels]`` cannot be grey levels, as `semtf.data.scale` has it."""
+    low, high = tf.reduce_min(flat, axis=1), tf.reduce_max(flat, axis=1)
+    checks: list[tf.Operation] = []
+    for wrong, values, message in (
+        (low < 0.0, low, NEGATIVE),
+        (high > WHITE, high, ABOVE),
+        (high <= DARKEST, high, DARK),
+    ):
+        place = tf.argmax(wrong, output_type=tf.int32)
+        # One after the other: an image in −1…1 is wrong in two ways and must be told the first.
+        with tf.control_dependencies(checks):
+            right = tf.logical_not(tf.reduce_any(wrong))
+            checks = [*checks, require(right, message, place, tf.gather(values, place))]
+    return checks

@@ -126,6 +126,7 @@ def test_sample_is_drawn_as_the_endpoint_estimates_it(page: "playwright.Page", u
         "case_in_doubt": "Case in doubt",
         "case_not_trained": "Case not trained",
         "unlike_storage": "Unlike the stored pairs",
+        "unusual_scale": "Unusual scale",
     }
     assert flags == [words[flag] for flag in found["flags"].split()]
 
@@ -195,6 +196,15 @@ def test_noise_is_flagged_in_words(page: "playwright.Page", tmp_path: Path) -> N
     page.set_input_files("#files", [tmp_path / "noise.png"])
     page.wait_for_selector("#flags li")
     assert "Do not rely on the depth" in page.inner_text("#flags")
+    assert "1 flagged" in page.inner_text("#count")
+
+
+def test_half_brightness_is_flagged_in_words(page: "playwright.Page", tmp_path: Path) -> None:
+    half = np.asarray(Image.open(SAMPLES / "000000.png").convert("L")) // 2
+    Image.fromarray(half).save(tmp_path / "half.png")
+    page.set_input_files("#files", [tmp_path / "half.png"])
+    page.wait_for_selector("#flags li")
+    assert "Unusual scale" in page.inner_text("#flags")
     assert "1 flagged" in page.inner_text("#count")
 
 

@@ -20,6 +20,7 @@ from semtf.serving.saved_model.export import export
 from semtf.serving.saved_model.verify import LOADERS, Answers, answers
 from semtf.serving.saved_model.warmup import sample_inputs
 from tests.serving.pngs import bad_files, png
+from tests.wrong_scales import GREY, wrong_scales
 
 CASES = (1, 2, 3, 4, 1, 2, 3, 4)
 
@@ -44,6 +45,8 @@ def test_every_signature_agrees_with_the_estimator(
         np.testing.assert_array_equal(found[name]["case"], expected.case)
         words = [text.decode().split() for text in found[name]["flags"]]
         assert words == expected.flags
+        # The last image has half its brightness.
+        assert ["unusual_scale" in flags for flags in words] == [False] * 7 + [True]
     for name in ("serving_default", "classify"):
         probability = estimator.classify(images)
         np.testing.assert_allclose(found[name]["case_probabilities"], probability, atol=1e-6)
@@ -177,8 +180,13 @@ def test_grey_png_as_rgb_or_interlaced_is_read(
         (np.zeros((257, 72, 48)), [1] * 257, "1 to 256 images; got 257"),
         (np.full((1, 72, 48), np.nan), [1], "finite"),
         (np.full((1, 72, 48), np.inf), [1], "finite"),
-        (np.zeros((2, 72, 48)), [1, 5], r"one of 1, 2, 3, 4; got \[1 5\]"),
-        (np.zeros((2, 72, 48)), [1], "one for each image"),
+        (np.stack([GREY] * 2), [1, 5], r"one of 1, 2, 3, 4; got \[1 5\]"),
+        (np.stack([GREY] * 2), [1], "one for each image"),
+        *(
+            (np.stack([GREY, wrong, wrong]), [1] * 3, f"image 1 has {message}")
+            for wrong, message in wrong_scales().values()
+        ),
+        (np.stack([GREY / 255] * 2)[..., None], [1, 1], "image 0 has floats of at most"),
     ],
 )
 def test_wrong_arrays_are_refused_in_the_graph(
@@ -188,6 +196,21 @@ def test_wrong_arrays_are_refused_in_the_graph(
         signatures["adapt_float"](
             images=tf.constant(images, tf.float32), case=tf.constant(cases, tf.int32)
         )
+
+
+def test_the_graph_loader_refuses_images_in_0_to_1(exact: Path, images: np.ndarray) -> None:
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        model = tf.compat.v1.saved_model.load(session, ["serve"], str(exact))
+        signature = model.signature_def["predict_float"]
+        given = {signature.inputs["images"].name: np.float32(images / 255)}
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"image 0 .*multiply by 255"):
+            session.run(signature.outputs["depth"].name, given)
+
+
+def test_dark_files_are_flagged_and_not_refused(signatures: dict[str, Callable]) -> None:
+    files = [png(np.full((72, 48), level, np.uint8)) for level in (0, 1)]
+    flags = signatures["serving_default"](image_bytes=tf.constant(files))["flags"].numpy()
+    assert all(b"unusual_scale" in words.split() for words in flags)
 
 
 def test_one_channel_may_be_an_axis(signatures: dict[str, Callable], images: np.ndarray) -> None:

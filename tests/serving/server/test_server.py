@@ -17,6 +17,7 @@ import pytest
 from semtf.serving.saved_model.verify import answers
 from tests.serving.conftest import Server
 from tests.serving.pngs import b64, bad_files, body, png
+from tests.wrong_scales import GREY
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,13 @@ def bad_requests() -> dict[str, tuple[Any, int, str]]:
         "flat": (json.dumps([[0.0] * 3456]).encode(), "[1 3456]"),
         "nan_image": (json.dumps([[[float("nan")] * 48] * 72]).encode(), "finite"),
         "infinite_image": (json.dumps([[[float("inf")] * 48] * 72]).encode(), "finite"),
+        "unit_image": (
+            json.dumps([(GREY / 255).tolist()]).encode(),
+            "as images in 0-1 have, but grey levels are 0 to 255; "
+            "multiply by 255 (an image that is really so dark: give it as uint8 or PNG)",
+        ),
+        "network_image": (json.dumps([(GREY / 106 - 1).tolist()]).encode(), "values down to -1"),
+        "deep_image": (json.dumps([(GREY * 257).tolist()]).encode(), "values up to 54484"),
         "object_for_float": (b'[[{"b64": ""}]]', "Type: Object is not of expected type: float"),
     }
     for name, (values, message) in floats.items():
