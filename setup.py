@@ -6,9 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'__version__ = "(.+)"', (HERE / "semtf/__init__.py").read_text("utf-8"))
-if VERSION is None:
-    raise SystemExit("semtf/__init__.py has no __version__")
+VERSION = re.findall(r'__version__ = "(.+)"', (HERE / "semtf/version.py").read_text("utf-8"))
 
 WEIGHTS = ["safetensors>=0.5"]
 SERVE = [
@@ -40,7 +38,7 @@ TEST = [
 
 setup(
     name="semtf",
-    version=VERSION[1],
+    version=VERSION[0],
     description="Depth maps from SEM images of contact holes, with Keras and TensorFlow",
     long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",

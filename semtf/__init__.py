@@ -19,6 +19,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from semtf.errors import InputError
+from semtf.version import __version__
 
 if TYPE_CHECKING:
     from semtf.estimation.estimator import Estimator, load
@@ -29,13 +30,12 @@ if TYPE_CHECKING:
     from semtf.serving.saved_model.export import export
     from semtf.simulation.world import simulate
 
-__version__ = "0.2.0"
-
 __all__ = [
     "DepthResult",
     "Estimator",
     "InputError",
     "Run",
+    "__version__",
     "export",
     "load",
     "measure",

@@ -173,7 +173,12 @@ class RunConfig:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise InputError(f"config is not JSON: {error}") from error
-        return typing.cast(RunConfig, _build(cls, values, "config"))
+        return cls.from_values(values)
+
+    @classmethod
+    def from_values(cls, values: Any, name: str = "config") -> "RunConfig":
+        """Check the fields of a config, as JSON has them; ``name`` is for error messages."""
+        return typing.cast(RunConfig, _build(cls, values, name))
 
     def with_settings(self, settings: dict[str, str]) -> "RunConfig":
         """A copy with dotted fields replaced, as in ``{"adaptation.width": "32"}``."""

@@ -1,5 +1,6 @@
 """The run folder: where everything of a run lies, written stage by stage, each atomically."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from semtf.cases import case_numbers
 from semtf.config import RunConfig
 from semtf.errors import InputError
+from semtf.formats import migrated, stamped
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -43,7 +45,8 @@ class Run:
         if path.exists():
             raise InputError(f"{path}: exists and is no run; choose another --run")
         path.mkdir(parents=True)
-        (path / CONFIG).write_text(config.to_json(), encoding="utf-8")
+        document = stamped("run", dataclasses.asdict(config))
+        (path / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         return cls(path, config)
 
     @classmethod
@@ -54,7 +57,12 @@ class Run:
             text = (path / CONFIG).read_text(encoding="utf-8")
         except OSError as error:
             raise InputError(f"{path}: no run there; make one with semtf-train --run") from error
-        return cls(path, RunConfig.from_json(text))
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{path / CONFIG}: is not JSON ({error})") from error
+        values = migrated("run", document, str(path / CONFIG))
+        return cls(path, RunConfig.from_values(values, str(path / CONFIG)))
 
     def adaptation(self, case: int) -> Path:
         """Folder of the CycleGAN of a case."""
