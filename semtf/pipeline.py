@@ -19,9 +19,10 @@ from semtf.distribution import choose_strategy
 from semtf.errors import InputError
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
 from semtf.estimation.uncertainty import INTERVALS
+from semtf.outputs import check_folder, is_free, protect
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
-from semtf.run import Run
+from semtf.run import CONFIG, Run
 
 
 def train(
@@ -68,6 +69,8 @@ def train(
     folder = Path(run) if run is not None else _new_name()
     cases = _chosen(case)
     opened = _open(folder, config, resume)
+    if opened:
+        protect(opened.replaced, [data, classifier_weights, *(fab or {}).values()])
     have = opened.cases if opened else ()
     if opened and not resume and set(cases) <= set(have):
         raise InputError(f"{folder}: has case {case} already; choose another --run")
@@ -119,6 +122,7 @@ def add_pairs(
     opened.restore()
     if not opened.cases or not opened.classifier.is_dir():
         raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+    protect(opened.replaced, [data])
     size = opened.config.image.shape
     dataset = open_dataset(
         data, cases=opened.cases, cache=cache, skip_bad=skip_bad, size=size, pairs_only=True
@@ -167,10 +171,15 @@ def _chosen(case: int | str) -> tuple[int, ...]:
 
 def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
     """The run of a folder, if it exists and may be gone on with."""
-    if not folder.exists():
+    if is_free(folder):
         if resume:
             raise InputError(f"{folder}: there is no run to resume; leave --resume out")
+        check_folder(folder)
         return None
+    if not (folder / CONFIG).exists():
+        raise InputError(
+            f"{folder}: holds other files and no run; choose a new or an empty folder for --run"
+        )
     run = Run.open(folder)
     run.restore()
     if not run.finished and not resume:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from semtf.config import CASES, RunConfig
 from semtf.errors import InputError
+from semtf.outputs import check_folder, is_free
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -38,10 +39,11 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> "Run":
-        """Make the folder of a new run; raises InputError where it exists."""
-        if path.exists():
-            raise InputError(f"{path}: exists and is no run; choose another --run")
-        path.mkdir(parents=True)
+        """Make the folder of a new run; raises InputError where something is in its place."""
+        if not is_free(path):
+            raise InputError(f"{path}: exists and is not empty; choose another --run")
+        check_folder(path)
+        path.mkdir(parents=True, exist_ok=True)
         (path / CONFIG).write_text(config.to_json(), encoding="utf-8")
         return cls(path, config)
 
@@ -52,7 +54,9 @@ class Run:
         try:
             text = (path / CONFIG).read_text(encoding="utf-8")
         except OSError as error:
-            raise InputError(f"{path}: no run there; make one with semtf-train --run") from error
+            other = f"holds other files and no {CONFIG}; name a folder that semtf-train made"
+            way_out = "make one with semtf-train --run" if is_free(path) else f"it {other}"
+            raise InputError(f"{path}: no run there; {way_out}") from error
         return cls(path, RunConfig.from_json(text))
 
     def adaptation(self, case: int) -> Path:
@@ -67,6 +71,11 @@ class Run:
     def classifier(self) -> Path:
         """Folder of the case classifier."""
         return self.path / "classifier"
+
+    @property
+    def replaced(self) -> list[Path]:
+        """The folders that training and added pairs replace with all they hold."""
+        return [self.classifier, *map(self.storage, CASES)]
 
     @property
     def cases(self) -> tuple[int, ...]:
