@@ -112,10 +112,9 @@ def test_images_of_one_name_are_refused(
     if not options:
         assert code == 2
         assert all(part in error for part in said)
-        for pair in (("--predictions", given, "--truth", given),):
-            code, error = semtf("evaluate", *pair)
-            assert code == 2
-            assert all(part in error for part in said)
+        code, error = semtf("evaluate", "--predictions", given, "--truth", given)
+        assert code == 2
+        assert all(part in error for part in said)
 
 
 def test_a_submission_keeps_the_table_of_another(
@@ -123,53 +122,54 @@ def test_a_submission_keeps_the_table_of_another(
 ) -> None:
     sem, fewer = images(tmp_path / "sem", "0.png", "1.png"), images(tmp_path / "fewer", "0.png")
     out = tmp_path / "out"
-    predict = ("predict", "--run", run.path, "--images", sem)
-    assert semtf(*predict, "--out", out / "first.zip") == (0, "")
+    predict = ("predict", "--run", run.path, "--out", out / "first.zip", "--images")
+    assert semtf(*predict, sem)[0] == 0
     first = content(out)
     assert set(first) == {"first.zip", "predictions.csv"}
-    code, error = semtf(*predict, "--out", out / "second.zip")
-    assert code == 2
-    assert "another folder for --out" in error
-    code, error = semtf(*predict, "--out", out)
-    assert code == 2
-    assert "another folder for --out" in error
     shutil.copy(out / "first.zip", tmp_path / "alone.zip")
-    code, error = semtf(*predict, "--out", tmp_path / "alone.zip")
-    assert code == 2
-    assert "without the predictions.csv" in error
+    for place, message in (
+        (out / "second.zip", "another folder for --out"),
+        (out, "another folder for --out"),
+        (tmp_path / "alone.zip", "without the predictions.csv"),
+    ):
+        code, error = semtf("predict", "--run", untrained, "--images", sem, "--out", place)
+        assert code == 2
+        assert message in error
     assert content(out) == first
-    # The same command again, and another prediction under the same name, replace both files.
-    assert semtf(*predict, "--k", 1, "--out", out / "first.zip")[0] == 0
-    changed = content(out)
-    assert set(changed) == set(first)
-    assert changed["predictions.csv"] != first["predictions.csv"]
-    again = ("predict", "--run", run.path, "--images", fewer, "--out", out / "first.zip")
-    assert semtf(*again)[0] == 0
+    # Another prediction under the same name replaces both files.
+    assert semtf(*predict, fewer)[0] == 0
     assert zipfile.ZipFile(out / "first.zip").namelist() == ["0.png"]
+    assert len((out / "predictions.csv").read_text().splitlines()) == 2
+    assert set(content(out)) == set(first)
 
 
-def test_a_folder_keeps_no_stale_depth_maps(semtf, run: Run, tmp_path: Path) -> None:
+def test_a_folder_keeps_no_stale_depth_maps(
+    semtf, run: Run, untrained: Path, tmp_path: Path
+) -> None:
     sem, fewer = images(tmp_path / "sem", "0.png", "1.png"), images(tmp_path / "fewer", "0.png")
+    sites = images(tmp_path / "sites", "s/0.png", "t/0.png")
     out = tmp_path / "out"
     out.mkdir()
     (out / "notes.txt").write_text("mine")
-    more = ("predict", "--run", run.path, "--out", out, "--images")
-    assert semtf(*more, sem) == (0, "")
-    assert set(content(out)) == {"0.png", "1.png", "predictions.csv", "notes.txt"}
-    assert semtf(*more, sem, "--k", 1)[0] == 0
+    predict = ("predict", "--run", run.path, "--images", sem, "--out", out)
+    assert semtf(*predict)[0] == 0
     before = content(out)
-    code, error = semtf(*more, fewer)
-    assert code == 2
-    assert "out/1.png: is not of this prediction" in error
-    assert content(out) == before
-    assert semtf(*more, sem, "--arrays")[0] == 0
-    code, error = semtf(*more, sem)  # depth maps beside the arrays of another prediction
-    assert code == 2
-    assert "out/0.npy" in error
-    sites = images(tmp_path / "sites", "s/0.png", "t/0.png")
-    code, error = semtf(*more, sites)
-    assert code == 2
-    assert "out/0.npy" in error
+    assert set(before) == {"0.png", "1.png", "predictions.csv", "notes.txt"}
+    assert semtf(*predict, "--k", 1, "--arrays")[0] == 0
+    after = content(out)
+    assert set(after) - set(before) == {f"{i}{end}.npy" for i in (0, 1) for end in ("", "_sigma")}
+    assert after["predictions.csv"] != before["predictions.csv"]
+    for given, options, left in (
+        (fewer, ("--arrays",), "out/1.npy"),
+        (sem, (), "out/0.npy"),
+        (sites, (), "out/0.npy"),
+    ):
+        code, error = semtf(
+            "predict", "--run", untrained, "--images", given, "--out", out, *options
+        )
+        assert code == 2
+        assert f"{left}: is not of this prediction" in error
+    assert content(out) == after
 
 
 def test_tables_and_pages_go_where_they_can(semtf, fab: Path, run: Run, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_tables_and_pages_go_where_they_can(semtf, fab: Path, run: Run, tmp_path
         assert message in error
     assert content(tmp_path) == before
     for _ in range(2):
-        assert semtf(*measure, "--out", depth / "holes.csv") == (0, "")
+        assert semtf(*measure, "--out", depth / "holes.csv")[0] == 0
         assert semtf(*report, "--out", tmp_path / "new" / "report.html")[0] == 0
 
 
