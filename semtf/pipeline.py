@@ -22,9 +22,10 @@ from semtf.errors import InputError
 from semtf.estimation.maxima import MAXIMA
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
 from semtf.estimation.uncertainty import INTERVALS
+from semtf.outputs import check_folder, is_free, protect
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
-from semtf.run import Run
+from semtf.run import CONFIG, Run
 
 
 def train(
@@ -74,6 +75,8 @@ def train(
     cases = _chosen(case, settings.cases)
     for number in fab or {}:
         find_case(settings.cases, number)
+    if opened:
+        protect(opened.replaced, [data, classifier_weights, *(fab or {}).values()])
     have = opened.cases if opened else ()
     if opened and not resume and set(cases) <= set(have):
         raise InputError(f"{folder}: has case {case} already; choose another --run")
@@ -125,6 +128,7 @@ def add_pairs(
     if not opened.cases or not opened.classifier.is_dir():
         raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
     _with_cases(opened, opened.config, data)
+    protect(opened.replaced, [data])
     size = opened.config.image.shape
     dataset = open_dataset(
         data,
@@ -193,10 +197,15 @@ def _with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConf
 
 def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
     """The run of a folder, if it exists and may be gone on with."""
-    if not folder.exists():
+    if is_free(folder):
         if resume:
             raise InputError(f"{folder}: there is no run to resume; leave --resume out")
+        check_folder(folder)
         return None
+    if not (folder / CONFIG).exists():
+        raise InputError(
+            f"{folder}: holds other files and no run; choose a new or an empty folder for --run"
+        )
     run = Run.open(folder)
     run.restore()
     if not run.finished and not resume:

@@ -13,6 +13,7 @@ from semtf.cases import case_numbers
 from semtf.config import RunConfig
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
+from semtf.outputs import check_folder, is_free
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -41,10 +42,11 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> "Run":
-        """Make the folder of a new run; raises InputError where it exists."""
-        if path.exists():
-            raise InputError(f"{path}: exists and is no run; choose another --run")
-        path.mkdir(parents=True)
+        """Make the folder of a new run; raises InputError where something is in its place."""
+        if not is_free(path):
+            raise InputError(f"{path}: exists and is not empty; choose another --run")
+        check_folder(path)
+        path.mkdir(parents=True, exist_ok=True)
         document = stamped("run", dataclasses.asdict(config))
         (path / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         return cls(path, config)
@@ -56,7 +58,9 @@ class Run:
         try:
             text = (path / CONFIG).read_text(encoding="utf-8")
         except OSError as error:
-            raise InputError(f"{path}: no run there; make one with semtf-train --run") from error
+            other = f"holds other files and no {CONFIG}; name a folder that semtf-train made"
+            way_out = "make one with semtf-train --run" if is_free(path) else f"it {other}"
+            raise InputError(f"{path}: no run there; {way_out}") from error
         try:
             document = json.loads(text)
         except ValueError as error:
@@ -76,6 +80,11 @@ class Run:
     def classifier(self) -> Path:
         """Folder of the case classifier."""
         return self.path / "classifier"
+
+    @property
+    def replaced(self) -> list[Path]:
+        """The folders that training and added pairs replace with all they hold."""
+        return [self.classifier, *map(self.storage, case_numbers(self.config.cases))]
 
     @property
     def cases(self) -> tuple[int, ...]:

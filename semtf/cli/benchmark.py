@@ -27,8 +27,11 @@ def command(
     from semtf import pipeline
     from semtf.data.dataset import open_dataset
     from semtf.evaluation.benchmark import benchmark
+    from semtf.outputs import check_file, replacing
     from semtf.run import Run
 
+    if out is not None:
+        check_file(out, ".csv", "method,rmse", [data, truth, run])
     with tempfile.TemporaryDirectory() as folder:
         trained = (
             Run.open(run) if run else pipeline.train(data, run=Path(folder) / "run", cache=cache)
@@ -38,7 +41,8 @@ def command(
         )
         table = benchmark(trained, dataset, truth or data / "truth")
     if out is not None:
-        table.to_csv(out, index=False)
+        with replacing(out) as partial:
+            table.to_csv(partial, index=False)
     if as_json:
         click.echo(table.to_json(orient="records"))
     else:

@@ -37,18 +37,22 @@ def command(
     import pandas as pd
 
     from semtf.data.dataset import open_images
-    from semtf.metrology.hole import measure
+    from semtf.data.names import named_after
+    from semtf.metrology.hole import COLUMNS, measure
+    from semtf.outputs import check_file, replacing
     from semtf.progress import progress
 
+    check_file(out, ".csv", f"name,{COLUMNS[0]}", [depth])
     found = open_images(depth, size=size, skip_bad=skip_bad)
+    named_after(found.names, depth)
     tables = []
     with progress("Measuring holes", len(found)) as advance:
         for i, name in enumerate(found.names):
             tables.append(measure(found.images[i], pixel_size_nm, level_nm, [str(name)]))
             advance(1, "")
     table = pd.concat(tables)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(out, float_format="%.6g")
+    with replacing(out) as partial:
+        table.to_csv(partial, float_format="%.6g")
     for bad in found.skipped:
         click.echo(f"left out {bad.path}: {bad.reason}", err=True)
     click.echo(_json(table, out) if as_json else _text(table, out))

@@ -104,7 +104,9 @@ class Remote:
 @click.option("--model", default="semtf", show_default=True, help="The model's name on the server.")
 @click.option("--token-file", type=FOLDER, help="File with the bearer token for the server.")
 @click.option("--images", required=True, type=FOLDER, help="Folder or zip file of SEM images.")
-@click.option("--out", required=True, type=FOLDER, help="Folder, or a name that ends in .zip.")
+@click.option(
+    "--out", required=True, type=FOLDER, help="Folder of its own, or a name that ends in .zip."
+)
 @click.option("--k", type=int, help="Neighbours an image; default as trained.")
 @click.option("--weights", type=click.Choice(WEIGHTS), help="How neighbours are weighted.")
 @click.option("--align", type=click.Choice(["shift", "centre"]), help="How keys are aligned.")
@@ -197,21 +199,26 @@ def predict_files(
     skip_bad: bool,
 ) -> None:
     """Read, classify, estimate and write: what the command does once an estimator is there."""
-    from semtf.data.dataset import open_images
+    from semtf.data.dataset import image_files, open_images
+    from semtf.estimation.place import check_form, choose_place
     from semtf.estimation.predictions import Predictions, read_column
 
+    check_form(out, arrays)
     found = open_images(images, size=estimator.shape, skip_bad=skip_bad, range16=range16)
+    inputs = [images, *image_files(images), sites]
+    names = found.names.tolist()
+    place = choose_place(out, names, images, inputs=inputs, arrays=arrays)
     voters = found.sites if sites is None else read_column(sites, "site", found.names)
     probability = estimator.classify(found.images, voters)
     flagged = 0
     # One chunk is written while the next is estimated.
-    with Predictions(out, arrays=arrays) as predictions, ThreadPoolExecutor(1) as writer:
+    with Predictions(place) as predictions, ThreadPoolExecutor(1) as writer:
         written = writer.submit(lambda: None)
         for start in range(0, len(found), CHUNK):
             chunk = slice(start, start + CHUNK)
             result = estimator.predict(found.images[chunk], probability[chunk])
             written.result()
-            written = writer.submit(predictions.write, found.names[chunk].tolist(), result)
+            written = writer.submit(predictions.write, names[chunk], result)
             flagged += sum(map(bool, result.flags))
         written.result()
     for bad in found.skipped:

@@ -18,11 +18,12 @@ def command(
 ) -> None:
     """Write the page of a run: errors, classifier, training curves and samples."""
     from semtf.data.dataset import open_dataset
-    from semtf.report.page import write_report
+    from semtf.report.page import check_page, write_report
     from semtf.run import Run
 
     opened = Run.open(run)
     page = out or run / "report.html"
+    check_page(page, benchmark)
     dataset = open_dataset(
         data, cases=opened.cases, cache=cache, size=opened.config.image.shape, skip_bad=True
     )

@@ -31,6 +31,7 @@ __all__ = [
     "ImageSet",
     "SimulatorSet",
     "Skipped",
+    "image_files",
     "open_dataset",
     "open_images",
 ]
@@ -190,6 +191,14 @@ def open_images(
     kept = _strings(sites)[good]
     named = _strings(f"{site}/{name}" for site, name in zip(kept, names, strict=True))
     return ImageSet(pixels, named, skipped, kept)
+
+
+def image_files(folder: Path | str) -> list[Path]:
+    """The files that `open_images` reads: those of a folder, or the zip file itself."""
+    source = open_source(folder)
+    if not source.root.is_dir():
+        return [source.root]
+    return [source.root / file.path for file in _files_and_sites(source)[0]]
 
 
 def _first_size(source: Source, files: Sequence[File]) -> Size:

@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ VERSION = 1
 """Raised when the grey policy changes: what older versions packed is then decoded again."""
 COLUMNS = ("row", "path", "size", "stamp", "sha256", "problem", "case", "folder", "base")
 SAVED_EVERY = 16 * CHUNK
+STATE_FILE = re.compile(r"[0-9a-f]{16}(\.part)?\.(npy|csv)")
 
 Advance = Callable[[int, str], None]
 
@@ -113,7 +115,7 @@ def pack(decoder: Decoder, members: Sequence[Member], folder: Path, advance: Adv
     else:
         folder.mkdir(parents=True, exist_ok=True)
         rows = _build(decoder, members, folder, state, advance)
-    for other in folder.iterdir():
+    for other in _states(folder):
         if other not in (pixels, manifest):
             other.unlink()
     return Packed(np.load(pixels, mmap_mode="r"), [row.problem for row in rows])
@@ -125,6 +127,11 @@ def _state(members: Sequence[Member]) -> str:
         file = member.file
         digest.update(os.fsencode(f"{file.path}\0{file.size}\0{file.stamp}\n"))
     return digest.hexdigest()[:16]
+
+
+def _states(folder: Path) -> list[Path]:
+    """The files of this and older states; what else lies there is not the cache's."""
+    return sorted(path for path in folder.iterdir() if STATE_FILE.fullmatch(path.name))
 
 
 def _build(
@@ -207,9 +214,9 @@ def _rows(files: Sequence[File], places: Sequence[int], chunk: Chunk) -> list[Ro
 def _reuse(members: Sequence[Member], folder: Path, pixels: Path) -> dict[int, Row]:
     """Copy the rows of unchanged files from older states; the rows that need no decoding."""
     done: dict[int, Row] = {}
-    for manifest in sorted(folder.glob("*.csv")):
+    for manifest in _states(folder):
         older = manifest.with_suffix(".npy")
-        if not older.exists():
+        if manifest == older or not older.exists():
             continue
         known = {row.key: row for row in _read(manifest)}
         keys = {row: member.file[:3] for row, member in enumerate(members) if row not in done}

@@ -1,11 +1,13 @@
 """What a prediction leaves on disk: depth maps as PNG in a folder or flat zip, and one table."""
 
+import contextlib
 import csv
 import io
+import shutil
 import zipfile
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
@@ -13,12 +15,14 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
+from semtf.data.names import without_ending
 from semtf.errors import InputError
+from semtf.estimation.place import TABLE, Place
 from semtf.estimation.result import DepthResult, Neighbour
 
-TABLE = "predictions.csv"
 # An estimate may have a hundred neighbours; the table names those that weigh most.
 NAMED = 8
+STAGE = ".predictions.partial"
 COLUMNS = (
     "name",
     "case",
@@ -34,27 +38,27 @@ class Predictions(AbstractContextManager["Predictions"]):
     """Writes results as they come: PNG files into a folder, or into a zip file.
 
     ``predictions.csv`` lies in the folder, or beside the zip file, which holds images only, as
-    the challenge's submission wants it. A zip file gets its name when it is complete.
+    the challenge's submission wants it. Everything lies in a hidden folder until it is complete,
+    so an interrupted prediction leaves what was there before.
+
+    Args:
+        place: where the files go, and may go.
     """
 
-    def __init__(self, out: Path, *, arrays: bool = False) -> None:
-        self.out = out
-        self.zipped = out.suffix.lower() == ".zip"
-        if arrays and self.zipped:
-            raise InputError(f"--arrays: write into a folder, not into {out.name}")
-        if not self.zipped and out.is_file():
-            raise InputError(f"{out}: is a file; give a folder or a name that ends in .zip")
-        self.arrays = arrays
-        folder = out.parent if self.zipped else out
-        folder.mkdir(parents=True, exist_ok=True)
-        self.temporary = out.with_name(out.name + ".partial")
-        self.table_path = folder / TABLE
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        # It lies inside the folder because that one may be a disk of its own.
+        self.stage = place.folder / STAGE
 
     def __enter__(self) -> "Predictions":
-        self.table = self.table_path.open("w", newline="", encoding="utf-8")
+        self.made = not self.place.folder.exists()
+        shutil.rmtree(self.stage, ignore_errors=True)
+        self.stage.mkdir(parents=True)
+        self.table = (self.stage / TABLE).open("w", newline="", encoding="utf-8")
         self.writer = csv.writer(self.table)
         self.writer.writerow(COLUMNS)
-        self.archive = zipfile.ZipFile(self.temporary, "w") if self.zipped else None
+        zipped = self.stage / self.place.out.name
+        self.archive = zipfile.ZipFile(zipped, "w") if self.place.zipped else None
         return self
 
     def __exit__(
@@ -66,10 +70,18 @@ class Predictions(AbstractContextManager["Predictions"]):
         self.table.close()
         if self.archive is not None:
             self.archive.close()
-            if kind is None:
-                self.temporary.replace(self.out)
-            else:
-                self.temporary.unlink(missing_ok=True)
+        if kind is None:
+            self._release()
+        shutil.rmtree(self.stage, ignore_errors=True)
+        if kind is not None and self.made:
+            with contextlib.suppress(OSError):  # somebody else put something there
+                self.place.folder.rmdir()
+
+    def _release(self) -> None:
+        """Give everything its name, the table last: it tells of files that are there."""
+        for target in self.place.targets:
+            target.parent.mkdir(exist_ok=True)
+            (self.stage / target.relative_to(self.place.folder)).replace(target)
 
     def write(self, names: Sequence[str], result: DepthResult) -> None:
         """Write the results of the images of these file names."""
@@ -77,25 +89,20 @@ class Predictions(AbstractContextManager["Predictions"]):
         for i, (name, grey) in enumerate(zip(names, result.grey(), strict=True)):
             stem = without_ending(name)
             if self.archive is None:
-                (self.out / stem).parent.mkdir(exist_ok=True)
+                (self.stage / stem).parent.mkdir(exist_ok=True)
             self._write_png(f"{stem}.png", grey)
-            if self.arrays:
-                np.save(self.out / f"{stem}.npy", result.depth[i])
-                np.save(self.out / f"{stem}_sigma.npy", result.sigma[i])
+            if self.place.arrays:
+                np.save(self.stage / f"{stem}.npy", result.depth[i])
+                np.save(self.stage / f"{stem}_sigma.npy", result.sigma[i])
             self.writer.writerow(_row(name, result, i, sigma[i]))
 
     def _write_png(self, name: str, grey: np.ndarray) -> None:
         if self.archive is None:
-            Image.fromarray(grey).save(self.out / name, format="PNG")
+            Image.fromarray(grey).save(self.stage / name, format="PNG")
             return
         buffer = io.BytesIO()
         Image.fromarray(grey).save(buffer, format="PNG")
         self.archive.writestr(name, buffer.getvalue())
-
-
-def without_ending(name: str) -> str:
-    """What names an image: its path without the ending of the file."""
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
@@ -110,7 +117,7 @@ def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> n
         str ``[n]``.
 
     Raises:
-        InputError: the file, a column or an image is missing.
+        InputError: the file, a column or an image is missing, or an image has two values.
     """
     try:
         table = pd.read_csv(path, dtype=str)
@@ -120,10 +127,12 @@ def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> n
         raise InputError(
             f"{path}: expected the columns name and {column}, got {', '.join(table.columns)}"
         )
-    by_name = {
-        without_ending(name): value
-        for name, value in zip(table["name"], table[column], strict=True)
-    }
+    by_name: dict[str, str] = {}
+    for name, value in zip(table["name"].astype(str), table[column], strict=True):
+        if by_name.setdefault(without_ending(name), value) != value:
+            raise InputError(
+                f"{path}: {without_ending(name)} has more than one {column}; leave one row"
+            )
     missing = [name for name in names if without_ending(name) not in by_name]
     if missing:
         raise InputError(f"{path}: has no {column} for {missing[0]} ({len(missing)} missing)")

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from semtf.data.dataset import ImageSet, open_images
+from semtf.data.names import named_after, without_ending
 from semtf.errors import InputError
-from semtf.estimation.predictions import read_column, without_ending
+from semtf.estimation.predictions import read_column
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,14 @@ def match(
         uint8 ``[n, H, W]`` twice, and the names ``[n]``.
 
     Raises:
-        InputError: a true depth map has no prediction, or the other way round.
+        InputError: a true depth map has no prediction, or the other way round, or two images of a
+            folder have the same name but for its ending.
     """
     true = open_images(truth, size=size)
-    predicted = _by_name(open_images(predictions, size=true.images.shape[1:]))
+    named_after(true.names, truth)
+    guesses = open_images(predictions, size=true.images.shape[1:])
+    named_after(guesses.names, predictions)
+    predicted = _by_name(guesses)
     stems = [without_ending(name) for name in true.names]
     for wanted, there, where in (
         (stems, set(predicted), predictions),

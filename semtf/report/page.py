@@ -18,6 +18,7 @@ from semtf.data.dataset import Dataset
 from semtf.errors import InputError
 from semtf.estimation.preparation import TRIALS
 from semtf.estimation.uncertainty import Intervals
+from semtf.outputs import check_file, replacing
 from semtf.report import figures
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
@@ -35,7 +36,11 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
         dataset: the data it was trained on, for the pictures.
         out: the file to write.
         benchmark: CSV that ``semtf benchmark --out`` wrote, for the RMSE table.
+
+    Raises:
+        InputError: ``out`` is no place for a page, or the benchmark's table cannot be read.
     """
+    check_page(out, benchmark)
     template = resources.files("semtf.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     classifier = _classifier(run)
@@ -52,7 +57,13 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
         cases=[_case(run, dataset, case) for case in run.cases],
         config=run.config.to_json(),
     )
-    out.write_text(page, encoding="utf-8")
+    with replacing(out) as partial:
+        partial.write_text(page, encoding="utf-8")
+
+
+def check_page(out: Path, benchmark: Path | None) -> None:
+    """Refuse a place where a page cannot go, or would replace something other than a page."""
+    check_file(out, ".html", "<title>semtf run ", [benchmark])
 
 
 def _scores(path: Path | None) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from semtf.cases import CASES_FILE, CHALLENGE, Case, Cases, cases_json, check_cases
 from semtf.errors import InputError
+from semtf.outputs import check_folder, is_free, take_name
 from semtf.progress import progress
 from semtf.simulation.geometry import FLOOR_LEVEL, Structures
 from semtf.simulation.microscope import FABS, SIMULATOR, Microscope, Scene, render
@@ -114,19 +115,21 @@ def _check(out: Path, counts: dict[str, int], fab: str) -> None:
             raise InputError(f"{option} {count}: must not be negative")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; name a new folder")
-    if out.exists() and any(out.iterdir()):
+    if not is_free(out):
         raise InputError(f"{out}: is not empty; name a new folder or empty it first")
+    check_folder(out)
 
 
 @contextmanager
 def _built(out: Path) -> Iterator[Path]:
     """A temporary sibling of ``out`` that takes its name only when the block ends well."""
-    partial_out = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.partial")
+    out = out.resolve()
+    partial_out = out.with_name(f".{out.name}.{os.getpid()}.partial")
     shutil.rmtree(partial_out, ignore_errors=True)
     partial_out.mkdir(parents=True)
     try:
         yield partial_out
-        partial_out.replace(out.absolute())
+        take_name(partial_out, out)
     finally:
         shutil.rmtree(partial_out, ignore_errors=True)
 

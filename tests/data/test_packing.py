@@ -242,3 +242,14 @@ def test_a_killed_run_is_continued(
     for row in rows[names[rows] >= "a"]:
         source = names[row] if names[row] in wanted else f"a{int(names[row][1:6]) % 8}.png"
         np.testing.assert_array_equal(data.test().images[row], wanted[source])
+
+
+def test_a_cache_folder_keeps_what_is_not_the_caches(fab: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "72x48" / "test"
+    (mine / "folder").mkdir(parents=True)
+    for name in ("image.png", "table.csv", "array.npy"):
+        (mine / name).write_text("mine")
+    for _ in range(2):
+        open_dataset(fab, cases=[1], cache=tmp_path)
+    assert {path.name for path in mine.iterdir()} > {"folder", "image.png", "table.csv"}
+    assert (mine / "array.npy").read_text() == "mine"

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from semtf.errors import InputError
-from semtf.estimation.predictions import Predictions
+from semtf.estimation.place import Place, choose_place
+from semtf.estimation.predictions import Predictions, read_column
 from semtf.estimation.result import DepthResult, Neighbour
 
 NAMES = ["000000.png", "000001.png"]
@@ -28,6 +29,10 @@ def result() -> DepthResult:
     )
 
 
+def place(out: Path, arrays: bool = False) -> Place:
+    return choose_place(out, NAMES, Path("images"), arrays=arrays)
+
+
 def table(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
@@ -35,7 +40,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 def test_folder_with_arrays(tmp_path: Path) -> None:
     found = result()
-    with Predictions(tmp_path / "out", arrays=True) as predictions:
+    with Predictions(place(tmp_path / "out", arrays=True)) as predictions:
         predictions.write(NAMES, found)
     expected = np.clip(np.rint(found.depth), 0, 255).astype(np.uint8)
     for i, name in enumerate(NAMES):
@@ -54,7 +59,7 @@ def test_folder_with_arrays(tmp_path: Path) -> None:
 
 
 def test_flat_zip_with_the_table_beside_it(tmp_path: Path) -> None:
-    with Predictions(tmp_path / "sub" / "submission.zip") as predictions:
+    with Predictions(place(tmp_path / "sub" / "submission.zip")) as predictions:
         predictions.write(NAMES, result())
     with zipfile.ZipFile(tmp_path / "sub" / "submission.zip") as archive:
         assert archive.namelist() == NAMES
@@ -64,24 +69,49 @@ def test_flat_zip_with_the_table_beside_it(tmp_path: Path) -> None:
     ]
 
 
-def test_an_interrupted_zip_leaves_the_old_one(tmp_path: Path) -> None:
-    out = tmp_path / "submission.zip"
-    out.write_bytes(b"old")
+@pytest.mark.parametrize("name", ["submission.zip", "folder"])
+def test_an_interruption_leaves_the_old_prediction(name: str, tmp_path: Path) -> None:
+    out = tmp_path / name
 
     def interrupted() -> None:
-        with Predictions(out) as predictions:
+        with Predictions(place(out)) as predictions:
             predictions.write(NAMES, result())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert out.read_bytes() == b"old"
-    assert not list(tmp_path.glob("*.partial"))
+    assert list(tmp_path.iterdir()) == []
+    with Predictions(place(out)) as predictions:
+        predictions.write(NAMES, result())
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(before) == (2 if name == "submission.zip" else 3)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert not list(tmp_path.rglob("*.partial"))
 
 
 def test_refused_places(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--arrays"):
-        Predictions(tmp_path / "a.zip", arrays=True)
+        place(tmp_path / "a.zip", arrays=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
-        Predictions(tmp_path / "file")
+        place(tmp_path / "file")
+    with pytest.raises(InputError, match="file is none"):
+        place(tmp_path / "file" / "out")
+    (tmp_path / "folder.zip").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        place(tmp_path / "folder.zip")
+    for name in ("sub.tar", "sub.tar.gz", "sub.7z", "sub.rar", "a.PNG", "predictions.csv"):
+        with pytest.raises(InputError, match=r"a folder or a name that ends in \.zip"):
+            place(tmp_path / name)
+    place(tmp_path / "preds-v1.5" / "2024.05.01")
+
+
+def test_an_image_with_two_values_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sites.csv"
+    path.write_text("name,site\n0.png,a\n0.tif,b\n")
+    with pytest.raises(InputError, match="0 has more than one site"):
+        read_column(path, "site", np.array(["0.png"]))
+    path.write_text("name,site\n0.png,a\n0.tif,a\n")
+    assert read_column(path, "site", np.array(["0.png"])).tolist() == ["a"]

@@ -14,6 +14,7 @@ from semtf.adaptation import adapter
 from semtf.config import IndexKind
 from semtf.errors import InputError
 from semtf.estimation.estimator import load_models
+from semtf.outputs import check_folder, is_free, take_name
 from semtf.run import Run
 from semtf.serving.saved_model.docker_files import write_docker_files
 from semtf.serving.saved_model.export_metadata import EXPORT_METADATA
@@ -46,21 +47,23 @@ def export(
         What the check found; None without it.
 
     Raises:
-        InputError: there is no run, or ``out`` exists.
+        InputError: there is no run, or ``out`` is in use.
     """
     out = Path(out)
-    if out.exists():
-        raise InputError(f"{out}: exists; export into a new version folder")
+    if not is_free(out):
+        raise InputError(f"{out}: exists and is not empty; export into a new version folder")
+    check_folder(out)
     opened = Run.open(run)
     if not opened.cases or not opened.classifier.is_dir():
         raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+    out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
     # Hidden, because TensorFlow Serving takes every folder with a number for a version.
     work = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
     try:
         _write(opened, work / "model", index, recall)
         found = verify(opened, work / "model", index, recall) if check else None
-        (work / "model").rename(out)
+        take_name(work / "model", out)
     finally:
         shutil.rmtree(work)
     write_docker_files(out.parent)

@@ -1,0 +1,160 @@
+"""Where the files of a prediction go, and whether they may go there."""
+
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from semtf.data.dataset import IMAGES
+from semtf.data.names import named_after, without_ending
+from semtf.errors import InputError
+from semtf.outputs import check_folder, protect
+
+TABLE = "predictions.csv"
+ARRAYS = (".npy", "_sigma.npy")
+ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
+IMAGE_FILES = (*IMAGES, ".jpg", ".jpeg", ".bmp", ".gif")
+TABLES = (".csv", ".tsv", ".json", ".txt", ".html", ".pdf", ".xls", ".xlsx", ".parquet")
+ARRAY_FILES = (".npy", ".npz", ".h5", ".hdf5")
+FILES = frozenset((*ARCHIVES, *IMAGE_FILES, *TABLES, *ARRAY_FILES))
+"""Endings of names that a user means for a file."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a prediction goes.
+
+    Attributes:
+        out: a folder, or a zip file.
+        arrays: whether depth and sigma are written as ``.npy``, too.
+        files: the files of the images, inside ``out``.
+    """
+
+    out: Path
+    arrays: bool
+    files: Sequence[str]
+
+    @property
+    def zipped(self) -> bool:
+        """Whether the depth maps go into a zip file."""
+        return self.out.suffix.lower() == ".zip"
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which ``predictions.csv`` lies."""
+        return self.out.parent if self.zipped else self.out
+
+    @property
+    def targets(self) -> list[Path]:
+        """The files that are written, the table last."""
+        images = [self.out] if self.zipped else [self.out / file for file in self.files]
+        return [*images, self.folder / TABLE]
+
+
+def choose_place(
+    out: Path,
+    names: Sequence[str],
+    images: Path,
+    *,
+    inputs: Iterable[Path | None] = (),
+    arrays: bool = False,
+) -> Place:
+    """The place of a prediction, where nothing of value is lost by it.
+
+    Args:
+        out: a folder, or a name that ends in ``.zip``.
+        names: file names of the images.
+        images: where they lie, for messages.
+        inputs: the files that are read.
+        arrays: also write depth and sigma as ``.npy``.
+
+    Raises:
+        InputError: ``out`` is no such place; two images would have the same file; a file of the
+            prediction would replace an input or another prediction's table or zip file; or the
+            folder holds images of another prediction, which would be taken for this one's.
+    """
+    check_form(out, arrays)
+    files = named_after(names, images, (".png", *ARRAYS) if arrays else (".png",))
+    place = Place(out, arrays, files)
+    protect(place.targets, inputs)
+    if place.zipped:
+        _check_beside(place)
+    else:
+        _check_inside(place)
+    return place
+
+
+def check_form(out: Path, arrays: bool) -> None:
+    """Refuse an ``out`` that is neither a folder nor a name of a zip file, or cannot be made."""
+    zipped = out.suffix.lower() == ".zip"
+    if arrays and zipped:
+        raise InputError(f"--arrays: write into a folder, not into {out.name}")
+    if zipped and out.is_dir():
+        raise InputError(f"{out}: is a folder; give another name that ends in .zip")
+    if not zipped and out.is_file():
+        raise InputError(f"{out}: is a file; give a folder or a name that ends in .zip")
+    if out.suffix.lower() in FILES and not out.is_dir():
+        raise InputError(f"{out}: is no zip file; choose a folder or a name that ends in .zip")
+    check_folder(out.parent if zipped else out)
+
+
+def _check_beside(place: Place) -> None:
+    """Refuse to replace a zip file or a table, unless they are of one prediction."""
+    table = place.folder / TABLE
+    if not place.out.exists() and not table.exists():
+        return
+    if not table.exists():
+        raise InputError(
+            f"{place.out}: is there already, without the {TABLE} of a prediction beside it; "
+            "choose another --out or remove it"
+        )
+    named = _named(table)
+    if named is None or named != _members(place.out):
+        raise InputError(
+            f"{table}: does not belong to {place.out.name} and would be replaced; "
+            "choose another folder for --out"
+        )
+
+
+def _check_inside(place: Place) -> None:
+    """Refuse a folder with another table, or with images or arrays that would be taken for ours."""
+    table = place.folder / TABLE
+    if table.exists():
+        named = _named(table)
+        if not named or not any((place.out / file).exists() for file in named):
+            raise InputError(
+                f"{table}: does not belong to depth maps in this folder and would be replaced; "
+                "choose another folder for --out"
+            )
+    if not place.out.is_dir():
+        return
+    folders = [place.out]
+    if any("/" in file for file in place.files):
+        folders += [path for path in place.out.iterdir() if path.is_dir()]
+    ours = set(place.files)
+    for path in sorted(path for folder in folders for path in folder.iterdir()):
+        file = path.relative_to(place.out).as_posix()
+        if path.suffix.lower() in (*IMAGES, ".npy") and "/." not in f"/{file}" and file not in ours:
+            raise InputError(
+                f"{path}: is not of this prediction and would be taken for a part of it; "
+                "choose an empty folder for --out"
+            )
+
+
+def _named(table: Path) -> set[str] | None:
+    """The depth maps that a table tells of; None where it is not a prediction's."""
+    try:
+        names = pd.read_csv(table, usecols=["name", "case_probability"], dtype=str)["name"]
+    except (OSError, ValueError):
+        return None
+    return {f"{without_ending(str(name))}.png" for name in names}
+
+
+def _members(path: Path) -> set[str] | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return None
