@@ -15,10 +15,13 @@ from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.config import CASES, RunConfig, preset
 from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
+from semtf.disk import full_disk_told
 from semtf.distribution import choose_strategy
 from semtf.errors import InputError
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
 from semtf.estimation.uncertainty import INTERVALS
+from semtf.lock import hold, vacant
+from semtf.preflight import check_data, check_environment
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
@@ -48,7 +51,7 @@ def train(
         run: the run folder; a new one in ``saved_models`` where None. An existing run gets the
             cases that it does not have yet.
         config: the settings; of an existing run its own, of a new run those of ``quick``, where
-            None.
+            None. Of an existing run, only what nothing was made with yet may change.
         fab: by case, plain folders of PNG or TIFF images to take as fab images in place of
             those in ``data``.
         range16: the values of 16-bit images in those folders that become 0 and 255.
@@ -63,34 +66,45 @@ def train(
         The finished run.
 
     Raises:
-        InputError: bad data or options, or the run exists and does not fit them.
+        InputError: bad data or options, the run exists and does not fit them, another process
+            writes to it, or something is missing that the training would need.
+        TrainingError: training went wrong, or the disk is full.
     """
     folder = Path(run) if run is not None else _new_name()
     cases = _chosen(case)
-    opened = _open(folder, config, resume)
-    have = opened.cases if opened else ()
-    if opened and not resume and set(cases) <= set(have):
-        raise InputError(f"{folder}: has case {case} already; choose another --run")
-    settings = opened.config if opened else config or preset("quick")
-    dataset = open_dataset(
-        data,
-        cases=sorted({*have, *cases}),
-        fab={
-            number: open_images(path, size=settings.image.shape, skip_bad=skip_bad, range16=range16)
-            for number, path in (fab or {}).items()
-        },
-        cache=cache,
-        skip_bad=skip_bad,
-        size=settings.image.shape,
-    )
-    current = opened or Run.create(folder, settings)
-    current.begin()
-    _note_data(current, dataset)
-    for number in dataset.cases:
-        _train_case(current, dataset, number)
-    _train_classifier(current, dataset, classifier_weights, folds, resume)
-    current.finish()
-    return current
+    with (
+        hold(folder, "trained"),
+        full_disk_told(folder, "the same command with --resume goes on"),
+    ):
+        opened = _open(folder, config, resume)
+        have = opened.cases if opened else ()
+        if opened and not resume and set(cases) <= set(have):
+            raise InputError(f"{folder}: has case {case} already; choose another --run")
+        settings = opened.config if opened else config or preset("quick")
+        check_environment(settings, len({*have, *cases}), classifier_weights)
+        dataset = open_dataset(
+            data,
+            cases=sorted({*have, *cases}),
+            fab={
+                number: open_images(
+                    path, size=settings.image.shape, skip_bad=skip_bad, range16=range16
+                )
+                for number, path in (fab or {}).items()
+            },
+            cache=cache,
+            skip_bad=skip_bad,
+            size=settings.image.shape,
+        )
+        new = [number for number in dataset.cases if number not in have]
+        check_data(settings, dataset, folder, new, folds)
+        current = opened or Run.create(folder, settings)
+        current.begin()
+        _note_data(current, dataset)
+        for number in dataset.cases:
+            _train_case(current, dataset, number)
+        _train_classifier(current, dataset, classifier_weights, folds, resume)
+        current.finish()
+        return current
 
 
 def add_pairs(
@@ -113,20 +127,25 @@ def add_pairs(
         How many pairs were added to each case.
 
     Raises:
-        InputError: the run is not trained, or bad data.
+        InputError: the run is not trained, another process writes to it, or bad data.
+        TrainingError: the disk is full.
     """
     opened = Run.open(run)
-    opened.restore()
-    if not opened.cases or not opened.classifier.is_dir():
-        raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
-    size = opened.config.image.shape
-    dataset = open_dataset(
-        data, cases=opened.cases, cache=cache, skip_bad=skip_bad, size=size, pairs_only=True
-    )
-    opened.begin()
-    added = {case: _extend(opened, dataset.simulator(case)) for case in opened.cases}
-    opened.finish()
-    return added
+    with (
+        hold(opened.path, "extended"),
+        full_disk_told(opened.path, "the same command goes on"),
+    ):
+        opened.restore()
+        if not opened.cases or not opened.classifier.is_dir():
+            raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+        size = opened.config.image.shape
+        dataset = open_dataset(
+            data, cases=opened.cases, cache=cache, skip_bad=skip_bad, size=size, pairs_only=True
+        )
+        opened.begin()
+        added = {case: _extend(opened, dataset.simulator(case)) for case in opened.cases}
+        opened.finish()
+        return added
 
 
 def _extend(run: Run, simulator: SimulatorSet) -> int:
@@ -167,7 +186,7 @@ def _chosen(case: int | str) -> tuple[int, ...]:
 
 def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
     """The run of a folder, if it exists and may be gone on with."""
-    if not folder.exists():
+    if vacant(folder):
         if resume:
             raise InputError(f"{folder}: there is no run to resume; leave --resume out")
         return None
@@ -175,11 +194,7 @@ def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
     run.restore()
     if not run.finished and not resume:
         raise InputError(f"{folder}: an unfinished run; add --resume or choose another --run")
-    if config is not None and config != run.config:
-        raise InputError(
-            f"{folder}: was made with other settings; leave the options out or choose another --run"
-        )
-    return run
+    return run if config is None else run.changed(config)
 
 
 def _note_data(run: Run, dataset: Dataset) -> None:
@@ -213,7 +228,7 @@ def _train_case(run: Run, dataset: Dataset, case: int) -> None:
                 first if case != 1 and first.is_dir() else None,
             )
     if not run.storage(case).is_dir():
-        with run.stage(run.storage(case)) as folder:
+        with run.stage(run.storage(case), empty=True) as folder:
             _store(run, dataset, case, folder)
 
 

@@ -17,7 +17,7 @@ from semtf.adaptation.callbacks import Halvings, Health, MovingAverage, Report
 from semtf.adaptation.choice import LINES_BEFORE, TABLE, Choice, Judge, Watch
 from semtf.adaptation.cyclegan import CycleGAN
 from semtf.adaptation.interface import Adapter
-from semtf.checkpoint import Checkpoint
+from semtf.checkpoint import Checkpoint, save_weights
 from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.pipelines import unpaired
 from semtf.data.sets import FabSet, SimulatorSet
@@ -79,7 +79,7 @@ def train(
         network, simulator, fab, judge, epochs=epochs, folder=folder, seed=seed, watch=watch
     )
     for part in network.networks:
-        part.save_weights(folder / f"{part.name}.weights.h5")
+        save_weights(part, folder / f"{part.name}.weights.h5")
     checkpoint.remove()
     return network
 
