@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from semtf import disk
+from semtf.data.dataset import open_dataset
 from semtf.disk import full_disk_told, require_room, reserve
 from semtf.errors import InputError, TrainingError
 from semtf.run import Run
@@ -37,6 +38,13 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a small disk can be mounted by root only")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture(scope="module")
+def packed(fab: Path) -> Path:
+    """The data set, its images packed already: what is tested is what comes after that."""
+    open_dataset(fab)
+    return fab
 
 
 def fill(path: Path) -> None:
@@ -112,23 +120,24 @@ def test_weights_on_a_full_disk_neither_end_the_process_nor_the_old_file(tmp_pat
     ids=["storage", "checkpoint"],
 )  # fmt: skip
 def test_a_training_goes_on_when_there_is_room_again(
-    options: tuple[str, ...], limit: int, run: Run, fab: Path, tmp_path: Path
+    options: tuple[str, ...], limit: int, packed: Path, tmp_path: Path
 ) -> None:
-    """The fixture ``run`` has packed the images."""
-    arguments = ("train", "--data", fab, "--run", tmp_path / "run", *options)
+    arguments = ("train", "--data", packed, "--run", tmp_path / "run", *options)
     code, _, errors = finish(start(*arguments, before=limited(limit)))
     assert code == 1
     assert len(errors) == 1
     assert errors[0].startswith(f"error: {tmp_path / 'run'}: no room left on the disk (")
     assert errors[0].endswith("then the same command with --resume goes on")
-    code, _, errors = finish(start("train", "--data", fab, "--run", tmp_path / "run", "--resume"))
+    code, _, errors = finish(
+        start("train", "--data", packed, "--run", tmp_path / "run", "--resume")
+    )
     assert (code, errors) == (0, [])
     assert Run.open(tmp_path / "run").finished
 
 
-def test_a_disk_that_fills_up_during_training(run: Run, fab: Path, tmpfs: Path) -> None:
+def test_a_disk_that_fills_up_during_training(packed: Path, tmpfs: Path) -> None:
     folder = tmpfs / "run"
-    command = ("train", "--data", fab, "--run", folder)
+    command = ("train", "--data", packed, "--run", folder)
     process = start(*command, *SMALL)
     while not (folder / "config.json").exists() and process.poll() is None:
         time.sleep(0.002)
@@ -142,9 +151,9 @@ def test_a_disk_that_fills_up_during_training(run: Run, fab: Path, tmpfs: Path) 
     assert (code, errors) == (0, [])
 
 
-def test_too_small_a_disk_is_refused_before(run: Run, fab: Path, tmpfs: Path) -> None:
+def test_too_small_a_disk_is_refused_before(packed: Path, tmpfs: Path) -> None:
     options = ("--set", "adaptation.width=64", "--set", "classification.backbone=statistics")
-    process = start("train", "--data", fab, "--run", tmpfs / "run", *options)
+    process = start("train", "--data", packed, "--run", tmpfs / "run", *options)
     code, _, errors = finish(process)
     assert code == 2
     assert errors[0].startswith(f"error: {tmpfs / 'run'}: the run needs about ")
