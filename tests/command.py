@@ -26,8 +26,11 @@ def start(
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 120) -> tuple[int, str, list[str]]:
+def finish(process: subprocess.Popen[str], seconds: float = 900) -> tuple[int, str, list[str]]:
     """Exit code, output, and the lines on stderr that are errors."""
-    out, err = process.communicate(timeout=seconds)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
     assert "Traceback" not in err, err
     return process.returncode, out, [line for line in err.splitlines() if "error: " in line]

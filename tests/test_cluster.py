@@ -111,7 +111,7 @@ def test_a_training_with_a_wrong_one_ends_at_once(fab: Path, tmp_path: Path) -> 
 def test_a_worker_that_does_not_come_is_waited_for_with_an_end() -> None:
     mine, missing = (f"127.0.0.1:{port}" for port in ports(2))
     process = worker([mine, missing], 0, seconds=2)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=900)
     assert process.returncode == 1
     assert f"cluster: waiting for worker 1 at {missing}, 2 s at most" in err
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
@@ -127,9 +127,9 @@ def test_a_waiting_worker_can_be_ended(sent: signal.Signals) -> None:
     assert "waiting for worker 1" in process.stderr.readline()
     begun = time.monotonic()
     os.kill(process.pid, sent)
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     assert process.returncode == {signal.SIGTERM: -signal.SIGTERM, signal.SIGINT: 1}[sent]
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
 
 
 def test_two_workers_that_start_apart_compute_together() -> None:
@@ -148,7 +148,7 @@ def test_a_worker_can_be_ended_when_tensorflow_has_started() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "1 1.0\n"
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=300)
     assert process.returncode == -signal.SIGTERM
 
 

@@ -128,17 +128,15 @@ def test_a_training_goes_on_when_there_is_room_again(
     assert len(errors) == 1
     assert errors[0].startswith(f"error: {tmp_path / 'run'}: no room left on the disk (")
     assert errors[0].endswith("then the same command with --resume goes on")
-    code, _, errors = finish(
-        start("train", "--data", packed, "--run", tmp_path / "run", "--resume")
-    )
+    code, _, errors = finish(start(*arguments, "--resume"))
     assert (code, errors) == (0, [])
     assert Run.open(tmp_path / "run").finished
 
 
 def test_a_disk_that_fills_up_during_training(packed: Path, tmpfs: Path) -> None:
     folder = tmpfs / "run"
-    command = ("train", "--data", packed, "--run", folder)
-    process = start(*command, *SMALL)
+    command = ("train", "--data", packed, "--run", folder, *SMALL)
+    process = start(*command)
     while not (folder / "config.json").exists() and process.poll() is None:
         time.sleep(0.002)
     filler = tmpfs / "filler"
@@ -158,3 +156,10 @@ def test_too_small_a_disk_is_refused_before(packed: Path, tmpfs: Path) -> None:
     assert code == 2
     assert errors[0].startswith(f"error: {tmpfs / 'run'}: the run needs about ")
     assert list(tmpfs.iterdir()) == []
+
+
+def test_too_small_a_disk_for_the_packed_images_is_refused_before(fab: Path, tmpfs: Path) -> None:
+    fill(tmpfs / "filler")
+    with pytest.raises(InputError, match=r"the image cache \(SEMTF_CACHE\) needs about 3\.\d+ MB"):
+        open_dataset(fab, cache=tmpfs / "cache")
+    assert [path.name for path in tmpfs.iterdir()] == ["filler"]

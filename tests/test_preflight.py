@@ -45,7 +45,7 @@ def test_a_library_that_does_not_load_is_found_before_anything_is_made(
     assert not run.exists()
 
 
-def test_without_scann_the_advice_trains_a_run(run: Run, fab: Path, tmp_path: Path) -> None:
+def test_without_scann_the_advice_trains_a_run(fab: Path, tmp_path: Path) -> None:
     arguments = (
         "train", "--case", 2, "--data", fab, "--run", tmp_path / "run", "--adapter", "none",
         "--set", "classification.backbone=statistics", "--index", "exact",
