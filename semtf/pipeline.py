@@ -21,7 +21,7 @@ from semtf.errors import InputError
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
 from semtf.estimation.uncertainty import INTERVALS
 from semtf.lock import hold, vacant
-from semtf.preflight import check_data, check_environment
+from semtf.preflight import check_data, check_environment, check_extension
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
@@ -142,6 +142,11 @@ def add_pairs(
         dataset = open_dataset(
             data, cases=opened.cases, cache=cache, skip_bad=skip_bad, size=size, pairs_only=True
         )
+        pairs = [
+            (len(Storage.open(opened.storage(case))), len(dataset.simulator(case)))
+            for case in opened.cases
+        ]
+        check_extension(opened.config, opened.path, pairs)
         opened.begin()
         added = {case: _extend(opened, dataset.simulator(case)) for case in opened.cases}
         opened.finish()

@@ -77,6 +77,25 @@ def check_data(
     require_room(folder, stored + network_bytes(config, len(new_cases)), "the run")
 
 
+def check_extension(config: RunConfig, folder: Path, pairs: Sequence[tuple[int, int]]) -> None:
+    """Find out whether pairs can be added to a run.
+
+    Args:
+        config: the settings of the run.
+        folder: the run folder.
+        pairs: how many each case has, and how many may come to it.
+
+    Raises:
+        InputError: ScaNN cannot be loaded, or there is too little room.
+    """
+    if config.retrieval.index == "scann":
+        scann_operations()
+    # A case's old storage goes when its new one is complete.
+    twice = max(storage_bytes(config, old) for old, _ in pairs)
+    more = sum(storage_bytes(config, new) for _, new in pairs)
+    require_room(folder, twice + more, "the longer storage")
+
+
 def storage_bytes(config: RunConfig, pairs: int) -> int:
     """About how many bytes the storage and index of one case take."""
     retrieval = config.retrieval

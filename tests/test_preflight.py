@@ -9,7 +9,7 @@ from semtf import pipeline
 from semtf.config import RunConfig, preset
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
-from semtf.preflight import check_data, network_bytes, storage_bytes
+from semtf.preflight import check_data, check_extension, network_bytes, storage_bytes
 from semtf.run import Run
 from tests.command import finish, start
 
@@ -97,27 +97,33 @@ def test_a_run_that_needs_more_than_the_disk_has(fab: Path, small_config: RunCon
         check_data(wide, open_dataset(fab, cases=[1]), Path("run"), [1], None)
 
 
+def test_pairs_that_need_more_than_the_disk_has(small_config: RunConfig, tmp_path: Path) -> None:
+    check_extension(small_config, tmp_path, [(40, 40)])
+    with pytest.raises(InputError, match="the longer storage needs about"):
+        check_extension(small_config, tmp_path, [(40, 10**12)])
+
+
 def test_settings_that_nothing_was_made_with_may_change(
-    run: Run, fab: Path, tmp_path: Path
+    small_config: RunConfig, tmp_path: Path
 ) -> None:
-    begun = Run.create(tmp_path / "run", run.config)
-    exact = run.config.with_settings({"retrieval.index": "exact"})
+    begun = Run.create(tmp_path / "run", small_config)
+    exact = small_config.with_settings({"retrieval.index": "exact"})
     assert begun.changed(exact).config == Run.open(begun.path).config == exact
     begun.adaptation(2).mkdir(parents=True)
     dimensions = exact.with_settings({"retrieval.dimensions": "16"})
     assert begun.changed(exact).changed(dimensions).config.retrieval.dimensions == 16
     with pytest.raises(InputError, match=r"other settings, adaptation\.width=4 and not 8"):
-        begun.changed(run.config.with_settings({"adaptation.width": "8"}))
+        begun.changed(small_config.with_settings({"adaptation.width": "8"}))
     with pytest.raises(InputError, match="seed=0 and not 3"):
-        begun.changed(run.config.with_settings({"seed": "3"}))
+        begun.changed(small_config.with_settings({"seed": "3"}))
     begun.storage(2).mkdir(parents=True)
     with pytest.raises(InputError, match=r"retrieval\.index=scann and not exact"):
         begun.changed(exact)
     epochs = {"classification.epochs": "3"}
-    assert begun.changed(run.config.with_settings(epochs)).config.classification.epochs == 3
+    assert begun.changed(small_config.with_settings(epochs)).config.classification.epochs == 3
     begun.classifier.with_name("classifier.partial").mkdir()
     with pytest.raises(InputError, match=r"classification\.epochs=2 and not 3"):
-        begun.changed(run.config.with_settings(epochs))
+        begun.changed(small_config.with_settings(epochs))
 
 
 def test_an_interrupted_run_is_resumed_with_the_exact_index(
