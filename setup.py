@@ -65,6 +65,7 @@ setup(
         "jinja2>=3.1",
         "matplotlib>=3.9",
         "pillow>=10.4",
+        "psutil>=5.9",
         "rich>=13.7",
         "scikit-image>=0.24",
         "scipy>=1.14",

@@ -7,9 +7,28 @@ from typing import Any
 import keras
 import numpy as np
 
+from semtf.disk import reserve
 from semtf.errors import InputError
 
 CHECKPOINT = "checkpoint.npz"
+# What HDF5 adds to a file, and to every variable in it.
+FILE_BYTES, VARIABLE_BYTES = 1 << 16, 1 << 12
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write a model's weights to ``path``, which ends in ``.weights.h5``: all of them or nothing.
+
+    HDF5 ends the process where the disk fills up beneath it, so the room is tried out first.
+
+    Raises:
+        OSError: there is no room.
+    """
+    arrays = [np.asarray(variable) for variable in model.weights]
+    size = sum(array.nbytes for array in arrays) + VARIABLE_BYTES * len(arrays) + FILE_BYTES
+    temporary = path.with_name("partial-" + path.name)
+    reserve(temporary, size)
+    model.save_weights(temporary)
+    temporary.replace(path)
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -32,8 +51,12 @@ class Checkpoint(keras.callbacks.Callback):
         """Write atomically: a kill at any instant leaves the old or the new checkpoint."""
         arrays: dict[str, Any] = {f"{i:04d}": np.asarray(v) for i, v in enumerate(self.variables)}
         temporary = self.path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
-            np.savez(file, epochs=np.int64(epoch + 1), **arrays)
+        try:
+            with temporary.open("wb") as file:
+                np.savez(file, epochs=np.int64(epoch + 1), **arrays)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         temporary.replace(self.path)
 
     def restore(self) -> int:

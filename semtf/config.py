@@ -4,9 +4,10 @@ import dataclasses
 import json
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from semtf.cases import CHALLENGE, Cases, check_cases
+from semtf.bounds import Bounds, Count, NotNegative, PartialShare, Positive, Share, Whole, check
+from semtf.cases import check_cases
 from semtf.errors import InputError
 
 Adapter = Literal["cyclegan", "none", "percentile", "moment", "fda", "adain", "cut"]
@@ -21,6 +22,9 @@ Backbone = Literal["efficientnet_b0", "small", "statistics"]
 Schedule = Literal["cosine", "plateau"]
 IndexKind = Literal["scann", "exact"]
 Align = Literal["shift", "centre"]
+# The smallest image has 16 rows or columns: half of it stays in view.
+Shift = Annotated[int, Bounds(at_least=0, at_most=8)]
+Seed = Annotated[int, Bounds(at_least=0, at_most=2**31 - 1)]
 
 
 SHAPE = (72, 48)
@@ -58,36 +62,43 @@ class AdaptationConfig:
 
     adapter: AdapterChoice = "cyclegan"
     candidates: tuple[Adapter, ...] = ("cyclegan", "none", "percentile", "moment", "fda", "adain")
-    width: int = 16
-    blocks: int = 2
+    width: Count = 16
+    blocks: Whole = 2
     norm: Norm = "instance"
     critic_norm: Norm = "instance"
     padding: Padding = "zero"
-    dropout: float = 0.0
-    batch: int = 16
-    critic_steps: int = 2
+    dropout: PartialShare = 0.0
+    batch: Count = 16
+    critic_steps: Count = 2
     loss: Loss = "wgan-gp"
     identity: Identity = "input"
-    lambda_gp: float = 10.0
-    lambda_cycle: float = 10.0
-    lambda_identity: float = 0.5
-    learning_rate: float = 2e-4
-    beta_1: float = 0.5
-    beta_2: float = 0.999
-    first_epochs: int = 12
-    other_epochs: int = 3
-    steps_per_epoch: int | None = 30
-    halve_at: tuple[int, ...] = ()
-    ema: float = 0.99
+    lambda_gp: NotNegative = 10.0
+    lambda_cycle: NotNegative = 10.0
+    lambda_identity: NotNegative = 0.5
+    learning_rate: Positive = 2e-4
+    beta_1: PartialShare = 0.5
+    beta_2: PartialShare = 0.999
+    first_epochs: Count = 12
+    other_epochs: Count = 3
+    steps_per_epoch: Count | None = 30
+    halve_at: tuple[Whole, ...] = ()
+    ema: PartialShare = 0.99
     precision: Precision = "float32"
     xla: bool = False
     tensorboard: bool = True
-    fda_beta: float = 0.05
-    nce_patches: int = 64
-    nce_features: int = 64
-    nce_temperature: float = 0.07
-    lambda_nce: float = 1.0
+    fda_beta: Annotated[float, Bounds(at_least=0, at_most=0.5)] = 0.05
+    nce_patches: Count = 64
+    nce_features: Count = 64
+    nce_temperature: Positive = 0.07
+    lambda_nce: NotNegative = 1.0
     nce_identity: bool = True
+
+    def __post_init__(self) -> None:
+        check(self, "adaptation")
+        if self.adapter == "auto" and not self.candidates:
+            raise InputError("adaptation.candidates=[]: --adapter auto needs one to choose from")
+        if "group" in (self.norm, self.critic_norm) and self.width % 4:
+            raise InputError(f"adaptation.width={self.width}: 4 groups need a multiple of 4")
 
 
 @dataclass(frozen=True)
@@ -99,23 +110,26 @@ class ClassificationConfig:
     """
 
     backbone: Backbone = "efficientnet_b0"
-    batch: int = 32
-    epochs: int = 9
-    steps_per_epoch: int | None = 50
-    learning_rate: float = 6e-3
-    weight_decay: float = 4e-3
+    batch: Count = 32
+    epochs: Count = 9
+    steps_per_epoch: Count | None = 50
+    learning_rate: Positive = 6e-3
+    weight_decay: NotNegative = 4e-3
     schedule: Schedule = "cosine"
-    warm_up: float = 0.05
-    patience: int = 5
-    dropout: float = 0.2
-    drop_connect: float = 0.0
-    momentum: float = 0.9
-    shift: int = 2
+    warm_up: Share = 0.05
+    patience: Count = 5
+    dropout: PartialShare = 0.2
+    drop_connect: PartialShare = 0.0
+    momentum: PartialShare = 0.9
+    shift: Shift = 2
     flip: bool = False
-    noise: float = 0.0
-    validation: float = 0.15
-    folds: int = 5
-    wrong: float = 1e-3
+    noise: NotNegative = 0.0
+    validation: PartialShare = 0.15
+    folds: Annotated[int, Bounds(at_least=2)] = 5
+    wrong: Share = 1e-3
+
+    def __post_init__(self) -> None:
+        check(self, "classification")
 
 
 @dataclass(frozen=True)
@@ -129,19 +143,22 @@ class RetrievalConfig:
     """
 
     align: Align = "shift"
-    shift: int = 2
-    dimensions: int = 64
+    shift: Shift = 2
+    dimensions: Count = 64
     index: IndexKind = "scann"
-    recall: float = 0.99
-    candidates: int = 128
-    rerank: int = 32
+    recall: Annotated[float, Bounds(above=0, at_most=1)] = 0.99
+    candidates: Count = 128
+    rerank: Count = 32
     subpixel: bool = False
-    pool: int = 256
-    neighbours: int = 64
+    pool: Count = 256
+    neighbours: Count = 64
     weights: Weights = "reconstruction"
-    temperature: float = 0.01
-    ridge: float = 0.3
+    temperature: Positive = 0.01
+    ridge: Positive = 0.3
     tune: bool = True
+
+    def __post_init__(self) -> None:
+        check(self, "retrieval")
 
 
 @dataclass(frozen=True)
@@ -152,7 +169,7 @@ class RunConfig:
     """
 
     preset: str = "quick"
-    seed: int = 0
+    seed: Seed = 0
     cases: Cases = CHALLENGE
     image: ImageConfig = field(default_factory=ImageConfig)
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
@@ -161,6 +178,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_cases(self.cases, "cases")
+        check(self, "")
 
     def to_json(self) -> str:
         """The config as indented JSON."""

@@ -1,7 +1,8 @@
 """The `tf.distribute` strategy of a run: one device, all GPUs of a machine, or many machines."""
 
-import os
 from typing import TYPE_CHECKING
+
+from semtf.cluster import configured, form
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -16,8 +17,8 @@ def choose_strategy() -> "tf.distribute.Strategy":
     """
     import tensorflow as tf
 
-    if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
+    if (cluster := configured()) is not None:
+        return form(cluster)
     if tf.config.list_physical_devices("GPU"):
         return tf.distribute.MirroredStrategy()
     return tf.distribute.OneDeviceStrategy("/cpu:0")

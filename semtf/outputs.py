@@ -109,11 +109,17 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def is_free(folder: Path) -> bool:
-    """Whether a new folder may take this name: nothing is there, or an empty folder."""
+def is_free(folder: Path, besides: str | None = None) -> bool:
+    """Whether a new folder may take this name: nothing is there, or an empty folder.
+
+    Files whose names begin with ``besides`` do not count, nor do `LEAVINGS`.
+    """
     if not folder.is_dir():
         return not folder.exists()
-    return all(entry.name in LEAVINGS for entry in folder.iterdir())
+    return all(
+        entry.name in LEAVINGS or (besides is not None and entry.name.startswith(besides))
+        for entry in folder.iterdir()
+    )
 
 
 def take_name(built: Path, folder: Path) -> None:

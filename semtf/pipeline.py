@@ -17,12 +17,15 @@ from semtf.classification.classifier import Classifier
 from semtf.config import RunConfig, preset
 from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
 from semtf.data.layout import find_cases, open_layout
+from semtf.disk import full_disk_told
 from semtf.distribution import choose_strategy
 from semtf.errors import InputError
 from semtf.estimation.maxima import MAXIMA
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
 from semtf.estimation.uncertainty import INTERVALS
-from semtf.outputs import check_folder, is_free, protect
+from semtf.lock import hold, vacant
+from semtf.outputs import check_folder, protect
+from semtf.preflight import check_data, check_environment, check_extension
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import CONFIG, Run
@@ -52,7 +55,7 @@ def train(
         run: the run folder; a new one in ``saved_models`` where None. An existing run gets the
             cases that it does not have yet.
         config: the settings; of an existing run its own, of a new run those of ``quick``, where
-            None.
+            None. Of an existing run, only what nothing was made with yet may change.
         fab: by case, plain folders of PNG or TIFF images to take as fab images in place of
             those in ``data``.
         range16: the values of 16-bit images in those folders that become 0 and 255.
@@ -67,38 +70,49 @@ def train(
         The finished run.
 
     Raises:
-        InputError: bad data or options, or the run exists and does not fit them.
+        InputError: bad data or options, the run exists and does not fit them, another process
+            writes to it, or something is missing that the training would need.
+        TrainingError: training went wrong, or the disk is full.
     """
     folder = Path(run) if run is not None else _new_name()
-    opened = _open(folder, config, resume)
-    settings = _with_cases(opened, config or preset("quick"), data)
-    cases = _chosen(case, settings.cases)
-    for number in fab or {}:
-        find_case(settings.cases, number)
-    if opened:
-        protect(opened.replaced, [data, classifier_weights, *(fab or {}).values()])
-    have = opened.cases if opened else ()
-    if opened and not resume and set(cases) <= set(have):
-        raise InputError(f"{folder}: has case {case} already; choose another --run")
-    dataset = open_dataset(
-        data,
-        cases=[number for number in case_numbers(settings.cases) if number in {*have, *cases}],
-        fab={
-            number: open_images(path, size=settings.image.shape, skip_bad=skip_bad, range16=range16)
-            for number, path in (fab or {}).items()
-        },
-        cache=cache,
-        skip_bad=skip_bad,
-        size=settings.image.shape,
-    )
-    current = opened or Run.create(folder, settings)
-    current.begin()
-    _note_data(current, dataset)
-    for number in dataset.cases:
-        _train_case(current, dataset, number)
-    _train_classifier(current, dataset, classifier_weights, folds, resume)
-    current.finish()
-    return current
+    with (
+        hold(folder, "trained"),
+        full_disk_told(folder, "the same command with --resume goes on"),
+    ):
+        opened = _open(folder, config, resume)
+        settings = _with_cases(opened, config or preset("quick"), data)
+        cases = _chosen(case, settings.cases)
+        for number in fab or {}:
+            find_case(settings.cases, number)
+        if opened:
+            protect(opened.replaced, [data, classifier_weights, *(fab or {}).values()])
+        have = opened.cases if opened else ()
+        if opened and not resume and set(cases) <= set(have):
+            raise InputError(f"{folder}: has case {case} already; choose another --run")
+        check_environment(settings, len({*have, *cases}), classifier_weights)
+        dataset = open_dataset(
+            data,
+            cases=[n for n in case_numbers(settings.cases) if n in {*have, *cases}],
+            fab={
+                number: open_images(
+                    path, size=settings.image.shape, skip_bad=skip_bad, range16=range16
+                )
+                for number, path in (fab or {}).items()
+            },
+            cache=cache,
+            skip_bad=skip_bad,
+            size=settings.image.shape,
+        )
+        new = [number for number in dataset.cases if number not in have]
+        check_data(settings, dataset, folder, new, folds)
+        current = opened or Run.create(folder, settings)
+        current.begin()
+        _note_data(current, dataset)
+        for number in dataset.cases:
+            _train_case(current, dataset, number)
+        _train_classifier(current, dataset, classifier_weights, folds, resume)
+        current.finish()
+        return current
 
 
 def add_pairs(
@@ -121,27 +135,32 @@ def add_pairs(
         How many pairs were added to each case.
 
     Raises:
-        InputError: the run is not trained, or bad data.
+        InputError: the run is not trained, another process writes to it, or bad data.
+        TrainingError: the disk is full.
     """
     opened = Run.open(run)
-    opened.restore()
-    if not opened.cases or not opened.classifier.is_dir():
-        raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
-    _with_cases(opened, opened.config, data)
-    protect(opened.replaced, [data])
-    size = opened.config.image.shape
-    dataset = open_dataset(
-        data,
-        cases=opened.cases,
-        cache=cache,
-        skip_bad=skip_bad,
-        size=size,
-        pairs_only=True,
-    )
-    opened.begin()
-    added = {case: _extend(opened, dataset.simulator(case)) for case in opened.cases}
-    opened.finish()
-    return added
+    with (
+        hold(opened.path, "extended"),
+        full_disk_told(opened.path, "the same command goes on"),
+    ):
+        opened.restore()
+        if not opened.cases or not opened.classifier.is_dir():
+            raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+        _with_cases(opened, opened.config, data)
+        protect(opened.replaced, [data])
+        size = opened.config.image.shape
+        dataset = open_dataset(
+            data, cases=opened.cases, cache=cache, skip_bad=skip_bad, size=size, pairs_only=True
+        )
+        pairs = [
+            (len(Storage.open(opened.storage(case))), len(dataset.simulator(case)))
+            for case in opened.cases
+        ]
+        check_extension(opened.config, opened.path, pairs)
+        opened.begin()
+        added = {case: _extend(opened, dataset.simulator(case)) for case in opened.cases}
+        opened.finish()
+        return added
 
 
 def _extend(run: Run, simulator: SimulatorSet) -> int:
@@ -197,7 +216,7 @@ def _with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConf
 
 def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
     """The run of a folder, if it exists and may be gone on with."""
-    if is_free(folder):
+    if vacant(folder):
         if resume:
             raise InputError(f"{folder}: there is no run to resume; leave --resume out")
         check_folder(folder)
@@ -210,11 +229,9 @@ def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
     run.restore()
     if not run.finished and not resume:
         raise InputError(f"{folder}: an unfinished run; add --resume or choose another --run")
-    if config is not None and dataclasses.replace(config, cases=run.config.cases) != run.config:
-        raise InputError(
-            f"{folder}: was made with other settings; leave the options out or choose another --run"
-        )
-    return run
+    if config is None:
+        return run
+    return run.changed(dataclasses.replace(config, cases=run.config.cases))
 
 
 def _note_data(run: Run, dataset: Dataset) -> None:
@@ -249,7 +266,7 @@ def _train_case(run: Run, dataset: Dataset, case: int) -> None:
                 first if case != start and first.is_dir() else None,
             )
     if not run.storage(case).is_dir():
-        with run.stage(run.storage(case)) as folder:
+        with run.stage(run.storage(case), empty=True) as folder:
             _store(run, dataset, case, folder)
 
 

@@ -1,19 +1,20 @@
 """The run folder: where everything of a run lies, written stage by stage, each atomically."""
 
-import dataclasses
 import hashlib
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from semtf.cases import case_numbers
 from semtf.config import RunConfig
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
-from semtf.outputs import check_folder, is_free
+from semtf.lock import LOCK, vacant
+from semtf.outputs import check_folder
 
 CONFIG = "config.json"
 MANIFEST = "manifest.json"
@@ -42,14 +43,14 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> "Run":
-        """Make the folder of a new run; raises InputError where something is in its place."""
-        if not is_free(path):
+        """Make the folder of a new run; raises InputError where there is something in it."""
+        if not vacant(path):
             raise InputError(f"{path}: exists and is not empty; choose another --run")
         check_folder(path)
         path.mkdir(parents=True, exist_ok=True)
-        document = stamped("run", dataclasses.asdict(config))
-        (path / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        return cls(path, config)
+        run = cls(path, config)
+        run._write_config()
+        return run
 
     @classmethod
     def open(cls, path: Path | str) -> "Run":
@@ -59,7 +60,7 @@ class Run:
             text = (path / CONFIG).read_text(encoding="utf-8")
         except OSError as error:
             other = f"holds other files and no {CONFIG}; name a folder that semtf-train made"
-            way_out = "make one with semtf-train --run" if is_free(path) else f"it {other}"
+            way_out = "make one with semtf-train --run" if vacant(path) else f"it {other}"
             raise InputError(f"{path}: no run there; {way_out}") from error
         try:
             document = json.loads(text)
@@ -67,6 +68,40 @@ class Run:
             raise InputError(f"{path / CONFIG}: is not JSON ({error})") from error
         values = migrated("run", document, str(path / CONFIG))
         return cls(path, RunConfig.from_values(values, str(path / CONFIG)))
+
+    def changed(self, config: RunConfig) -> "Run":
+        """The run with other settings; those that a stage was made with cannot change any more.
+
+        Raises:
+            InputError: it names the first setting that is in use.
+        """
+        before, after = _fields(self.config), _fields(config)
+        for name in before:
+            old, new = before[name], after[name]
+            if old != new and any(
+                folder.exists() for folder in self._made_with(name.partition(".")[0])
+            ):
+                raise InputError(
+                    f"{self.path}: was made with other settings, {name}={old} and not {new}; "
+                    "leave the option out or choose another --run"
+                )
+        run = Run(self.path, config)
+        if config != self.config:
+            run._write_config()
+        return run
+
+    def _made_with(self, section: str) -> tuple[Path, ...]:
+        """The folders that hold what the settings of a section decide, begun or complete."""
+        storages = tuple(map(self.storage, case_numbers(self.config.cases)))
+        classifier = (self.classifier, self.classifier.with_name(self.classifier.name + PARTIAL))
+        made = {"retrieval": storages, "classification": classifier}
+        return made.get(section, (self.path / "cases", *storages, *classifier))
+
+    def _write_config(self) -> None:
+        temporary = self.path / (CONFIG + PARTIAL)
+        document = stamped("run", asdict(self.config))
+        temporary.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(self.path / CONFIG)
 
     def adaptation(self, case: int) -> Path:
         """Folder of the CycleGAN of a case."""
@@ -130,14 +165,31 @@ class Run:
 
     def finish(self) -> None:
         """Write the manifest: size and SHA-256 of every file of the run."""
-        files = sorted(p for p in self.path.rglob("*") if p.is_file() and p.name != MANIFEST)
+        files = sorted(
+            path
+            for path in self.path.rglob("*")
+            if path.is_file() and path.name != MANIFEST and not path.name.startswith(LOCK)
+        )
         entries = {
             str(path.relative_to(self.path)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
             for path in files
         }
         temporary = self.path / (MANIFEST + PARTIAL)
         temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-        temporary.rename(self.path / MANIFEST)
+        temporary.replace(self.path / MANIFEST)
+
+
+def _fields(config: RunConfig) -> dict[str, Any]:
+    """All fields by the names they are set by, as in ``adaptation.width``."""
+    sections = {
+        name: value if isinstance(value, dict) else {"": value}
+        for name, value in asdict(config).items()
+    }
+    return {
+        f"{name}.{key}".rstrip("."): value
+        for name, section in sections.items()
+        for key, value in section.items()
+    }
 
 
 def sha256(path: Path) -> str:

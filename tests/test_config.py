@@ -1,8 +1,17 @@
 """Settings: JSON and back, changes from the command line, and what is refused."""
 
+import typing
+
 import pytest
 
-from semtf.config import PRESETS, RunConfig, preset
+from semtf.config import (
+    PRESETS,
+    AdaptationConfig,
+    ClassificationConfig,
+    RetrievalConfig,
+    RunConfig,
+    preset,
+)
 from semtf.errors import InputError
 
 
@@ -38,6 +47,62 @@ def test_wrong_settings_are_named(field: str, value: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
         preset("quick").with_settings({field: value})
     assert field.split(".")[-1] in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("adaptation.width=-3", "adaptation.width=-3: must be at least 1"),
+        ("adaptation.batch=0", "adaptation.batch=0: must be at least 1"),
+        ("adaptation.learning_rate=0", "adaptation.learning_rate=0: must be above 0"),
+        ("adaptation.first_epochs=-1", "adaptation.first_epochs=-1: must be at least 1"),
+        ("adaptation.steps_per_epoch=0", "adaptation.steps_per_epoch=0: must be at least 1"),
+        ("adaptation.halve_at=[5, -9]", "adaptation.halve_at=-9: must be at least 0"),
+        ("adaptation.ema=1", "adaptation.ema=1: must be at least 0 and below 1"),
+        ("adaptation.lambda_gp=NaN", "adaptation.lambda_gp=nan: must be at least 0"),
+        ("classification.validation=1.5", "classification.validation=1.5: must be at least 0"),
+        ("classification.folds=1", "classification.folds=1: must be at least 2"),
+        ("retrieval.recall=0", "retrieval.recall=0: must be above 0 and at most 1"),
+        ("retrieval.shift=9", "retrieval.shift=9: must be at least 0 and at most 8"),
+        ("seed=-1", "seed=-1: must be at least 0"),
+    ],
+)
+def test_numbers_out_of_bounds_are_named_as_they_were_typed(setting: str, message: str) -> None:
+    field, _, value = setting.partition("=")
+    with pytest.raises(InputError) as error:
+        preset("quick").with_settings({field: value})
+    assert str(error.value).startswith(message)
+
+
+def test_auto_needs_a_candidate() -> None:
+    changes = {"adaptation.adapter": "auto", "adaptation.candidates": "[]"}
+    with pytest.raises(InputError, match=r"candidates=\[\]"):
+        preset("quick").with_settings(changes)
+
+
+def test_groups_divide_the_width() -> None:
+    with pytest.raises(InputError, match=r"adaptation\.width=6: .* multiple of 4"):
+        preset("quick").with_settings({"adaptation.width": "6", "adaptation.norm": "group"})
+
+
+def _numbers(hint: object) -> list[bool]:
+    """Whether each number of a type has bounds."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return [True]
+    if hint in (int, float):
+        return [False]
+    if typing.get_origin(hint) is typing.Literal:
+        return []
+    return [found for option in typing.get_args(hint) for found in _numbers(option)]
+
+
+@pytest.mark.parametrize(
+    "section", [AdaptationConfig, ClassificationConfig, RetrievalConfig, RunConfig]
+)
+def test_every_number_has_bounds(section: type) -> None:
+    hints = typing.get_type_hints(section, include_extras=True)
+    assert hints
+    assert [name for name, hint in hints.items() if not all(_numbers(hint))] == []
 
 
 def test_unknown_preset_and_broken_json() -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.autograph import no_autograph
+from semtf.checkpoint import save_weights
 from semtf.data.images import FULL_SCALE
 
 BATCH = 64
@@ -95,4 +96,4 @@ class Generated(Adapter):
 
     def save(self, folder: Path) -> None:
         """Write the generator's weights."""
-        self.generator.save_weights(folder / f"{self.generator.name}.weights.h5")
+        save_weights(self.generator, folder / f"{self.generator.name}.weights.h5")

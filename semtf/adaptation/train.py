@@ -28,7 +28,7 @@ from semtf.adaptation.epoch_selection import (
 )
 from semtf.adaptation.gan import GAN
 from semtf.adaptation.tensorboard import TensorBoardSummaries
-from semtf.checkpoint import Checkpoint
+from semtf.checkpoint import Checkpoint, save_weights
 from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.pipelines import unpaired
@@ -90,7 +90,7 @@ def train(
         network, simulator, fab, evaluator, epochs=epochs, folder=folder, seed=seed, watch=watch
     )
     for part in network.networks:
-        part.save_weights(folder / f"{part.name}.weights.h5")
+        save_weights(part, folder / f"{part.name}.weights.h5")
     checkpoint.remove()
     return network
 

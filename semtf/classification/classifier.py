@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from semtf.checkpoint import save_weights
 from semtf.classification.baselines import logistic_regression, small_convnet
 from semtf.classification.calibration import scaled_softmax
 from semtf.classification.efficientnet import efficientnet_b0
@@ -101,7 +102,7 @@ class Classifier:
         }
         text = json.dumps(settings, indent=2) + "\n"
         (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
-        self.model.save_weights(folder / WEIGHTS_FILE)
+        save_weights(self.model, folder / WEIGHTS_FILE)
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":

@@ -1,10 +1,13 @@
 """EfficientNet-B0 through KerasCV, for small grey images."""
 
+import importlib
+from types import ModuleType
 from typing import Any
 
 import keras
-import keras_cv
 import tensorflow as tf
+
+from semtf.errors import InputError
 
 # The B0 row of the paper's scaling table. KerasCV's own alias for it asks the network for its
 # preset even where no weights are wanted, so the arguments are given here.
@@ -20,6 +23,17 @@ B0: dict[str, Any] = {
     "depth_coefficient": 1.0,
     "include_rescaling": False,
 }
+
+
+def keras_cv() -> ModuleType:
+    """The module of KerasCV; raises InputError where it cannot be loaded."""
+    try:
+        return importlib.import_module("keras_cv")
+    except ImportError as error:
+        raise InputError(
+            f"classification.backbone=efficientnet_b0: KerasCV cannot be loaded ({error}); install "
+            "keras-cv as docs/install.md says, or --set classification.backbone=small in a new run"
+        ) from error
 
 
 def efficientnet_b0(
@@ -48,7 +62,7 @@ def efficientnet_b0(
     Returns:
         A model from float32 ``[batch, height, width, 1]`` to float32 logits ``[batch, outputs]``.
     """
-    backbone = keras_cv.models.EfficientNetV1Backbone(
+    backbone = keras_cv().models.EfficientNetV1Backbone(
         **B0, drop_connect_rate=drop_connect, input_shape=(*shape, 1)
     )
     # Residual blocks that start as the identity learn from the first steps on (P. Goyal et al.,

@@ -75,9 +75,9 @@ def train(
         held_out = _hold_out(cases, sites, config.validation, seed)
     keras.utils.set_random_seed(seed)
     with (strategy or tf.distribute.get_strategy()).scope():
-        model = NETWORKS[config.backbone](images.shape[1:], len(names), **_network_settings(config))
+        model = NETWORKS[config.backbone](images.shape[1:], len(names), **network_settings(config))
         if weights_file is not None:
-            _start_from(model, weights_file, config)
+            start_from(model, weights_file, config)
         steps = config.steps_per_epoch or math.ceil(int((~held_out).sum()) / config.batch)
         model.compile(
             optimizer(config, steps),
@@ -204,7 +204,8 @@ def _hold_out(cases: Ints, sites: NDArray[np.str_], fraction: float, seed: int) 
     return held_out
 
 
-def _network_settings(config: ClassificationConfig) -> dict[str, Any]:
+def network_settings(config: ClassificationConfig) -> dict[str, Any]:
+    """What the config says of the network, as arguments of its function in `NETWORKS`."""
     if config.backbone == "efficientnet_b0":
         return {
             "dropout": config.dropout,
@@ -214,7 +215,8 @@ def _network_settings(config: ClassificationConfig) -> dict[str, Any]:
     return {"momentum": config.momentum}
 
 
-def _start_from(model: keras.Model, path: Path, config: ClassificationConfig) -> None:
+def start_from(model: keras.Model, path: Path, config: ClassificationConfig) -> None:
+    """Put published weights into a new network; raises InputError where they do not fit."""
     if config.backbone != "efficientnet_b0":
         raise InputError(
             f"{path}: published weights fit efficientnet_b0 only; set "

@@ -1,5 +1,6 @@
 """`semtf report`: the HTML page of a run."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ def command(
 ) -> None:
     """Write the page of a run: errors, classifier, training curves and samples."""
     from semtf.data.dataset import open_dataset
+    from semtf.lock import hold
     from semtf.report.page import check_page, write_report
     from semtf.run import Run
 
@@ -27,5 +29,7 @@ def command(
     dataset = open_dataset(
         data, cases=opened.cases, cache=cache, size=opened.config.image.shape, skip_bad=True
     )
-    write_report(opened, dataset, page, benchmark=benchmark)
+    inside = page.resolve().is_relative_to(run.resolve())
+    with hold(run, "reported on") if inside else nullcontext():
+        write_report(opened, dataset, page, benchmark=benchmark)
     click.echo(f"{page}: written")

@@ -13,7 +13,7 @@ from semtf.cli.options import (
     size_option,
     skip_bad_option,
 )
-from semtf.config import PRESETS, Adapter, RunConfig, preset
+from semtf.config import PRESETS, Adapter, IndexKind, RunConfig, preset
 from semtf.errors import InputError
 
 ADAPTERS = (*typing.get_args(Adapter), "auto")
@@ -38,6 +38,11 @@ ZIP = "open.zip"
 @click.option("--run", type=FOLDER, help="The run folder; default a new one in saved_models/.")
 @click.option("--preset", "name", type=click.Choice(list(PRESETS)), help="Settings.")
 @click.option("--adapter", type=click.Choice(ADAPTERS), help="How images are adapted.")
+@click.option(
+    "--index",
+    type=click.Choice(typing.get_args(IndexKind)),
+    help="How stored pairs are searched: with ScaNN, or exactly with TensorFlow alone.",
+)
 @click.option("--seed", type=int, help="Seed of everything random.")
 @click.option(
     "--set",
@@ -71,6 +76,7 @@ def command(
     run: Path | None,
     name: str | None,
     adapter: str | None,
+    index: str | None,
     seed: int | None,
     settings: tuple[str, ...],
     size: tuple[int, int] | None,
@@ -84,7 +90,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Train adaptation, storage and classifier, into one run folder."""
-    config = _config(name, adapter, seed, settings, size)
+    changes = _changes(adapter, index, seed, settings, size)
+    config = None if name is None and not changes else _base(name, run).with_settings(changes)
     fab = _fab(fab_folders)
     if resume and run is None:
         raise InputError("--resume: say which run with --run")
@@ -138,16 +145,23 @@ def _fab(folders: tuple[str, ...]) -> dict[int, Path]:
     return pairs
 
 
-def _config(
-    name: str | None,
+def _base(name: str | None, run: Path | None) -> RunConfig:
+    """What single settings change: the preset that was asked for, or what the run has already."""
+    from semtf.run import CONFIG, Run
+
+    if name is None and run is not None and (run / CONFIG).exists():
+        return Run.open(run).config
+    return preset(name or "quick")
+
+
+def _changes(
     adapter: str | None,
+    index: str | None,
     seed: int | None,
     settings: tuple[str, ...],
     size: tuple[int, int] | None,
-) -> RunConfig | None:
-    """The settings that the options ask for; None where they ask for nothing."""
-    if name is None and adapter is None and seed is None and size is None and not settings:
-        return None
+) -> dict[str, str]:
+    """The settings that the options ask for, by field."""
     changes: dict[str, str] = {}
     if size is not None:
         changes |= {"image.height": str(size[0]), "image.width": str(size[1])}
@@ -158,6 +172,8 @@ def _config(
         changes[field] = value
     if adapter is not None:
         changes["adaptation.adapter"] = adapter
+    if index is not None:
+        changes["retrieval.index"] = index
     if seed is not None:
         changes["seed"] = str(seed)
-    return preset(name or "quick").with_settings(changes)
+    return changes

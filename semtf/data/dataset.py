@@ -19,6 +19,7 @@ from semtf.data.formats import image_size
 from semtf.data.image_sets import FabSet, ImageSet, Names, SimulatorSet
 from semtf.data.images import BadImageError, Gray, Size
 from semtf.data.layout import Layout, Member, Skipped
+from semtf.disk import require_room
 from semtf.errors import InputError
 from semtf.progress import progress
 
@@ -130,7 +131,10 @@ def open_dataset(
     found = layout.scan(source, [find_case(table, case) for case in cases], without_fab=own_fab)
     depth_table = read_average_depth(source, found.average_depth, table)
     skipped = list(found.skipped)
-    with _Packer(source, packing.cache_folder(source.root, size, cache), size, found) as packer:
+    folder = packing.cache_folder(source.root, size, cache)
+    if not folder.exists():
+        require_room(folder, found.count() * size[0] * size[1], "the image cache (SEMTF_CACHE)")
+    with _Packer(source, folder, size, found) as packer:
         simulator = {case: _simulator(packer, case, found, skipped) for case in cases}
         fabs = own_fab | {case: _fab(packer, case, found, skipped) for case in found.fab}
         images, good = packer.pack("test", found.test, skipped)

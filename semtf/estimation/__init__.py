@@ -1,1 +1,5 @@
 """Estimation: from SEM images to case, neighbours and depth."""
+
+from semtf.backend import require_tensorflow
+
+require_tensorflow()

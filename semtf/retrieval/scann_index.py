@@ -68,7 +68,7 @@ class ScannIndex(Index):
 
     def __init__(self, tensors: Sequence[tf.Tensor], effort: Effort = EFFORTS[3]) -> None:
         super().__init__(name="scann_index")
-        self._ops = _scann_ops()
+        self._ops = scann_operations()
         self.state = self._ops.ScannState(tensors)
         self.effort = effort
         self._shared_name = _content_name(self.state)
@@ -89,7 +89,7 @@ class ScannIndex(Index):
                 middle one.
             recall: wanted share of the `RECALL_AT` best rows among `CANDIDATES` found.
         """
-        ops = _scann_ops()
+        ops = scann_operations()
         builder = ops.builder(rows, 10, "dot_product")
         if len(rows) < SMALLEST_HASHED:
             builder = builder.score_brute_force()
@@ -194,7 +194,7 @@ def _leaves(rows: int) -> int:
     return round(rows**0.5)
 
 
-def _scann_ops() -> Any:
+def scann_operations() -> Any:
     """ScaNN's TensorFlow operations; raises InputError where they do not load."""
     try:
         from scann.scann_ops.py import scann_ops
@@ -202,7 +202,8 @@ def _scann_ops() -> Any:
         reason = str(error).splitlines()[0]
         raise InputError(
             f"ScaNN cannot be loaded beside TensorFlow {tf.__version__} ({reason}); "
-            "use --index exact, or install the versions that docs/install.md names"
+            "take the exact index (--index exact of semtf train, predict and export), or install "
+            "the versions that docs/install.md names"
         ) from error
     return scann_ops
 

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from semtf.adaptation import adapter
@@ -77,6 +76,9 @@ def _write(run: Run, folder: Path, index: IndexKind, recall: float | None) -> No
         case: adapter.load(run.adaptation(case), run.config.image, settings) for case in run.cases
     }
     model = Model(parts, adapters)
+    # Keras is imported after semtf.adaptation has made sure of its backend.
+    import keras
+
     archive = keras.export.ExportArchive()
     translators = [resource for made in adapters.values() for resource in made.tracked]
     owners = (parts.classifier, *parts.retrievers.values(), *translators, *model.variables)

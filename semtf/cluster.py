@@ -1,0 +1,249 @@
+"""The workers of TF_CONFIG find one another before TensorFlow waits for them.
+
+TensorFlow forms a cluster inside one call that holds Python's lock, has a time-out of an hour and
+takes no SIGTERM. So the workers meet here first: each listens on its own address until it has
+reached all the others, and tells whom it waits for. An address that answers may be a worker that
+waits as well or one whose TensorFlow has started already.
+"""
+
+import contextlib
+import faulthandler
+import functools
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from semtf.errors import InputError, TrainingError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+VARIABLE = "TF_CONFIG"
+TIMEOUT = "SEMTF_CLUSTER_TIMEOUT"
+TIMEOUT_SECONDS = 60.0
+TOLD_SECONDS = 5.0
+PAUSE_SECONDS = 0.5
+JOBS = ("chief", "worker")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A task of the cluster that trains, and its address."""
+
+    job: str
+    index: int
+    address: str
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port."""
+        host, _, port = self.address.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    def __str__(self) -> str:
+        return f"{self.job} {self.index} at {self.address}"
+
+
+class Cluster(NamedTuple):
+    """The members, and which of them this process is."""
+
+    members: tuple[Member, ...]
+    own: Member
+
+    @property
+    def others(self) -> tuple[Member, ...]:
+        """All members but this one."""
+        return tuple(member for member in self.members if member != self.own)
+
+
+def configured() -> Cluster | None:
+    """The cluster that the environment variable TF_CONFIG names; None where it names none.
+
+    Raises:
+        InputError: it is no valid description of a cluster and a task.
+    """
+    text = os.environ.get(VARIABLE, "").strip()
+    if not text:
+        return None
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{VARIABLE}: is not JSON ({error}); mend or unset it") from error
+    cluster = value.get("cluster") if isinstance(value, dict) else None
+    if not isinstance(cluster, dict) or not isinstance(cluster.get("worker"), list):
+        raise _wrong('needs {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {...}}')
+    if unknown := set(cluster) - set(JOBS):
+        raise _wrong(f"the cluster has {', '.join(sorted(unknown))}; only chief and worker train")
+    members = tuple(
+        Member(job, index, _address(address, f"{job} {index}"))
+        for job in JOBS
+        for index, address in enumerate(_listed(cluster.get(job, []), job))
+    )
+    addresses = [member.address for member in members]
+    for address in addresses:
+        if addresses.count(address) > 1:
+            raise _wrong(f"{address} is the address of several tasks; each needs its own")
+    return Cluster(members, _task(value.get("task"), members))
+
+
+def form(cluster: Cluster) -> "tf.distribute.Strategy":
+    """The strategy over all workers of a cluster, once all of them have answered.
+
+    It is made once a process. ``SEMTF_CLUSTER_TIMEOUT`` says how many seconds are waited.
+
+    Raises:
+        InputError: the own address is in use, or the time-out is no number.
+        TrainingError: a worker did not answer in time.
+    """
+    return _formed(cluster, _timeout())
+
+
+@functools.cache
+def _formed(cluster: Cluster, timeout: float) -> "tf.distribute.Strategy":
+    import tensorflow as tf
+
+    _meet(cluster, timeout)
+    with _bounded(cluster, timeout), _termination_kept():
+        return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _meet(cluster: Cluster, timeout: float) -> None:
+    """Wait until every other member has answered."""
+    missing = list(cluster.others)
+    end, told = time.monotonic() + timeout, time.monotonic()
+    with _listening(cluster.own):
+        while missing := [member for member in missing if not _answers(member)]:
+            now = time.monotonic()
+            names = ", ".join(map(str, missing))
+            if now > end:
+                raise TrainingError(
+                    f"{VARIABLE}: no answer from {names} within {timeout:g} s; start all workers, "
+                    f"check the addresses, or wait longer with {TIMEOUT}=SECONDS"
+                )
+            if now >= told:
+                told = now + TOLD_SECONDS
+                _tell(f"waiting for {names}, {end - now:.0f} s at most")
+            time.sleep(PAUSE_SECONDS)
+
+
+@contextlib.contextmanager
+def _listening(own: Member) -> Iterator[None]:
+    """Answer to the others on the own port, as TensorFlow will later."""
+    _, port = own.place
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    try:
+        server = socket.create_server(
+            ("", port), family=family, dualstack_ipv6=family == socket.AF_INET6
+        )
+    except OSError as error:
+        raise InputError(
+            f"{VARIABLE}: {own} cannot listen on its port ({error.strerror}); is that worker "
+            "running already, or has another task the same index?"
+        ) from error
+    ended = threading.Event()
+    thread = threading.Thread(target=_accept, args=(server, ended), daemon=True)
+    with server:
+        server.settimeout(PAUSE_SECONDS)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _accept(server: socket.socket, ended: threading.Event) -> None:
+    while not ended.is_set():
+        with contextlib.suppress(OSError):
+            connection, _ = server.accept()
+            connection.close()
+
+
+def _answers(member: Member) -> bool:
+    try:
+        with socket.create_connection(member.place, timeout=2 * PAUSE_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _bounded(cluster: Cluster, timeout: float) -> Iterator[None]:
+    """End the process where the block, which may hold Python's lock, takes too long.
+
+    All members have answered, so this happens only where one ends at this very moment or has
+    another TF_CONFIG.
+    """
+    if cluster.others:
+        _tell(
+            f"all {len(cluster.members)} workers answer; forming the cluster, which ends this "
+            f"process if it takes {timeout:g} s"
+        )
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - the null device is no path
+        faulthandler.dump_traceback_later(timeout, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+
+
+@contextlib.contextmanager
+def _termination_kept() -> Iterator[None]:
+    """SIGTERM ends the process as before: TensorFlow's coordination takes it for itself."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _task(task: Any, members: tuple[Member, ...]) -> Member:
+    if not isinstance(task, dict) or type(task.get("index")) not in (int, str):
+        raise _wrong('needs "task": {"type": "worker", "index": 0}')
+    for member in members:
+        if member.job == task.get("type") and str(member.index) == str(task["index"]):
+            return member
+    known = ", ".join(f"{member.job} {member.index}" for member in members)
+    raise _wrong(f"the task is {task.get('type')} {task['index']}, the cluster has {known}")
+
+
+def _listed(addresses: Any, job: str) -> list[Any]:
+    if not isinstance(addresses, list):
+        raise _wrong(f"the addresses of {job} must be a list")
+    return addresses
+
+
+def _address(address: Any, task: str) -> str:
+    host, colon, port = str(address).rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+        raise _wrong(f"the address of {task} is {address!r}; write HOST:PORT")
+    return str(address)
+
+
+def _timeout() -> float:
+    text = os.environ.get(TIMEOUT, "")
+    try:
+        seconds = float(text) if text else TIMEOUT_SECONDS
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < threading.TIMEOUT_MAX:
+        raise InputError(f"{TIMEOUT}={text}: must be a number of seconds above 0")
+    return seconds
+
+
+def _tell(message: str) -> None:
+    print(f"cluster: {message}", file=sys.stderr, flush=True)
+
+
+def _wrong(reason: str) -> InputError:
+    return InputError(f"{VARIABLE}: {reason}")

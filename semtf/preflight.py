@@ -1,0 +1,118 @@
+"""What a training will need, found out before it starts."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from semtf.classification import train as classification
+from semtf.classification.classifier import NETWORKS
+from semtf.classification.efficientnet import keras_cv
+from semtf.classification.folds import stratified_folds
+from semtf.cluster import configured, form
+from semtf.config import RunConfig
+from semtf.data.dataset import Dataset
+from semtf.disk import require_room
+from semtf.retrieval.scann_index import scann_operations
+
+# Trainable numbers of two generators and two critics over the square of their width, measured.
+WEIGHTS_A_SQUARE_WIDTH = 800
+CLASSIFIER_WEIGHTS = {"efficientnet_b0": 4_100_000, "small": 200_000, "statistics": 1000}
+# Weights, and two checkpoints (one while the next is written) with two slots of the optimizer and
+# two averages each.
+COPIES = 1 + 2 * 5
+# ScaNN's own tables, four bits of two dimensions each and the leaf, over float32 rows.
+SCANN_SHARE = 0.1
+OTHER_BYTES = 8 << 20
+
+
+def check_environment(config: RunConfig, cases: int, classifier_weights: Path | None) -> None:
+    """Load what the settings need, and form the cluster where TF_CONFIG names one.
+
+    Args:
+        config: the settings of the run.
+        cases: how many cases the classifier tells apart.
+        classifier_weights: file of published weights to start the classifier from.
+
+    Raises:
+        InputError: ScaNN or KerasCV cannot be loaded, the weights do not fit, or TF_CONFIG is
+            wrong.
+        TrainingError: a worker of the cluster does not answer.
+    """
+    settings = config.classification
+    if (cluster := configured()) is not None:
+        form(cluster)
+    if config.retrieval.index == "scann":
+        scann_operations()
+    if settings.backbone == "efficientnet_b0":
+        keras_cv()
+    if classifier_weights is not None:
+        network = NETWORKS[settings.backbone]
+        model = network(config.image.shape, cases, **classification.network_settings(settings))
+        classification.start_from(model, classifier_weights, settings)
+
+
+def check_data(
+    config: RunConfig, dataset: Dataset, folder: Path, new_cases: Sequence[int], folds: int | None
+) -> None:
+    """Find out whether a data set suffices and the disk has room for the run.
+
+    Args:
+        config: the settings of the run.
+        dataset: what it trains on.
+        folder: the run folder; it need not exist.
+        new_cases: the cases that are not stored yet.
+        folds: folds of sites to cross-validate over, if any.
+
+    Raises:
+        InputError: a case has fewer sites than folds, or there is too little room.
+    """
+    if folds is not None:
+        fabs = [dataset.fab(case) for case in dataset.cases]
+        cases = np.repeat(dataset.cases, [len(fab) for fab in fabs])
+        sites = np.concatenate([fab.sites for fab in fabs])
+        stratified_folds(cases, sites, folds, config.seed)
+    stored = sum(storage_bytes(config, len(dataset.simulator(case))) for case in new_cases)
+    require_room(folder, stored + network_bytes(config, len(new_cases)), "the run")
+
+
+def check_extension(config: RunConfig, folder: Path, pairs: Sequence[tuple[int, int]]) -> None:
+    """Find out whether pairs can be added to a run.
+
+    Args:
+        config: the settings of the run.
+        folder: the run folder.
+        pairs: how many each case has, and how many may come to it.
+
+    Raises:
+        InputError: ScaNN cannot be loaded, or there is too little room.
+    """
+    if config.retrieval.index == "scann":
+        scann_operations()
+    # A case's old storage goes when its new one is complete.
+    twice = max(storage_bytes(config, old) for old, _ in pairs)
+    more = sum(storage_bytes(config, new) for _, new in pairs)
+    require_room(folder, twice + more, "the longer storage")
+
+
+def storage_bytes(config: RunConfig, pairs: int) -> int:
+    """About how many bytes the storage and index of one case take."""
+    retrieval = config.retrieval
+    shifts = (2 * retrieval.shift + 1) ** 2
+    rows = 1 if retrieval.align == "centre" else shifts
+    pixels = math.prod(config.image.shape)
+    row_bytes = 4 * min(retrieval.dimensions, pixels)
+    if retrieval.index == "scann":
+        row_bytes = math.ceil((1 + SCANN_SHARE) * row_bytes)
+    return pairs * (2 * pixels + rows * row_bytes + 4 * shifts)
+
+
+def network_bytes(config: RunConfig, cases: int) -> int:
+    """About how many bytes the networks and checkpoints of a run take at most."""
+    adaptation = config.adaptation
+    names = adaptation.candidates if adaptation.adapter == "auto" else (adaptation.adapter,)
+    trained = sum(name in ("cyclegan", "cut") for name in names)
+    adapters = cases * trained * WEIGHTS_A_SQUARE_WIDTH * adaptation.width**2
+    classifier = CLASSIFIER_WEIGHTS[config.classification.backbone]
+    return 4 * COPIES * (adapters + classifier) + OTHER_BYTES
