@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from semtf.bounds import Bounds, Count, NotNegative, PartialShare, Positive, Share, Whole, check
-from semtf.cases import check_cases
+from semtf.cases import CHALLENGE, Cases, check_cases
 from semtf.errors import InputError
 
 Adapter = Literal["cyclegan", "none", "percentile", "moment", "fda", "adain", "cut"]
