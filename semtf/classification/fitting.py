@@ -14,6 +14,9 @@ from semtf.config import ClassificationConfig
 from semtf.data.pipelines import labelled
 from semtf.progress import progress
 
+EVALUATED = 256
+"""Images at a time, at most, when the classifier is judged on held-out sites."""
+
 Labelled = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
 
@@ -74,10 +77,10 @@ def fit(
         augmentation=augmentation(config),
         start=done * steps,
     )
-    known = len(validation[0]) > 0
+    judged = _evaluation_batch(len(validation[0]), model.distribute_strategy.num_replicas_in_sync)
     callbacks: list[keras.callbacks.Callback] = []
     if config.schedule == "plateau":
-        monitor = "val_loss" if known else "loss"
+        monitor = "val_loss" if judged else "loss"
         past = folder / HISTORY if done else None
         callbacks.append(
             Plateau(config.learning_rate, past, monitor=monitor, patience=config.patience)
@@ -89,8 +92,10 @@ def fit(
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=config.epochs,
-            validation_data=labelled(*validation, batch=256, seed=seed, shuffle=False, repeat=False)
-            if known
+            validation_data=labelled(
+                *validation, batch=judged, seed=seed, shuffle=False, repeat=False
+            )
+            if judged
             else None,
             callbacks=[
                 *callbacks,
@@ -102,6 +107,16 @@ def fit(
             verbose=0,
         )
     return checkpoint
+
+
+def _evaluation_batch(count: int, replicas: int) -> int:
+    """The size of the batches that ``count`` images are judged in; 0 where there are too few.
+
+    Keras averages the first batch over the replicas, so that one must have equal parts; the last
+    batch may leave replicas with less or with nothing.
+    """
+    most = min(EVALUATED, count)
+    return most - most % replicas
 
 
 def _note(logs: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ from semtf.classification.classifier import Classifier
 from semtf.classification.folding import folded
 from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexKind, Weights
+from semtf.distribution import grow_memory
 from semtf.errors import InputError
 from semtf.estimation.evidence import Evidence
 from semtf.estimation.graph import Estimate, Parts, classify, estimate
@@ -185,6 +186,7 @@ def load_parts(
     recall: float | None = None,
 ) -> Parts:
     """The classifier and retrievers of a run; arguments as in `load`."""
+    grow_memory()
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
     return Parts(

@@ -66,10 +66,12 @@ class Served:
     def __init__(self, folder: Path) -> None:
         import tensorflow as tf
 
+        from semtf.distribution import grow_memory
         from semtf.serving.loading import load, signature_def
         from semtf.serving.note import read_note
         from semtf.serving.warmup import WARMUP, read_warmup
 
+        grow_memory()
         self._tf = tf
         self.note = read_note(folder)
         self.signature_def = signature_def(folder)
