@@ -1,5 +1,6 @@
 """The optimizer, its schedule, and `fit` with the callbacks."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def fit(
         augmentation=augmentation(config),
         start=done * steps,
     )
-    judged = _evaluation_batch(len(validation[0]), model.distribute_strategy.num_replicas_in_sync)
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    judged, size = even_batches(len(validation[0]), replicas)
     callbacks: list[keras.callbacks.Callback] = []
     if config.schedule == "plateau":
         monitor = "val_loss" if judged else "loss"
@@ -93,7 +95,12 @@ def fit(
             initial_epoch=done,
             epochs=config.epochs,
             validation_data=labelled(
-                *validation, batch=judged, seed=seed, shuffle=False, repeat=False
+                validation[0][:judged],
+                validation[1][:judged],
+                batch=size,
+                seed=seed,
+                shuffle=False,
+                repeat=False,
             )
             if judged
             else None,
@@ -109,14 +116,18 @@ def fit(
     return checkpoint
 
 
-def _evaluation_batch(count: int, replicas: int) -> int:
-    """The size of the batches that ``count`` images are judged in; 0 where there are too few.
+def even_batches(count: int, replicas: int) -> tuple[int, int]:
+    """How many of ``count`` images are judged after an epoch, and in batches of which size.
 
-    Keras averages the first batch over the replicas, so that one must have equal parts; the last
-    batch may leave replicas with less or with nothing.
+    One replica takes them all. Several get equal parts of equal batches, for Keras and batch
+    normalisation fail where a replica gets fewer or none; fewer than ``replicas`` images a batch
+    are left out of the history's ``val_loss``, none of the calibration.
     """
-    most = min(EVALUATED, count)
-    return most - most % replicas
+    if replicas == 1 or count == 0:
+        return count, EVALUATED
+    batches = math.ceil(count / EVALUATED)
+    batch = count // batches // replicas * replicas
+    return batch * batches, batch
 
 
 def _note(logs: dict[str, float]) -> str:
