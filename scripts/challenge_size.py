@@ -17,7 +17,7 @@ from semtf.estimation.preparation import prepare
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 from semtf.simulation.microscope import SIMULATOR, STRUCT, Scene, render
-from semtf.simulation.source import Draw, open_source
+from semtf.simulation.structure_source import Draw, open_source
 
 CASE, TUNING = 1, 256
 IMAGES = "images.npy"

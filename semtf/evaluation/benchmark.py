@@ -11,8 +11,8 @@ from semtf.config import Weights
 from semtf.data.dataset import Dataset, SimulatorSet, open_images
 from semtf.data.images import read_png
 from semtf.errors import InputError
-from semtf.estimation.estimator import Estimator, load_parts
-from semtf.estimation.graph import Parts
+from semtf.estimation.estimator import Estimator, load_models
+from semtf.estimation.graph import EstimatorModels
 from semtf.estimation.preparation import fab_sample
 from semtf.evaluation.rmse import read_cases, score
 from semtf.retrieval.retriever import Retriever
@@ -75,8 +75,8 @@ def _kinds(truth: Path) -> list[str]:
     return [*kinds, "true target keys"] if (truth / TARGET_KEYS).is_dir() else kinds
 
 
-def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> Parts:
-    parts = load_parts(run, "exact")
+def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModels:
+    parts = load_models(run, "exact")
     if keys == "adapted":
         return parts
     retrievers = {}

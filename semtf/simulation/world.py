@@ -20,7 +20,7 @@ from semtf.errors import InputError
 from semtf.progress import progress
 from semtf.simulation.geometry import Structures
 from semtf.simulation.microscope import FABS, SIMULATOR, Microscope, Scene, render
-from semtf.simulation.source import TEST_NAMES, Draw, StructureSource, open_source, stream
+from semtf.simulation.structure_source import TEST_NAMES, Draw, StructureSource, open_source, stream
 
 BUCKETS = (80, 81, 82, 83, 84)
 FIELD_MARGIN = {1: 750, 2: 1100, 3: 1450, 4: 1800}

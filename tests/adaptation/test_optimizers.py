@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semtf.adaptation.adversarial import Adversarial
 from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.cut import CUT
 from semtf.adaptation.cyclegan import CycleGAN
+from semtf.adaptation.gan import GAN
 from semtf.checkpoint import Checkpoint
 from semtf.config import AdaptationConfig, ImageConfig
 
@@ -21,35 +21,35 @@ CONFIG = AdaptationConfig(width=4, batch=2, critic_steps=2, nce_patches=5, nce_f
 both = pytest.mark.parametrize("kind", [CycleGAN, CUT])
 
 
-def compiled(kind: type[Adversarial], **arguments: Any) -> Adversarial:
+def compiled(kind: type[GAN], **arguments: Any) -> GAN:
     keras.utils.set_random_seed(0)
     network = kind(IMAGE, CONFIG, 0)
     network.compile(**{"jit_compile": False, **arguments})
     return network
 
 
-def fit(network: Adversarial, epochs: int = 1, **options: Any) -> keras.callbacks.History:
+def fit(network: GAN, epochs: int = 1, **options: Any) -> keras.callbacks.History:
     images = np.random.default_rng(0).uniform(-1, 1, (2, 4, 24, 16, 1)).astype(np.float32)
     data = tf.data.Dataset.from_tensors(tuple(images)).repeat()
     return network.fit(data, epochs=epochs, steps_per_epoch=2, verbose=0, **options)
 
 
-def learned(network: Adversarial) -> list[np.ndarray]:
+def learned(network: GAN) -> list[np.ndarray]:
     variables = (*network.generator_variables(), *network.critic_variables())
     return [np.array(variable) for variable in variables]
 
 
-def rates(network: Adversarial) -> tuple[float, float]:
+def rates(network: GAN) -> tuple[float, float]:
     found = network.generator_optimizer.learning_rate, network.critic_optimizer.learning_rate
     return float(found[0]), float(found[1])
 
 
-def moved(before: list[np.ndarray], network: Adversarial) -> float:
+def moved(before: list[np.ndarray], network: GAN) -> float:
     return max(np.abs(a - b).max() for a, b in zip(before, learned(network), strict=True))
 
 
 @both
-def test_weights_stay_at_a_rate_of_zero(kind: type[Adversarial]) -> None:
+def test_weights_stay_at_a_rate_of_zero(kind: type[GAN]) -> None:
     network = compiled(
         kind,
         generator_optimizer=keras.optimizers.Adam(0.0),
@@ -61,7 +61,7 @@ def test_weights_stay_at_a_rate_of_zero(kind: type[Adversarial]) -> None:
 
 
 @both
-def test_only_what_its_optimizer_moves_moves(kind: type[Adversarial]) -> None:
+def test_only_what_its_optimizer_moves_moves(kind: type[GAN]) -> None:
     network = compiled(kind, generator_optimizer=keras.optimizers.SGD(0.0))
     generators = [np.array(v) for v in network.generator_variables()]
     before = learned(network)
@@ -73,7 +73,7 @@ def test_only_what_its_optimizer_moves_moves(kind: type[Adversarial]) -> None:
 
 
 @both
-def test_an_optimizer_of_ones_own_takes_its_own_step(kind: type[Adversarial]) -> None:
+def test_an_optimizer_of_ones_own_takes_its_own_step(kind: type[GAN]) -> None:
     """Plain gradient descent: ten times the rate goes ten times as far in the critics' step."""
     changes = []
     for rate in (1e-5, 1e-4):
@@ -104,7 +104,7 @@ def test_the_defaults_are_the_adams_of_the_config() -> None:
 
 
 @both
-def test_a_scheduler_sets_both_rates(kind: type[Adversarial]) -> None:
+def test_a_scheduler_sets_both_rates(kind: type[GAN]) -> None:
     network = compiled(kind, critic_optimizer=keras.optimizers.Adam(4e-4))
     assert rates(network) == pytest.approx((2e-4, 4e-4))
     seen: list[float] = []
@@ -146,9 +146,7 @@ def test_a_plateau_lowers_both_rates() -> None:
         ("weighted_metrics", ["mae"]),
     ],
 )
-def test_what_would_do_nothing_is_refused(
-    kind: type[Adversarial], name: str, value: object
-) -> None:
+def test_what_would_do_nothing_is_refused(kind: type[GAN], name: str, value: object) -> None:
     with pytest.raises(TypeError, match=rf"{kind.__name__}\.compile takes no {name}=: "):
         compiled(kind, **{name: value})
     compiled(kind, **{name: None})
@@ -187,10 +185,10 @@ MAKERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {
 
 @both
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_training_goes_on_bit_for_bit(kind: type[Adversarial], name: str, tmp_path: Path) -> None:
+def test_a_training_goes_on_bit_for_bit(kind: type[GAN], name: str, tmp_path: Path) -> None:
     """The state holds every slot of an optimizer of one's own, and its rate."""
 
-    def fresh() -> tuple[Adversarial, Checkpoint]:
+    def fresh() -> tuple[GAN, Checkpoint]:
         optimizers = {f"{part}_optimizer": MAKERS[name]() for part in ("generator", "critic")}
         network = compiled(kind, **optimizers)
         average = MovingAverage(network, 0.9)
