@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from semtf.disk import reserve
 from semtf.errors import InputError
@@ -49,7 +50,10 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write atomically: a kill at any instant leaves the old or the new checkpoint."""
-        arrays: dict[str, Any] = {f"{i:04d}": np.asarray(v) for i, v in enumerate(self.variables)}
+        # NumPy does not take a variable made under a strategy; TensorFlow takes every one.
+        arrays: dict[str, Any] = {
+            f"{i:04d}": tf.convert_to_tensor(v).numpy() for i, v in enumerate(self.variables)
+        }
         temporary = self.path.with_suffix(".tmp")
         try:
             with temporary.open("wb") as file:

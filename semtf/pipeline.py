@@ -9,8 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from semtf.adaptation import adapter
+from semtf.adaptation.train import BATCH
 from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
@@ -18,7 +20,7 @@ from semtf.config import RunConfig, preset
 from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
 from semtf.data.layout import find_cases, open_layout
 from semtf.disk import full_disk_told
-from semtf.distribution import choose_strategy
+from semtf.distribution import check_batch, choose_strategy, grow_memory
 from semtf.errors import InputError
 from semtf.estimation.maxima import MAXIMA
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
@@ -44,6 +46,7 @@ def train(
     resume: bool = False,
     skip_bad: bool = False,
     cache: Path | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Run:
     """Train adaptation, storage and classifier of the chosen cases.
 
@@ -65,13 +68,17 @@ def train(
         resume: go on with a run that was interrupted.
         skip_bad: leave bad images out and list them in the run folder's ``skipped.csv``.
         cache: where the packed images are kept.
+        strategy: where networks are trained, such as
+            ``tf.distribute.MirroredStrategy(["/gpu:0", "/gpu:1"])``; chosen by the visible
+            devices (`semtf.distribution.choose_strategy`) where None.
 
     Returns:
         The finished run.
 
     Raises:
         InputError: bad data or options, the run exists and does not fit them, another process
-            writes to it, or something is missing that the training would need.
+            writes to it, something is missing that the training would need, or a batch cannot be
+            split evenly over the strategy's replicas.
         TrainingError: training went wrong, or the disk is full.
     """
     folder = Path(run) if run is not None else _new_name()
@@ -90,6 +97,8 @@ def train(
         if opened and not resume and set(cases) <= set(have):
             raise InputError(f"{folder}: has case {case} already; choose another --run")
         check_environment(settings, len({*have, *cases}), classifier_weights)
+        strategy = strategy or choose_strategy()
+        _check_batches(settings, strategy)
         dataset = open_dataset(
             data,
             cases=[n for n in case_numbers(settings.cases) if n in {*have, *cases}],
@@ -109,8 +118,8 @@ def train(
         current.begin()
         _note_data(current, dataset)
         for number in dataset.cases:
-            _train_case(current, dataset, number)
-        _train_classifier(current, dataset, classifier_weights, folds, resume)
+            _train_case(current, dataset, number, strategy)
+        _train_classifier(current, dataset, classifier_weights, folds, resume, strategy)
         current.finish()
         return current
 
@@ -138,6 +147,7 @@ def add_pairs(
         InputError: the run is not trained, another process writes to it, or bad data.
         TrainingError: the disk is full.
     """
+    grow_memory()
     opened = Run.open(run)
     with (
         hold(opened.path, "extended"),
@@ -247,7 +257,14 @@ def _note_data(run: Run, dataset: Dataset) -> None:
         writer.writerows((bad.path, bad.reason) for bad in dataset.skipped)
 
 
-def _train_case(run: Run, dataset: Dataset, case: int) -> None:
+def _check_batches(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
+    """Raise InputError before anything is made, not after hours at the first classifier's step."""
+    if adapter.trained(config.adaptation):
+        check_batch(BATCH, config.adaptation.batch, strategy)
+    check_batch(classification.BATCH, config.classification.batch, strategy)
+
+
+def _train_case(run: Run, dataset: Dataset, case: int, strategy: tf.distribute.Strategy) -> None:
     if not run.adaptation(case).is_dir():
         start = run.config.cases[0].case
         first = run.adaptation(start)
@@ -260,7 +277,7 @@ def _train_case(run: Run, dataset: Dataset, case: int) -> None:
                     run.config.adaptation,
                     seed=run.config.seed + case,
                     average_depth=dataset.site_depths(case),
-                    strategy=choose_strategy(),
+                    strategy=strategy,
                 ),
                 folder,
                 first if case != start and first.is_dir() else None,
@@ -283,7 +300,12 @@ def _store(run: Run, dataset: Dataset, case: int, folder: Path) -> None:
 
 
 def _train_classifier(
-    run: Run, dataset: Dataset, weights_file: Path | None, folds: int | None, resume: bool
+    run: Run,
+    dataset: Dataset,
+    weights_file: Path | None,
+    folds: int | None,
+    resume: bool,
+    strategy: tf.distribute.Strategy,
 ) -> None:
     if run.classifier.is_dir() and Classifier.load(run.classifier).cases == dataset.cases:
         return
@@ -291,7 +313,7 @@ def _train_classifier(
     images = np.concatenate([fab.images for fab in fabs])
     cases = np.repeat(dataset.cases, [len(fab) for fab in fabs])
     sites = np.concatenate([fab.sites for fab in fabs])
-    config, seed, strategy = run.config.classification, run.config.seed, choose_strategy()
+    config, seed = run.config.classification, run.config.seed
     with run.stage(run.classifier) as folder:
         classification.train(
             images,

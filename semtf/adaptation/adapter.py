@@ -103,6 +103,12 @@ def load(folder: Path, image: ImageConfig, config: AdaptationConfig) -> Adapter:
     return Generated(training.load_generator(folder, image, config))
 
 
+def trained(config: AdaptationConfig) -> bool:
+    """Whether fitting the adapter, or one of the candidates, trains networks."""
+    names = config.candidates if config.adapter == "auto" else (config.adapter,)
+    return any(name in TRAINED for name in names)
+
+
 def chosen_folder(folder: Path) -> Path:
     """Where the adapter lies in a folder that `fit` wrote: below it where it was chosen."""
     if not (folder / adapter_selection.SELECTION).exists():

@@ -32,7 +32,7 @@ class MovingAverage(keras.callbacks.Callback):
         return [weight for model in self.network.generators for weight in model.weights]
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        step = int(self.network.step)
+        step = int(tf.convert_to_tensor(self.network.step))
         decay = min(self.decay, (1 + step) / (10 + step))
         weights = [tf.convert_to_tensor(v) for v in self._weights()]
         _average(self.average, weights, tf.constant(decay, tf.float32))
@@ -69,8 +69,7 @@ class HalveLearningRate(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         config = self.network.config
         rate = config.learning_rate * 0.5 ** sum(epoch >= at for at in config.halve_at)
-        self.network.generator_optimizer.learning_rate = rate
-        self.network.critic_optimizer.learning_rate = rate
+        self.network.optimizer.learning_rate = rate
 
 
 class TerminateOnDivergence(keras.callbacks.Callback):

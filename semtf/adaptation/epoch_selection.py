@@ -75,14 +75,25 @@ class EpochSelection(keras.callbacks.Callback):
         self.folder = folder
         self.adapter = Generated(network.to_target)
         self.best = [tf.Variable(v, trainable=False) for v in average.average]
-        self.epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self.score = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
+        self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._score = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
         self.none = evaluator(np.rint(evaluator.sem).astype(np.uint8))
         self.last: Criterion | None = None
 
+    @property
+    def epoch(self) -> int:
+        """The best epoch so far, from 1; 0 before there is one."""
+        # A variable made under a strategy is no number to Python; its tensor is.
+        return int(tf.convert_to_tensor(self._epoch))
+
+    @property
+    def score(self) -> float:
+        """The criterion of that epoch."""
+        return float(tf.convert_to_tensor(self._score))
+
     def variables(self) -> list[tf.Variable]:
         """What the choice goes on from after a kill."""
-        return [*self.best, self.epoch, self.score]
+        return [*self.best, self._epoch, self._score]
 
     def begin(self) -> None:
         """Start the table with the criterion of no adaptation."""
@@ -94,15 +105,15 @@ class EpochSelection(keras.callbacks.Callback):
         with self.average.applied():
             self.last = self.evaluator(self.adapter.adapt(self.evaluator.sem))
         self._write(epoch + 1, self.last)
-        if self.last.score < float(self.score):
-            self.score.assign(self.last.score)
-            self.epoch.assign(epoch + 1)
+        if self.last.score < self.score:
+            self._score.assign(self.last.score)
+            self._epoch.assign(epoch + 1)
             for best, average in zip(self.best, self.average.average, strict=True):
                 best.assign(average)
 
     def helps(self) -> bool:
         """Whether some epoch was better than no adaptation."""
-        return float(self.score) < self.none.score
+        return self.score < self.none.score
 
     def take(self, stopped: str | None) -> None:
         """Put the best averages into the generators, and write down which epoch they are of.
@@ -113,7 +124,7 @@ class EpochSelection(keras.callbacks.Callback):
         weights = [weight for model in self.network.generators for weight in model.weights]
         for weight, best in zip(weights, self.best, strict=True):
             weight.assign(best)
-        note = {"epoch": int(self.epoch), "score": float(self.score), "stopped": stopped}
+        note = {"epoch": self.epoch, "score": self.score, "stopped": stopped}
         (self.folder / CHOICE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
     def _write(self, epoch: int, found: Criterion) -> None:

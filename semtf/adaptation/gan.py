@@ -2,12 +2,13 @@
 
 import abc
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
 from semtf.adaptation import losses
+from semtf.adaptation.optimizers import Optimizers, pair, refuse
 from semtf.config import AdaptationConfig
 
 STREAMS = 64
@@ -23,6 +24,7 @@ class GAN(keras.Model, abc.ABC):
     Attributes:
         config: networks, losses and schedule.
         step: how many steps were taken.
+        optimizer: both optimizers as one, for Keras' callbacks, once compiled.
         trackers: the running means that ``fit`` shows.
     """
 
@@ -63,16 +65,37 @@ class GAN(keras.Model, abc.ABC):
         """Translate source images ``[batch, H, W, 1]`` to the target domain."""
         return self.to_target(inputs, training=training)
 
-    def compile(self, **kwargs: object) -> None:
-        """Make one Adam for the generators and one for the critics, and build their slots."""
+    def compile(
+        self,
+        *,
+        generator_optimizer: keras.optimizers.Optimizer | str | None = None,
+        critic_optimizer: keras.optimizers.Optimizer | str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Choose the optimizers and build their slots.
+
+        Args:
+            generator_optimizer: of the generators and heads; the config's Adam where None.
+            critic_optimizer: of the critics; the config's Adam where None.
+            kwargs: what else `keras.Model.compile` takes: ``run_eagerly``, ``jit_compile``,
+                ``steps_per_execution``.
+
+        Raises:
+            TypeError: an argument that would do nothing, such as ``optimizer`` or ``loss``.
+            ValueError: both optimizers are one object, or one scales losses.
+        """
+        refuse(type(self).__name__, kwargs)
         super().compile(**kwargs)
-        config = self.config
-        self.generator_optimizer, self.critic_optimizer = (
-            keras.optimizers.Adam(config.learning_rate, config.beta_1, config.beta_2)
-            for _ in range(2)
+        self.generator_optimizer, self.critic_optimizer = pair(
+            generator_optimizer or self._adam(), critic_optimizer or self._adam()
         )
         self.generator_optimizer.build(self.generator_variables())
         self.critic_optimizer.build(self.critic_variables())
+        self.optimizer = Optimizers(self.generator_optimizer, self.critic_optimizer)
+
+    def _adam(self) -> keras.optimizers.Optimizer:
+        config = self.config
+        return keras.optimizers.Adam(config.learning_rate, config.beta_1, config.beta_2)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -83,8 +106,7 @@ class GAN(keras.Model, abc.ABC):
         """Every variable that decides how training goes on, in a fixed order."""
         return [
             *(variable for network in self.networks for variable in network.variables),
-            *_variables(self.generator_optimizer),
-            *_variables(self.critic_optimizer),
+            *self.optimizer.variables,
             self.step,
         ]
 
@@ -154,9 +176,3 @@ class GAN(keras.Model, abc.ABC):
     def replicas(self) -> float:
         """Gradients are summed over replicas; dividing the loss makes that a mean."""
         return float(tf.distribute.get_strategy().num_replicas_in_sync)
-
-
-def _variables(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
-    """An optimizer's variables: a method in some Keras 2 releases, a property since."""
-    variables = optimizer.variables
-    return list(variables() if callable(variables) else variables)

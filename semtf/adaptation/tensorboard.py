@@ -70,7 +70,7 @@ class TensorBoardSummaries(keras.callbacks.Callback):
     def _scalars(self, logs: dict[str, float]) -> None:
         for name, value in logs.items():
             tf.summary.scalar(f"loss/{name}", value)
-        tf.summary.scalar("learning rate", self.network.generator_optimizer.learning_rate)
+        tf.summary.scalar("learning rate", self.network.optimizer.learning_rate)
         if self.choice.last is not None:
             for name, value in dataclasses.asdict(self.choice.last).items():
                 if value is not None:

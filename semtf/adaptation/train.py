@@ -32,10 +32,12 @@ from semtf.checkpoint import Checkpoint, save_weights
 from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.pipelines import unpaired
+from semtf.distribution import check_batch
 from semtf.errors import InputError, TrainingError
 from semtf.progress import progress, warn
 
 HISTORY = "history.csv"
+BATCH = "adaptation.batch"
 
 
 def train(
@@ -75,8 +77,11 @@ def train(
         criterion chose.
 
     Raises:
+        InputError: the batch cannot be split evenly over the strategy's replicas.
         TrainingError: training went wrong before any epoch was better than no adaptation.
     """
+    # The batch of one step: a critic's steps take parts of `critic_steps` such batches.
+    check_batch(BATCH, config.batch, strategy)
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     with (strategy or tf.distribute.get_strategy()).scope(), _precision(config.precision):
@@ -151,7 +156,7 @@ def fit(
     except TrainingError as error:
         if not choice.helps():
             raise TrainingError(f"{name}: {error} (with --set, in a new --run)") from error
-        warn(f"{name}: stopped, {error}; keeping epoch {int(choice.epoch)}")
+        warn(f"{name}: stopped, {error}; keeping epoch {choice.epoch}")
         choice.take(str(error))
     return checkpoint
 

@@ -1,5 +1,6 @@
 """The optimizer, its schedule, and `fit` with the callbacks."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from semtf.classification.callbacks import HISTORY, Plateau, state
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import labelled
 from semtf.progress import progress
+
+EVALUATED = 256
+"""Images at a time, at most, when the classifier is judged on held-out sites."""
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
@@ -74,10 +78,11 @@ def fit(
         augmentation=augmentation(config),
         start=done * steps,
     )
-    known = len(validation[0]) > 0
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    judged, size = even_batches(len(validation[0]), replicas)
     callbacks: list[keras.callbacks.Callback] = []
     if config.schedule == "plateau":
-        monitor = "val_loss" if known else "loss"
+        monitor = "val_loss" if judged else "loss"
         past = folder / HISTORY if done else None
         callbacks.append(
             Plateau(config.learning_rate, past, monitor=monitor, patience=config.patience)
@@ -89,8 +94,15 @@ def fit(
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=config.epochs,
-            validation_data=labelled(*validation, batch=256, seed=seed, shuffle=False, repeat=False)
-            if known
+            validation_data=labelled(
+                validation[0][:judged],
+                validation[1][:judged],
+                batch=size,
+                seed=seed,
+                shuffle=False,
+                repeat=False,
+            )
+            if judged
             else None,
             callbacks=[
                 *callbacks,
@@ -102,6 +114,20 @@ def fit(
             verbose=0,
         )
     return checkpoint
+
+
+def even_batches(count: int, replicas: int) -> tuple[int, int]:
+    """How many of ``count`` images are judged after an epoch, and in batches of which size.
+
+    One replica takes them all. Several get equal parts of equal batches, for Keras and batch
+    normalisation fail where a replica gets fewer or none; fewer than ``replicas`` images a batch
+    are left out of the history's ``val_loss``, none of the calibration.
+    """
+    if replicas == 1 or count == 0:
+        return count, EVALUATED
+    batches = math.ceil(count / EVALUATED)
+    batch = count // batches // replicas * replicas
+    return batch * batches, batch
 
 
 def _note(logs: dict[str, float]) -> str:

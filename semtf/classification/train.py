@@ -24,7 +24,10 @@ from semtf.classification.folds import stratified_folds
 from semtf.classification.pretrained import load_published_weights
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import split
+from semtf.distribution import check_batch
 from semtf.errors import InputError
+
+BATCH = "classification.batch"
 
 Images = NDArray[np.uint8]
 Ints = NDArray[np.integer]
@@ -64,8 +67,10 @@ def train(
         The classifier, as `Classifier.load` would read it.
 
     Raises:
-        InputError: there are no images, or lengths differ.
+        InputError: there are no images, lengths differ, or the batch cannot be split evenly over
+            the strategy's replicas.
     """
+    check_batch(BATCH, config.batch, strategy)
     _check(images, cases, sites)
     names = tuple(int(case) for case in np.unique(cases))
     if len(names) == 1:

@@ -15,6 +15,7 @@ from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexKind, Weights
 from semtf.data.scale import check_grey_levels
+from semtf.distribution import grow_memory
 from semtf.errors import InputError
 from semtf.estimation.evidence import Evidence
 from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
@@ -189,6 +190,7 @@ def load_models(
     recall: float | None = None,
 ) -> EstimatorModels:
     """The classifier and retrievers of a run; arguments as in `load`."""
+    grow_memory()
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
     return EstimatorModels(

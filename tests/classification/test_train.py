@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from semtf.classification.classifier import Classifier
+from semtf.classification.fitting import even_batches
 from semtf.classification.folds import stratified_folds
 from semtf.classification.train import cross_validate, train
 from semtf.config import ClassificationConfig
@@ -112,3 +113,15 @@ def test_wrong_shape_and_missing_folder_are_named(tmp_path: Path) -> None:
         classifier.probabilities(images.transpose(0, 2, 1))
     with pytest.raises(InputError, match="no classifier there"):
         Classifier.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("replicas", [2, 3, 8])
+@pytest.mark.parametrize("count", [0, 1, 7, 19, 256, 257, 1000, 1027])
+def test_every_replica_judges_as_many_images_in_every_batch(count: int, replicas: int) -> None:
+    judged, batch = even_batches(count, replicas)
+    assert batch <= 256
+    batches = max(-(-count // 256), 1)
+    assert count - replicas * batches < judged <= count or (judged == 0 and count < replicas)
+    if judged:
+        assert judged % batch == batch % replicas == 0
+    assert even_batches(count, 1) == (count, 256)

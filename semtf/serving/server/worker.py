@@ -66,10 +66,12 @@ class LoadedModel:
     def __init__(self, folder: Path) -> None:
         import tensorflow as tf
 
+        from semtf.distribution import grow_memory
         from semtf.serving.saved_model.export_metadata import read_export_metadata
         from semtf.serving.saved_model.loading import load, signature_def
         from semtf.serving.saved_model.warmup import WARMUP, read_warmup
 
+        grow_memory()
         self._tf = tf
         self.note = read_export_metadata(folder)
         self.signature_def = signature_def(folder)

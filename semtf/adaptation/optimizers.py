@@ -1,0 +1,89 @@
+"""The two optimizers of an adversarial model, and the one that Keras' callbacks look for."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+REFUSED = {
+    "optimizer": "pass generator_optimizer= and critic_optimizer=",
+    "loss": "the losses are those of AdaptationConfig.loss and .identity",
+    "loss_weights": "weights are AdaptationConfig.lambda_gp, .lambda_cycle, .lambda_identity "
+    "and .lambda_nce",
+    "metrics": "the running means of the losses are shown; judge images in a callback",
+    "weighted_metrics": "the running means of the losses are shown; judge images in a callback",
+}
+"""Arguments of ``compile`` that an adversarial training cannot follow, and what to do instead."""
+
+
+def refuse(model: str, arguments: dict[str, Any]) -> None:
+    """Raise TypeError where ``compile`` of a model is given an argument that would do nothing."""
+    for name, way in REFUSED.items():
+        if arguments.get(name) is not None:
+            raise TypeError(f"{model}.compile takes no {name}=: {way}")
+
+
+def pair(generator: Any, critic: Any) -> tuple[keras.optimizers.Optimizer, ...]:
+    """The generators' and the critics' optimizer, each given as whatever Keras takes for one.
+
+    Raises:
+        ValueError: both are one object, or one scales losses, which are not scaled here.
+    """
+    if generator is critic and not isinstance(generator, str):
+        raise ValueError(
+            "generator_optimizer= and critic_optimizer= are one object, which keeps the slots of "
+            "one of them only: make two"
+        )
+    found = keras.optimizers.get(generator), keras.optimizers.get(critic)
+    for optimizer in found:
+        if isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+            raise ValueError(
+                "LossScaleOptimizer: losses are not scaled here; pass the optimizer inside it, and "
+                "compute in float32 or mixed_bfloat16"
+            )
+    return found
+
+
+class Optimizers:
+    """Both optimizers as one, as far as Keras and its callbacks look at ``model.optimizer``.
+
+    `keras.callbacks.LearningRateScheduler` and `keras.callbacks.ReduceLROnPlateau` read and set
+    ``learning_rate``: it is read from the generators' optimizer and set in both.
+    """
+
+    def __init__(
+        self, generator: keras.optimizers.Optimizer, critic: keras.optimizers.Optimizer
+    ) -> None:
+        self.generator = generator
+        self.critic = critic
+
+    @property
+    def learning_rate(self) -> tf.Variable:
+        """The generators' learning rate; setting it sets the critics' as well."""
+        return self.generator.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        self.generator.learning_rate = rate
+        self.critic.learning_rate = rate
+
+    @property
+    def iterations(self) -> tf.Variable:
+        """How many updates the generators have taken."""
+        return self.generator.iterations
+
+    @property
+    def built(self) -> bool:
+        """Whether both have their slots."""
+        return bool(self.generator.built and self.critic.built)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """The variables of both, the generators' first."""
+        return [*_variables(self.generator), *_variables(self.critic)]
+
+
+def _variables(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
+    """An optimizer's variables: a method in some Keras 2 releases, a property since."""
+    variables = optimizer.variables
+    return list(variables() if callable(variables) else variables)

@@ -1,0 +1,173 @@
+"""Trainings under MirroredStrategy, as on a machine with GPUs: real commands, in real processes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from semtf.distribution import check_batch, choose_strategy, grow_memory
+from semtf.errors import InputError
+from semtf.run import Run
+
+CODE = Path(__file__).with_name("devices_process.py")
+KINDS = {
+    "wgan-gp": ["--adapter", "cyclegan"],
+    "lsgan": ["--adapter", "cyclegan", "--set", "adaptation.loss=lsgan"],
+    "cut": ["--adapter", "cut"],
+}
+SMALL = {
+    "adaptation.width": 4,
+    "adaptation.batch": 4,
+    "adaptation.first_epochs": 2,
+    "adaptation.other_epochs": 1,
+    "adaptation.steps_per_epoch": 2,
+    "classification.backbone": "small",
+    "classification.epochs": 2,
+    "classification.steps_per_epoch": 3,
+    "retrieval.tune": "false",
+}
+
+
+def arguments(fab: Path, run: Path, kind: str, case: str = "1") -> list[str]:
+    settings = [word for item in SMALL.items() for word in ("--set", "{}={}".format(*item))]
+    return ["--data", str(fab), "--run", str(run), "--case", case, *KINDS[kind], *settings]
+
+
+def train(folder: Path, **asked: Any) -> dict[str, Any]:
+    """What `devices_process.py` prints, and ``err``, what the commands wrote."""
+    file = folder / "asked.json"
+    file.write_text(json.dumps(asked))
+    done = subprocess.run(
+        [sys.executable, CODE, file],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {**json.loads(done.stdout.splitlines()[-1]), "err": done.stderr}
+
+
+def weights(path: Path) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def one_device(fab: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs on one device without any mirroring, by kind, to compare with."""
+    folder = tmp_path_factory.mktemp("one")
+    from semtf.cli.main import run_train
+
+    for kind in KINDS:
+        with pytest.raises(SystemExit) as stop:
+            run_train(arguments(fab, folder / kind, kind))
+        assert not stop.value.code
+    return folder
+
+
+@pytest.mark.parametrize(("replicas", "kinds"), [(1, ["wgan-gp"]), (2, list(KINDS))])
+def test_every_adapter_trains_on_replicas_and_goes_on(
+    replicas: int, kinds: list[str], one_device: Path, fab: Path, tmp_path: Path
+) -> None:
+    trainings = [arguments(fab, tmp_path / kind, kind) for kind in kinds]
+    done = train(tmp_path, replicas=replicas, stop=True, trainings=trainings)
+    assert done["codes"] == [1, 0] * len(kinds), done["err"][-2000:]
+    for kind in kinds:
+        mirrored, alone = Run.open(tmp_path / kind), Run.open(one_device / kind)
+        assert mirrored.finished
+        for table in ("history.csv", "criterion.csv"):
+            found, expected = (pd.read_csv(r.adaptation(1) / table) for r in (mirrored, alone))
+            pd.testing.assert_frame_equal(found, expected, rtol=2e-2, atol=2e-3)
+        choice = json.loads((mirrored.adaptation(1) / "choice.json").read_text())
+        scores = pd.read_csv(mirrored.adaptation(1) / "criterion.csv")["score"]
+        assert choice["epoch"] == 1 + scores[1:].argmin()
+        found, expected = (
+            weights(r.adaptation(1) / "to_target.weights.h5") for r in (mirrored, alone)
+        )
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name], value, atol=2e-3, err_msg=name)
+        assert np.isfinite(pd.read_csv(mirrored.classifier / "history.csv")["loss"]).all()
+
+
+def test_gpus_are_taken_with_memory_that_grows(fab: Path, tmp_path: Path) -> None:
+    own = arguments(fab, tmp_path / "run", "wgan-gp")
+    second = [*arguments(fab, tmp_path / "run", "wgan-gp", "2"), "--folds", "2"]
+    done = train(tmp_path, replicas=2, gpu=True, trainings=[own, second])
+    assert done["codes"] == [0, 0], done["err"][-2000:]
+    assert done["grown"]
+    run = Run.open(tmp_path / "run")
+    assert run.finished
+    assert run.cases == (1, 2)
+    assert len(json.loads((run.classifier / "folds.json").read_text())["accuracy"]) == 2
+
+
+def test_replicas_that_do_not_divide_the_batch_are_refused_at_once(
+    fab: Path, tmp_path: Path
+) -> None:
+    own = arguments(fab, tmp_path / "run", "wgan-gp")
+    fitting = [*own, "--set", "adaptation.batch=6"]
+    cheap = ["--data", str(fab), "--run", str(tmp_path / "run"), "--adapter", "none"]
+    done = train(tmp_path, replicas=3, trainings=[own, fitting, cheap])
+    assert done["codes"] == [2, 2, 2]
+    lines = [line for line in done["err"].splitlines() if line.startswith("error: ")]
+    assert "adaptation.batch 4" in lines[0]
+    assert "3 or 6" in lines[0]
+    assert "on 1 or 2 of them" in lines[0]
+    for line in lines[1:]:
+        assert "classification.batch 32" in line
+        assert "30 or 33" in line
+    assert not (tmp_path / "run").exists()
+    fit = [*fitting, "--set", "classification.batch=33"]
+    done = train(tmp_path, replicas=3, trainings=[fit])
+    assert done["codes"] == [0], done["err"][-2000:]
+    # The images held out are not a multiple of 3 either, and are judged nevertheless.
+    history = pd.read_csv(tmp_path / "run/classifier/history.csv")
+    assert np.isfinite(history["val_loss"]).all()
+
+
+class Replicas:
+    """As much of a strategy as a batch is checked against."""
+
+    def __init__(self, count: int) -> None:
+        self.num_replicas_in_sync = count
+
+
+@pytest.mark.parametrize(
+    ("batch", "replicas", "way"),
+    [
+        (16, 3, "set it to 15 or 18, or train on 1 or 2 of them"),
+        (128, 6, "set it to 126 or 132, or train on 1 or 2 or 4 of them"),
+        (2, 8, "set it to 8, or train on 1 or 2 of them"),
+    ],
+)
+def test_the_numbers_that_fit_are_named(batch: int, replicas: int, way: str) -> None:
+    with pytest.raises(InputError, match=way):
+        check_batch("adaptation.batch", batch, Replicas(replicas))
+    check_batch("adaptation.batch", batch * replicas, Replicas(replicas))
+
+
+def test_a_gpu_in_use_already_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow refuses with RuntimeError once it is initialised, with ValueError if split."""
+    tf.zeros(1)
+    gpu = tf.config.PhysicalDevice("/physical_device:GPU:0", "GPU")
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind=None: [gpu] if kind == "GPU" else []
+    )
+    with pytest.raises((RuntimeError, ValueError)):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    grow_memory()
+    assert isinstance(choose_strategy(), tf.distribute.MirroredStrategy)
