@@ -17,10 +17,21 @@ Padding = Literal["replicate", "zero"]
 Loss = Literal["wgan-gp", "lsgan"]
 Identity = Literal["input", "target"]
 Precision = Literal["float32", "mixed_bfloat16"]
-Weights = Literal["nearest", "uniform", "softmax", "inverse", "kernel", "reconstruction"]
+WEIGHTS = {
+    "nearest": "the most similar pair alone",
+    "uniform": "all alike",
+    "softmax": "`exp(similarity / temperature)`",
+    "inverse": "one over the squared distance",
+    "kernel": "Gaussian, as wide as the distance of the last neighbour",
+    "reconstruction": "the weights that rebuild the image from its neighbours' keys",
+}
+"""By name, what each weight function does; `semtf.retrieval.weighting` registers the functions."""
+Weights = str
+"""A name of `WEIGHTS`."""
 Backbone = Literal["efficientnet_b0", "small", "statistics"]
 Schedule = Literal["cosine", "plateau"]
 IndexKind = Literal["scann", "exact"]
+IndexChoice = Literal["auto", IndexKind]
 Align = Literal["shift", "centre"]
 
 
@@ -126,6 +137,7 @@ class RetrievalConfig:
 
     ``align="shift"`` searches every key in every shift of up to ``shift`` pixels;
     ``"centre"`` only with its hole in the middle, which takes a twenty-fifth of the index.
+    ``index="auto"`` is ScaNN where it loads, else the exact search.
     ``pool`` is what reconstruction chooses its ``neighbours`` from. With ``tune``, training
     chooses ``neighbours``, ``weights``, ``temperature`` and ``ridge`` of each case anew.
     """
@@ -133,7 +145,7 @@ class RetrievalConfig:
     align: Align = "shift"
     shift: int = 2
     dimensions: int = 64
-    index: IndexKind = "scann"
+    index: IndexChoice = "auto"
     recall: float = 0.99
     candidates: int = 128
     rerank: int = 32
@@ -144,6 +156,10 @@ class RetrievalConfig:
     temperature: float = 0.01
     ridge: float = 0.3
     tune: bool = True
+
+    def __post_init__(self) -> None:
+        if self.weights not in WEIGHTS:
+            raise InputError(f"retrieval.weights: {self.weights!r} is none of {', '.join(WEIGHTS)}")
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from semtf.config import CASES, RunConfig, preset
 from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
 from semtf.distribution import choose_strategy
 from semtf.errors import InputError
+from semtf.estimation.calibration import INTERVALS
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
-from semtf.estimation.uncertainty import INTERVALS
-from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.retriever_files import load_retriever, save_retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
@@ -139,7 +139,8 @@ def _extend(run: Run, simulator: SimulatorSet) -> int:
         longer = storage.extended(
             partial, keys=adapted_keys(run, new), values=np.asarray(new.depth), names=new.bases
         )
-        Retriever.load(folder, storage).extended(longer, run.config.seed).save(partial)
+        retriever = load_retriever(folder, storage).extended(longer, run.config.seed)
+        save_retriever(retriever, partial)
         for name in (LIMIT, TRIALS, INTERVALS):
             if (folder / name).exists():
                 shutil.copy(folder / name, partial)

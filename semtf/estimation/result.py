@@ -7,7 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-FLAGS = {"doubt": "case_in_doubt", "untrained": "case_not_trained", "unlike": "unlike_storage"}
+FLAGS = {
+    "low_confidence": "case_in_doubt",
+    "untrained": "case_not_trained",
+    "unlike": "unlike_storage",
+}
 """By field of `semtf.estimation.graph.Estimate`, the word for it in `DepthResult.flags`."""
 
 
@@ -18,7 +22,7 @@ class Neighbour(NamedTuple):
         pair: the pair's base name.
         shift: pixels (rows, columns) it was moved by.
         weight: its part of the estimate; all sum to 1.
-        similarity: cosine of its key and the image; NaN where it is not told.
+        similarity: cosine of its key and the image; NaN where the server does not send it.
     """
 
     pair: str
@@ -35,8 +39,8 @@ class DepthResult:
         depth: float32 ``[n, H, W]``, grey levels, smaller is deeper.
         sigma: float32 ``[n, H, W]``, grey levels: half the width of the pixel's 90 % interval over
             1.645, so that ``depth ± 1.645 · sigma`` is the interval. It is calibrated on held-out
-            pairs (`semtf.estimation.uncertainty`); nothing guarantees its coverage on fab images.
-            For other neighbours or weights than the run's own it is their bare spread.
+            pairs (`semtf.estimation.calibration`); nothing guarantees its coverage on fab images.
+            For other neighbours or weights than were calibrated it is their bare spread.
         case: int32 ``[n]``, 1 to 4.
         case_probability: float32 ``[n]``, of that case.
         similarity: float32 ``[n]``, cosine of the best neighbour.

@@ -82,12 +82,13 @@ def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModel
     retrievers = {}
     for case in run.cases:
         simulator = dataset.simulator(case)
-        images = _target_keys(simulator, truth) if keys == "true target keys" else _own(simulator)
-        storage = Storage(images, np.asarray(simulator.depth), simulator.bases, case)
+        shown = _target_keys(simulator, truth) if keys == "true target keys" else _own(simulator)
+        storage = Storage(shown, np.asarray(simulator.depth), simulator.bases, case)
         config = dataclasses.replace(run.config.retrieval, index="exact")
         retriever = Retriever.build(storage, config, run.config.seed)
         if config.tune:
-            tune(retriever, fab_sample(dataset.fab(case).images, run.config.seed), run.config.seed)
+            images = fab_sample(dataset.fab(case).images, run.config.seed)
+            retriever = tune(retriever, images, run.config.seed).retriever
         retrievers[case] = retriever
     return dataclasses.replace(parts, retrievers=retrievers, intervals={})
 
