@@ -1,4 +1,4 @@
-"""ScaNN's TensorFlow operations: loaded on demand, and quiet about what is no error."""
+"""ScaNN's TensorFlow operations: loaded on demand, and as quiet as TensorFlow."""
 
 import ctypes
 import mmap
@@ -31,21 +31,25 @@ def scann_operations() -> Any:
             f"ScaNN cannot be loaded beside TensorFlow {tf.__version__} ({reason}); "
             "use --index exact, or install the versions that docs/install.md names"
         ) from error
-    _silence(Path(scann_ops.__file__).parents[1] / "cc" / "_scann_ops.so")
+    _keep_quiet(Path(scann_ops.__file__).parents[1] / "cc" / "_scann_ops.so")
     return scann_ops
 
 
 @cache
-def _silence(library: Path) -> None:
-    """Let ScaNN log errors only, except with ``TF_CPP_MIN_LOG_LEVEL=0``, which ``--debug`` sets.
+def _keep_quiet(library: Path) -> None:
+    """Let ScaNN log what ``TF_CPP_MIN_LOG_LEVEL`` lets TensorFlow log, and always errors.
 
-    ScaNN reports every clustering on stderr. It holds a copy of Abseil's logging of its own, which
-    reads no environment variable; the level can be set by its C++ function alone. Failures of
-    its operations are exceptions and not affected.
+    ScaNN reports every clustering on stderr. It logs through the copy of Abseil in TensorFlow's
+    library, whose level no environment variable sets, only its C++ function. What fails in ScaNN's
+    operations is an exception and not affected.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "0" or not library.is_file():
+    level = min(int(os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")), ERROR)
+    frameworks = sorted(Path(tf.sysconfig.get_lib()).glob("libtensorflow_framework.so*"))
+    if level == 0 or not frameworks or not library.is_file():
         return
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code:
-        name = SET_MIN_LOG_LEVEL.search(code)
-        if name is not None:
-            getattr(ctypes.CDLL(str(library)), name[0].decode())(ERROR)
+        found = SET_MIN_LOG_LEVEL.search(code)
+        name = found[0].decode() if found else ""
+    function = getattr(ctypes.CDLL(str(frameworks[0])), name, None)
+    if function is not None:
+        function(level)

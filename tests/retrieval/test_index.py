@@ -1,5 +1,8 @@
 """The two indexes beside a sort in NumPy."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +132,32 @@ def test_scann_that_does_not_load_is_one_line(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(InputError, match="--index exact") as error:
         ScannIndex.build(clustered(5))
     assert "\n" not in str(error.value)
+
+
+BUILD = """
+import sys
+import numpy as np
+from semtf.retrieval.scann_index import ScannIndex
+embeddings = np.random.default_rng(0).normal(size=(20_000, 8)).astype(np.float32)
+embeddings[:int(sys.argv[1])] = np.nan
+assert ScannIndex.build(embeddings).hashed
+"""
+
+
+@pytest.mark.parametrize(("broken", "level"), [(0, "3"), (1, "3"), (0, "0")])
+def test_scann_is_quiet_and_its_errors_are_not(broken: int, level: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, str(broken)],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": level},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if broken:
+        assert done.returncode == 1
+        assert "not finite" in done.stderr.splitlines()[-1]
+    else:
+        assert done.returncode == 0
+        # With --debug the level is 0.
+        assert ("partitioner_factory" in done.stderr) == (level == "0")
+        assert level == "0" or done.stderr == ""
