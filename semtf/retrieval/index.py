@@ -67,7 +67,7 @@ class Index(tf.Module, abc.ABC):
             k: how many groups, at most those that the index holds.
             group_size: embeddings of a group, which stand side by side.
             num_candidates: how many embeddings a search that knows no groups finds, to pick
-                groups from; it may then lack some.
+                groups from, at least ``k``; it may then lack some.
             min_groups: groups that must not be lacking, at most ``k``.
 
         Returns:

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,6 +115,10 @@ class ScannIndex(Index):
         return self.embeddings.shape[0] >= SMALLEST_HASHED
 
     def search(self, queries: tf.Tensor, k: int) -> Matches:
+        return self._search_leaves(queries, k, self.effort.leaves)
+
+    def _search_leaves(self, queries: tf.Tensor, k: int, share: float) -> Matches:
+        """`search` in a share of the tree's leaves."""
         size = self.embeddings.shape[0]
         columns = min(k, size)
         # An empty batch is an error in ScaNN, so one more query goes along and is cut off.
@@ -122,11 +127,15 @@ class ScannIndex(Index):
             padded,
             final_num_neighbors=columns,
             pre_reorder_num_neighbors=min(max(self.effort.reorder * CANDIDATES, columns), size),
-            leaves_to_search=math.ceil(self.effort.leaves * _leaves(size)),
+            leaves_to_search=math.ceil(share * _leaves(size)),
         )
-        # ScaNN's operation does not tell the shape of its results.
-        embedding = tf.ensure_shape(embedding[:-1], [queries.shape[0], columns])
-        product = tf.ensure_shape(product[:-1], [queries.shape[0], columns])
+        # ScaNN gives fewer columns where the leaves hold fewer embeddings, and does not tell the
+        # shape of its results.
+        lacking = [[0, 0], [0, columns - tf.shape(product)[1]]]
+        shape = [queries.shape[0], columns]
+        embedding = tf.ensure_shape(tf.pad(embedding[:-1], lacking), shape)
+        product = tf.pad(product[:-1], lacking, constant_values=np.nan)
+        product = tf.ensure_shape(product, shape)
         missing = tf.math.is_nan(product)
         return Matches(tf.where(missing, -np.inf, product), tf.where(missing, 0, embedding))
 
@@ -136,23 +145,23 @@ class ScannIndex(Index):
         if not self.hashed:
             exact = ExactIndex(self.embeddings)
             return exact.search_groups(queries, k, group_size, num_candidates, min_groups)
-        first = self._best_of_groups(queries, k, group_size, num_candidates)
-        count = tf.reduce_sum(tf.cast(first.product > -np.inf, tf.int32), axis=1)
-        lacking = ((count > 0) & (count < min_groups))[:, None]
 
-        def completed() -> Matches:
-            # The embeddings of one group resemble one another. In the worst case the best groups
-            # fill the candidates with all their embeddings, so that many are searched for.
-            second = self._best_of_groups(queries, k, group_size, group_size * k)
-            return Matches(*(tf.where(lacking, *both) for both in zip(second, first, strict=True)))
+        def best(candidates: int, leaves: float) -> Matches:
+            return self._best_of_groups(queries, k, group_size, candidates, leaves)
 
-        return tf.cond(tf.reduce_any(lacking), completed, lambda: first)
+        matches = best(num_candidates, self.effort.leaves)
+        # The embeddings of one group resemble one another. In the worst case the best groups come
+        # with all their embeddings; so many candidates then hold k groups, unless the leaves that
+        # are searched hold too few embeddings. All leaves hold enough.
+        for leaves in (self.effort.leaves, 1.0):
+            matches = _completed(matches, min_groups, partial(best, group_size * k, leaves))
+        return matches
 
     def _best_of_groups(
-        self, queries: tf.Tensor, k: int, group_size: int, num_candidates: int
+        self, queries: tf.Tensor, k: int, group_size: int, num_candidates: int, leaves: float
     ) -> Matches:
         """The best embedding of each of the first ``k`` groups among the candidates."""
-        candidates = self.search(queries, num_candidates)
+        candidates = self._search_leaves(queries, num_candidates, leaves)
         first, present = first_of_groups(candidates.embedding // group_size, candidates.product, k)
         product, embedding = (tf.gather(part, first, batch_dims=1) for part in candidates)
         return Matches(tf.where(present, product, -np.inf), embedding)
@@ -206,6 +215,21 @@ class ScannIndex(Index):
         tensors = [_read(folder / "scann", name) for name in STATE]
         effort = json.loads((folder / "scann" / "effort.json").read_text(encoding="utf-8"))
         return cls.of_tensors([*tensors, tf.constant(embeddings)], Effort(**effort))
+
+
+def _completed(matches: Matches, least: int, search: Callable[[], Matches]) -> Matches:
+    """Matches of which queries with fewer than ``least`` are searched for again.
+
+    A query without any match holds NaN; it stays without.
+    """
+    count = tf.reduce_sum(tf.cast(matches.product > -np.inf, tf.int32), axis=1)
+    lacking = ((count > 0) & (count < least))[:, None]
+
+    def replaced() -> Matches:
+        again = search()
+        return Matches(*(tf.where(lacking, *both) for both in zip(again, matches, strict=True)))
+
+    return tf.cond(tf.reduce_any(lacking), replaced, lambda: matches)
 
 
 def _leaves(embeddings: int) -> int:

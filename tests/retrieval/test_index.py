@@ -112,6 +112,22 @@ def test_hashed_search_looks_again_for_groups_that_lack(count: int, least: int) 
         )
 
 
+def test_few_leaves_that_hold_less_than_is_wanted() -> None:
+    embeddings, queries = clustered(25_000), tf.constant(clustered(40, 1))
+    index = ScannIndex.build(embeddings, clustered(100, 2), recall=0.01)
+    assert index.effort == EFFORTS[0]
+    product, embedding = index.search(queries, 4000)
+    assert product.shape == embedding.shape == (40, 4000)
+    present = product.numpy() > -np.inf
+    assert 0 < present.mean() < 0.5
+    assert not embedding.numpy()[~present].any()
+    # Groups are completed all the same: the two leaves hold less than 150 of 1000.
+    product, embedding = index.search_groups(queries, 150, 25, 600, 150)
+    assert np.isfinite(product).all()
+    for row in embedding.numpy() // 25:
+        assert len(set(row)) == 150
+
+
 def test_full_recall_takes_more_effort() -> None:
     embeddings, sample = clustered(25_000), clustered(100, 2)
     little = ScannIndex.build(embeddings, sample, recall=0.1).effort
