@@ -80,15 +80,18 @@ class Bench:
         import tensorflow as tf
 
         from semtf.evaluation.rmse import rmse
+        from semtf.retrieval.blending import Blending, blend
         from semtf.retrieval.retriever import Retriever
         from semtf.retrieval.storage import Storage
 
         simulator = self.simulator
         storage = Storage(keys, np.asarray(simulator.depth), simulator.bases, self.case)
         retriever = Retriever.build(storage, RetrievalConfig(index="exact"), seed=0)
-        found = retriever.search(tf.constant(self.images), 8)
-        one = retriever.pixels.blend(found, retriever.weights(self.images, found, "nearest"))
-        eight = retriever.pixels.blend(found, retriever.weights(self.images, found, "softmax"))
+        neighbours = retriever.search(tf.constant(self.images), 8)
+        one, eight = (
+            blend(retriever, self.images, neighbours, blending).depth
+            for blending in (Blending(1, "nearest"), Blending(8, "softmax"))
+        )
         return rmse(one, self.depth), rmse(eight, self.depth)
 
     def geometry(self, keys: np.ndarray) -> Row:

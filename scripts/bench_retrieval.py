@@ -26,18 +26,15 @@ from isolated import run_isolated
 from PIL import Image
 
 from semtf.cli.predict import predict_files
-from semtf.config import RetrievalConfig, Weights
+from semtf.config import RetrievalConfig
+from semtf.estimation.calibration import Checked, calibrate, half_width_unit, summary
 from semtf.estimation.estimator import load
-from semtf.estimation.uncertainty import (
-    Checked,
-    calibrate,
-    depth_and_spread,
-    num_to_search,
-    summary,
-)
-from semtf.retrieval.embedding import adjoint_shifts, normalise
-from semtf.retrieval.embeddings import flat
+from semtf.estimation.uncertainty import depth_and_spread, num_to_search
+from semtf.retrieval.blending import Blending, blend
+from semtf.retrieval.pixels import flat_pixels
+from semtf.retrieval.projection import normalise
 from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.shifts import adjoint_shifts
 from semtf.retrieval.tuning import tune
 
 REFERENCE, BATCH = 256, 512
@@ -48,13 +45,13 @@ def best_of_all(retriever: Retriever, images: np.ndarray) -> tuple[np.ndarray, f
     """The most similar pair of each image by exact search, and images a second."""
     moves = tf.transpose(adjoint_shifts(normalise(tf.constant(images)), 2), [1, 0, 2, 3])
     moves = tf.reshape(moves, [moves.shape[0], len(images), -1])
-    keys = tf.constant(flat(retriever.storage.keys), tf.float32)
-    lengths = retriever.pixels.lengths.numpy()
+    keys = tf.constant(flat_pixels(retriever.storage.keys), tf.float32)
+    norms = retriever.pixels.norms.numpy()
     best = np.full((len(keys), len(images)), -np.inf, np.float32)
     start = time.perf_counter()
     for s, move in enumerate(moves):
         products = tf.matmul(keys, move, transpose_b=True).numpy()
-        np.maximum(best, products / lengths[:, s : s + 1], out=best)
+        np.maximum(best, products / norms[:, s : s + 1], out=best)
     pair = best.argmax(axis=0)
     return pair, len(images) / (time.perf_counter() - start)
 
@@ -97,67 +94,72 @@ def report_search(retriever: Retriever, images: np.ndarray) -> None:
 
 def report_growth(world: World, config: RetrievalConfig) -> None:
     """Query time over the size of the storage."""
-    print("| pairs | rows | build (s) | us an image |\n|---|---|---|---|")
+    print("| pairs | embeddings | build (s) | us an image |\n|---|---|---|---|")
     pairs = len(world.keys)
     for count in (pairs // 10, pairs // 4, pairs // 2, pairs):
         start = time.perf_counter()
         retriever = Retriever.build(stored(world, count), config, seed=0)
         build = time.perf_counter() - start
         speed = throughput(graph(lambda batch, r=retriever: r.search(batch, 8)), world.images)
-        rows = retriever.index.rows.shape[0]
-        print(f"| {count} | {rows} | {build:.1f} | {1e6 / speed:.0f} |")
+        embeddings = retriever.index.embeddings.shape[0]
+        print(f"| {count} | {embeddings} | {build:.1f} | {1e6 / speed:.0f} |")
 
 
 def report_accuracy(retriever: Retriever, world: World, queries: int) -> None:
-    """RMSE and speed of ways to weight, and of what tuning without labels chooses."""
-    ways: tuple[tuple[Weights, int], ...] = (
-        ("nearest", 1),
-        ("softmax", 8),
-        ("softmax", 32),
-        ("reconstruction", 32),
-        ("reconstruction", 64),
-        ("reconstruction", 96),
+    """RMSE and speed of several blendings, and of what tuning without labels chooses."""
+    blendings = (
+        Blending(1, "nearest"),
+        Blending(8, "softmax"),
+        Blending(32, "softmax"),
+        Blending(32, "reconstruction"),
+        Blending(64, "reconstruction"),
+        Blending(96, "reconstruction"),
     )
     print("| weights | neighbours | RMSE | images/s |\n|---|---|---|---|")
-    for weights, k in ways:
-        print_way(retriever, world, queries, weights, k)
+    for blending in blendings:
+        print_accuracy(retriever, world, queries, blending)
     start = time.perf_counter()
-    trials = tune(retriever, world.images[queries:], seed=0)
+    tuned, trials = tune(retriever, world.images[queries:], seed=0)
     seconds = time.perf_counter() - start
-    print_way(retriever, world, queries, trials[0].weights, trials[0].neighbours, " (tuned)")
+    print_accuracy(tuned, world, queries, Blending.of(tuned.config), " (tuned)")
     print(f"tuning: {seconds:.0f} s, {trials[0]}")
 
 
-def print_way(
-    retriever: Retriever, world: World, queries: int, weights: Weights, k: int, note: str = ""
+def print_accuracy(
+    retriever: Retriever, world: World, queries: int, blending: Blending, note: str = ""
 ) -> None:
-    images, depth = world.images[:queries].astype(np.float32), world.depth[:queries]
-    found = graph(lambda batch: retriever.depth(batch, k, weights)[0])
-    parts = [found(images[i : i + BATCH]).numpy() for i in range(0, queries, BATCH)]
-    rmse = np.sqrt(np.mean(np.square(np.concatenate(parts) - depth)))
-    print(f"| {weights}{note} | {k} | {rmse:.3f} | {throughput(found, images):.0f} |")
+    images, truth = world.images[:queries].astype(np.float32), world.depth[:queries]
+    wanted = blending.num_candidates(retriever.config)
+    depth = graph(
+        lambda batch: blend(retriever, batch, retriever.search(batch, wanted), blending).depth
+    )
+    parts = [depth(images[i : i + BATCH]).numpy() for i in range(0, queries, BATCH)]
+    rmse = np.sqrt(np.mean(np.square(np.concatenate(parts) - truth)))
+    speed = throughput(depth, images)
+    print(f"| {blending.weights}{note} | {blending.k} | {rmse:.3f} | {speed:.0f} |")
 
 
 def report_coverage(retriever: Retriever, world: World, queries: int) -> None:
     """Coverage of 90 % intervals: held-out pairs, and fab images, whose depth is known here."""
-    found = calibrate(retriever, world.images[queries:], seed=0)
-    k, weights = found.neighbours, found.weights
+    intervals = calibrate(retriever, world.images[queries:], seed=0)
+    blending = intervals.blending
     parts = []
     for start in range(0, queries, BATCH):
-        here = slice(start, min(start + BATCH, queries))
-        some = tf.constant(world.images[here], tf.float32)
-        near = retriever.search(some, num_to_search(retriever, k, weights))
-        depth, spread, _, _ = depth_and_spread(retriever, some, near, k, weights)
-        error = np.abs(depth.numpy() - world.depth[here])
-        unit = np.hypot(spread.numpy(), 0.5)
-        parts.append(Checked(error, unit, found.zone(depth, spread).numpy()))
+        chosen = slice(start, min(start + BATCH, queries))
+        images = tf.constant(world.images[chosen], tf.float32)
+        candidates = retriever.search(images, num_to_search(retriever, blending))
+        depth, spread, _, _ = depth_and_spread(retriever, images, candidates, blending)
+        error = np.abs(depth.numpy() - world.depth[chosen])
+        zone = intervals.zone(depth, spread).numpy()
+        parts.append(Checked(error, half_width_unit(spread).numpy(), zone))
     columns = zip(*parts, strict=True)
-    fab, _, _ = summary(Checked(*(np.concatenate(column) for column in columns)), found.scale)
+    checked = Checked(*(np.concatenate(column) for column in columns))
+    fab, _, _ = summary(checked, intervals.scale)
     print("| zone | held-out pairs | fab images | half width | pixels |\n|---|---|---|---|---|")
-    for zone, share in found.coverage.items():
+    for zone, share in intervals.coverage.items():
         print(
             f"| {zone} | {share:.1%} | {fab.get(zone, np.nan):.1%} | "
-            f"{found.half_width[zone]:.2f} | {found.pixels[zone]:.1%} |"
+            f"{intervals.half_width[zone]:.2f} | {intervals.pixels[zone]:.1%} |"
         )
 
 
@@ -168,7 +170,7 @@ def report_predict(run: Path, made: World, queries: int, work: Path) -> None:
     images.mkdir(exist_ok=True)
     for i, image in enumerate(np.load(folder / IMAGES)):
         Image.fromarray(image).save(images / f"{i:06d}.png")
-    # Apart, so that the memory is that of predicting and not of what was built before.
+    # In another process, so that the memory is that of predicting and not of what was built before.
     run_isolated(time_predict, folder, images, work)
 
 

@@ -17,10 +17,21 @@ Padding = Literal["replicate", "zero"]
 Loss = Literal["wgan-gp", "lsgan"]
 Identity = Literal["input", "target"]
 Precision = Literal["float32", "mixed_bfloat16"]
-Weights = Literal["nearest", "uniform", "softmax", "inverse", "kernel", "reconstruction"]
+WEIGHTS = {
+    "nearest": "the most similar pair alone",
+    "uniform": "all alike",
+    "softmax": "`exp(similarity / temperature)`",
+    "inverse": "one over the squared distance",
+    "kernel": "Gaussian, as wide as the distance of the last neighbour",
+    "reconstruction": "the weights that rebuild the image from its neighbours' keys",
+}
+"""By name, what each weight function does; `semtf.retrieval.weighting` registers the functions."""
+Weights = str
+"""A name of `WEIGHTS`."""
 Backbone = Literal["efficientnet_b0", "small", "statistics"]
 Schedule = Literal["cosine", "plateau"]
 IndexKind = Literal["scann", "exact"]
+IndexChoice = Literal["auto", IndexKind]
 Align = Literal["shift", "centre"]
 # The smallest image has 16 rows or columns: half of it stays in view.
 Shift = Annotated[int, Bounds(at_least=0, at_most=8)]
@@ -138,6 +149,7 @@ class RetrievalConfig:
 
     ``align="shift"`` searches every key in every shift of up to ``shift`` pixels;
     ``"centre"`` only with its hole in the middle, which takes a twenty-fifth of the index.
+    ``index="auto"`` is ScaNN where it loads, else the exact search.
     ``pool`` is what reconstruction chooses its ``neighbours`` from. With ``tune``, training
     chooses ``neighbours``, ``weights``, ``temperature`` and ``ridge`` of each case anew.
     """
@@ -145,7 +157,7 @@ class RetrievalConfig:
     align: Align = "shift"
     shift: Shift = 2
     dimensions: Count = 64
-    index: IndexKind = "scann"
+    index: IndexChoice = "auto"
     recall: Annotated[float, Bounds(above=0, at_most=1)] = 0.99
     candidates: Count = 128
     rerank: Count = 32
@@ -159,6 +171,8 @@ class RetrievalConfig:
 
     def __post_init__(self) -> None:
         check(self, "retrieval")
+        if self.weights not in WEIGHTS:
+            raise InputError(f"retrieval.weights: {self.weights!r} is none of {', '.join(WEIGHTS)}")
 
 
 @dataclass(frozen=True)

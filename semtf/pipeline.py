@@ -22,13 +22,13 @@ from semtf.data.layout import find_cases, open_layout
 from semtf.disk import full_disk_told
 from semtf.distribution import check_batch, choose_strategy, grow_memory
 from semtf.errors import InputError
+from semtf.estimation.calibration import INTERVALS
 from semtf.estimation.maxima import MAXIMA
 from semtf.estimation.preparation import LIMIT, TRIALS, prepare
-from semtf.estimation.uncertainty import INTERVALS
 from semtf.lock import hold, vacant
 from semtf.outputs import check_folder, protect
 from semtf.preflight import check_data, check_environment, check_extension
-from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.retriever_files import load_retriever, save_retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import CONFIG, Run
 
@@ -183,7 +183,8 @@ def _extend(run: Run, simulator: SimulatorSet) -> int:
         longer = storage.extended(
             partial, keys=adapted_keys(run, new), values=np.asarray(new.depth), names=new.bases
         )
-        Retriever.load(folder, storage).extended(longer, run.config.seed).save(partial)
+        retriever = load_retriever(folder, storage).extended(longer, run.config.seed)
+        save_retriever(retriever, partial)
         for name in (LIMIT, MAXIMA, TRIALS, INTERVALS):
             if (folder / name).exists():
                 shutil.copy(folder / name, partial)

@@ -14,7 +14,8 @@ from semtf.cluster import configured, form
 from semtf.config import RunConfig
 from semtf.data.dataset import Dataset
 from semtf.disk import require_room
-from semtf.retrieval.scann_index import scann_operations
+from semtf.retrieval.index_kind import resolve_index
+from semtf.retrieval.scann_operations import scann_operations
 
 # Trainable numbers of two generators and two critics over the square of their width, measured.
 WEIGHTS_A_SQUARE_WIDTH = 800
@@ -43,7 +44,7 @@ def check_environment(config: RunConfig, cases: int, classifier_weights: Path | 
     settings = config.classification
     if (cluster := configured()) is not None:
         form(cluster)
-    if config.retrieval.index == "scann":
+    if resolve_index(config.retrieval.index) == "scann":
         scann_operations()
     if settings.backbone == "efficientnet_b0":
         keras_cv()
@@ -88,7 +89,7 @@ def check_extension(config: RunConfig, folder: Path, pairs: Sequence[tuple[int, 
     Raises:
         InputError: ScaNN cannot be loaded, or there is too little room.
     """
-    if config.retrieval.index == "scann":
+    if resolve_index(config.retrieval.index) == "scann":
         scann_operations()
     # A case's old storage goes when its new one is complete.
     twice = max(storage_bytes(config, old) for old, _ in pairs)
@@ -103,7 +104,7 @@ def storage_bytes(config: RunConfig, pairs: int) -> int:
     rows = 1 if retrieval.align == "centre" else shifts
     pixels = math.prod(config.image.shape)
     row_bytes = 4 * min(retrieval.dimensions, pixels)
-    if retrieval.index == "scann":
+    if resolve_index(retrieval.index) == "scann":
         row_bytes = math.ceil((1 + SCANN_SHARE) * row_bytes)
     return pairs * (2 * pixels + rows * row_bytes + 4 * shifts)
 

@@ -39,6 +39,8 @@ def test_settings_replace_single_fields() -> None:
         ("adaptation.width", "wide", "expected int"),
         ("adaptation.width", "true", "expected int"),
         ("adaptation.norm", "layer", "none of batch"),
+        ("retrieval.weights", "magic", "none of nearest, uniform"),
+        ("retrieval.index", "fast", "none of auto, scann, exact"),
         ("adaptation.halve_at", "5", "expected a list"),
         ("adaptation", "5", "expected an object"),
     ],

@@ -17,6 +17,7 @@ from semtf.estimation.estimator import load
 from semtf.evaluation.benchmark import benchmark
 from semtf.report.page import write_report
 from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.retriever_files import load_retriever, save_retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
@@ -53,7 +54,7 @@ def test_one_case_then_another(fab: Path, small_config: RunConfig, tmp_path: Pat
     assert set(result.case) == {3}
     both = pipeline.train(fab, 1, run=tmp_path / "run")
     assert both.cases == (1, 3)
-    assert load(both.path).parts.cases == (1, 3)
+    assert load(both.path).models.cases == (1, 3)
     keys = np.rint(open_dataset(fab).simulator(3).mean_sem()).astype(np.uint8)
     np.testing.assert_array_equal(Storage.open(both.storage(3)).keys, keys)
     with pytest.raises(InputError, match="has case 3 already"):
@@ -157,7 +158,7 @@ def test_an_interrupted_run_goes_on(
     with pytest.raises(InputError, match="not trained to the end"):
         load(tmp_path / "run")
     assert pipeline.train(fab, 2, run=tmp_path / "run", resume=True).cases == (2,)
-    assert load(tmp_path / "run").parts.cases == (2,)
+    assert load(tmp_path / "run").models.cases == (2,)
     with pytest.raises(InputError, match="no run to resume"):
         pipeline.train(fab, 2, run=tmp_path / "other", resume=True)
 
@@ -239,15 +240,14 @@ def test_pairs_are_added_and_an_interruption_loses_nothing(
 ) -> None:
     grown = Run.open(shutil.copytree(run.path, tmp_path / "run"))
     data = other_pairs(fab, tmp_path / "more", 5)
-    save = Retriever.save
 
     def killed(retriever: Retriever, folder: Path) -> None:
-        save(retriever, folder)
+        save_retriever(retriever, folder)
         if retriever.storage.case == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Retriever, "save", killed)
+        patch.setattr(pipeline, "save_retriever", killed)
         with pytest.raises(KeyboardInterrupt):
             pipeline.add_pairs(grown.path, data)
     assert [len(Storage.open(grown.storage(case))) for case in grown.cases] == [45, 40, 40, 40]
@@ -260,11 +260,11 @@ def test_pairs_are_added_and_an_interruption_loses_nothing(
         np.testing.assert_array_equal(after.keys[:40], before.keys)
         twins = [before.names.tolist().index(n.removeprefix("new_")) for n in after.names[40:]]
         np.testing.assert_array_equal(after.keys[40:], before.keys[twins])
-        old = Retriever.load(run.storage(case), before, "exact")
-        new = Retriever.load(grown.storage(case), after, "exact")
+        old = load_retriever(run.storage(case), before, "exact")
+        new = load_retriever(grown.storage(case), after, "exact")
         np.testing.assert_array_equal(new.pca.components, old.pca.components)
-        rows = new.index.rows.numpy()
-        np.testing.assert_array_equal(rows[: 40 * 25], old.index.rows)
+        embeddings = new.index.embeddings.numpy()
+        np.testing.assert_array_equal(embeddings[: 40 * 25], old.index.embeddings)
         assert new.config == old.config
         for name in ("tuning.json", "intervals.json", "similarity.json", "maxima.json"):
             assert (grown.storage(case) / name).read_bytes() == (

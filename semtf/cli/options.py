@@ -1,14 +1,12 @@
 """Options that several commands share."""
 
-import typing
 from pathlib import Path
 from typing import Any
 
 import click
 
-from semtf.config import Weights
+from semtf.config import WEIGHTS
 
-WEIGHTS = typing.get_args(Weights)
 FOLDER = click.Path(path_type=Path)
 
 
@@ -48,6 +46,9 @@ cache_option = click.option(
     "--cache", type=FOLDER, help="Where packed images are kept; default ~/.cache/semtf."
 )
 skip_bad_option = click.option("--skip-bad", is_flag=True, help="Leave bad images out.")
+weights_option = click.option(
+    "--weights", type=click.Choice(list(WEIGHTS)), help="How neighbours are weighted."
+)
 recall_option = click.option(
     "--recall",
     type=click.FloatRange(0, 1, min_open=True),

@@ -11,13 +11,13 @@ import click
 
 from semtf.cli.options import (
     FOLDER,
-    WEIGHTS,
     range16_option,
     recall_option,
     size_option,
     skip_bad_option,
+    weights_option,
 )
-from semtf.config import Align, IndexKind, Weights
+from semtf.config import Align, IndexChoice, Weights
 from semtf.errors import InputError
 
 if TYPE_CHECKING:
@@ -108,9 +108,11 @@ class Remote:
     "--out", required=True, type=FOLDER, help="Folder of its own, or a name that ends in .zip."
 )
 @click.option("--k", type=int, help="Neighbours an image; default as trained.")
-@click.option("--weights", type=click.Choice(WEIGHTS), help="How neighbours are weighted.")
+@weights_option
 @click.option("--align", type=click.Choice(["shift", "centre"]), help="How keys are aligned.")
-@click.option("--index", type=click.Choice(["scann", "exact"]), help="How they are searched.")
+@click.option(
+    "--index", type=click.Choice(["auto", "scann", "exact"]), help="How they are searched."
+)
 @recall_option
 @size_option
 @range16_option
@@ -131,7 +133,7 @@ def command(
     k: int | None,
     weights: Weights | None,
     align: Align | None,
-    index: IndexKind | None,
+    index: IndexChoice | None,
     recall: float | None,
     size: tuple[int, int] | None,
     range16: tuple[float, float] | None,

@@ -13,7 +13,7 @@ from semtf.cli.options import (
     size_option,
     skip_bad_option,
 )
-from semtf.config import PRESETS, Adapter, IndexKind, RunConfig, preset
+from semtf.config import PRESETS, Adapter, IndexChoice, RunConfig, preset
 from semtf.errors import InputError
 
 ADAPTERS = (*typing.get_args(Adapter), "auto")
@@ -40,7 +40,7 @@ ZIP = "open.zip"
 @click.option("--adapter", type=click.Choice(ADAPTERS), help="How images are adapted.")
 @click.option(
     "--index",
-    type=click.Choice(typing.get_args(IndexKind)),
+    type=click.Choice(typing.get_args(IndexChoice)),
     help="How stored pairs are searched: with ScaNN, or exactly with TensorFlow alone.",
 )
 @click.option("--seed", type=int, help="Seed of everything random.")

@@ -13,48 +13,50 @@ import tensorflow as tf
 from semtf.classification.batchnorm_folding import folded
 from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
-from semtf.config import Align, IndexKind, Weights
+from semtf.config import Align, IndexChoice, Weights
 from semtf.data.scale import check_grey_levels
 from semtf.distribution import grow_memory
 from semtf.errors import InputError
+from semtf.estimation.calibration import Intervals
 from semtf.estimation.evidence import Evidence
 from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
 from semtf.estimation.maxima import Maxima
 from semtf.estimation.preparation import read_limit
 from semtf.estimation.result import FLAGS, DepthResult
-from semtf.estimation.uncertainty import Intervals
 from semtf.progress import progress
 from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.retriever_files import load_retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
 BATCH = 128
-AT_A_TIME = 4
+BATCHES_AT_A_TIME = 4
 
 
 class Estimator:
     """SEM images to depth maps: classify, search, blend. Made by `load`."""
 
     def __init__(
-        self, parts: EstimatorModels, k: int | None = None, weights: Weights | None = None
+        self, models: EstimatorModels, k: int | None = None, weights: Weights | None = None
     ) -> None:
-        """``k`` neighbours with these weights; what each case's retriever chose where None."""
-        self.parts = parts
-        self.k = k
-        self.weights = weights
-        self.shape = next(iter(parts.retrievers.values())).shape
+        """``k`` neighbours with these weights; as each case's settings say where None."""
+        self.models = models
+        self.blendings = models.blendings(k, weights)
+        self.shape = next(iter(models.retrievers.values())).shape
         spec = tf.TensorSpec([None, *self.shape], tf.float32)
-        share = tf.TensorSpec([None, len(parts.cases)], tf.float32)
-        self._classify = tf.function(lambda images: classify(images, parts), input_signature=[spec])
+        probability = tf.TensorSpec([None, len(models.cases)], tf.float32)
+        self._classify = tf.function(
+            lambda images: classify(images, models), input_signature=[spec]
+        )
         self._estimate = tf.function(
-            lambda images, probability: estimate(images, probability, parts, k, weights),
-            input_signature=[spec, share],
+            lambda images, probability: estimate(images, probability, models, self.blendings),
+            input_signature=[spec, probability],
         )
 
     @property
     def calibrated(self) -> bool:
         """Whether sigma comes from calibrated intervals."""
-        return self.parts.calibrated(self.k, self.weights)
+        return self.models.calibrated(self.blendings)
 
     def classify(
         self,
@@ -62,7 +64,7 @@ class Estimator:
         sites: npt.NDArray[np.str_] | None = None,
         batch: int = BATCH,
     ) -> npt.NDArray[np.float32]:
-        """Calibrated probability of each case of ``parts.cases``, float32 ``[n, c]``.
+        """Calibrated probability of each case of ``models.cases``, float32 ``[n, c]``.
 
         Args:
             images: as in `predict`.
@@ -70,9 +72,9 @@ class Estimator:
             batch: images at a time.
         """
         images = self._checked(images)
-        parts = [part.numpy() for part in _in_batches(self._classify, batch, images)]
-        none = np.zeros((0, len(self.parts.cases)), np.float32)
-        probability = np.concatenate([none, *parts])
+        batches = [part.numpy() for part in _in_batches(self._classify, batch, images)]
+        no_images = np.zeros((0, len(self.models.cases)), np.float32)
+        probability = np.concatenate([no_images, *batches])
         return probability if sites is None else site_vote(probability, sites)
 
     def predict(
@@ -96,16 +98,18 @@ class Estimator:
         images = self._checked(images)
         if probability is None:
             probability = self.classify(images, batch=batch)
-        # TensorFlow's operations do not all take no images, so one goes in and is cut off.
-        given = images if len(images) else np.zeros((1, *self.shape))
-        odds = probability if len(images) else np.ones((1, len(self.parts.cases)), np.float32)
-        results = []
-        with progress("Estimating depth", len(given)) as advance:
-            for result in _in_batches(self._estimate, batch, given, odds):
-                results.append(result)
-                advance(len(result[0]), "")
-        columns = (np.concatenate(c)[: len(images)] for c in zip(*results, strict=True))
-        return self._result(Estimate(*columns))
+        count = len(images)
+        if count == 0:
+            # Not all of TensorFlow's operations take an empty batch, so an image stands in.
+            images = np.zeros((1, *self.shape))
+            probability = np.ones((1, len(self.models.cases)), np.float32)
+        estimates = []
+        with progress("Estimating depth", len(images)) as advance:
+            for part in _in_batches(self._estimate, batch, images, probability):
+                estimates.append(part)
+                advance(len(part.depth), "")
+        fields = (np.concatenate(parts)[:count] for parts in zip(*estimates, strict=True))
+        return self._result(Estimate(*fields))
 
     def _checked(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
         images = np.asarray(images)
@@ -117,21 +121,20 @@ class Estimator:
         check_grey_levels(images)
         return images
 
-    def _result(self, found: Estimate) -> DepthResult:
-        places = [self.parts.cases.index(case) for case in found.case]
+    def _result(self, estimate: Estimate) -> DepthResult:
+        logits = [self.models.cases.index(case) for case in estimate.case]
         flags = [
-            [name for field, name in FLAGS.items() if getattr(found, field)[i]]
-            for i in range(len(found.depth))
+            [name for field, name in FLAGS.items() if getattr(estimate, field)[i]]
+            for i in range(len(estimate.depth))
         ]
+        names = {case: r.storage.names for case, r in self.models.retrievers.items()}
         return DepthResult(
-            depth=found.depth,
-            sigma=found.sigma,
-            case=found.case,
-            case_probability=found.case_probability[np.arange(len(places)), places],
-            similarity=found.similarity,
-            neighbours=Evidence(
-                {case: part.storage.names for case, part in self.parts.retrievers.items()}, found
-            ),
+            depth=estimate.depth,
+            sigma=estimate.sigma,
+            case=estimate.case,
+            case_probability=estimate.case_probability[np.arange(len(logits)), logits],
+            similarity=estimate.similarity,
+            neighbours=Evidence(names, estimate),
             flags=flags,
         )
 
@@ -141,15 +144,16 @@ def _in_batches(
 ) -> Iterator[Any]:
     """Results of ``function`` on slices of the arrays, in order.
 
-    A few are under way at a time: between its many small operations one batch leaves cores idle.
+    Several batches are under way at a time: between its many small operations one batch leaves
+    cores idle.
     """
 
-    def one(start: int) -> Any:
-        parts = (array[start : start + batch] for array in arrays)
-        return function(*(tf.constant(part, tf.float32) for part in parts))
+    def result_from(start: int) -> Any:
+        slices = (array[start : start + batch] for array in arrays)
+        return function(*(tf.constant(part, tf.float32) for part in slices))
 
-    with ThreadPoolExecutor(min(AT_A_TIME, os.cpu_count() or 1)) as pool:
-        yield from pool.map(one, range(0, len(arrays[0]), batch))
+    with ThreadPoolExecutor(min(BATCHES_AT_A_TIME, os.cpu_count() or 1)) as pool:
+        yield from pool.map(result_from, range(0, len(arrays[0]), batch))
 
 
 def load(
@@ -157,7 +161,7 @@ def load(
     *,
     k: int | None = None,
     weights: Weights | None = None,
-    index: IndexKind | None = None,
+    index: IndexChoice | None = None,
     align: Align | None = None,
     recall: float | None = None,
 ) -> Estimator:
@@ -166,14 +170,16 @@ def load(
     Args:
         run: the run's folder.
         k: neighbours an image; the number chosen for each case where None.
-        weights: how they are weighted; the way chosen for each case where None.
-        index: the kind of search; the run's own where None.
-        align: how keys and images are aligned; the run's own way where None. For another way
-            the indexes are built anew, in memory.
-        recall: share of the best rows that a ScaNN index must find; as trained where None.
+        weights: how they are weighted, a name of `semtf.config.WEIGHTS`; as chosen for each case
+            where None.
+        index: the kind of search: ``"auto"`` is ScaNN where it loads and the exact search
+            elsewhere. None is the exact search for a run trained with it, else ``"auto"``.
+        align: how keys and images are aligned; as in the run's settings where None. For another
+            alignment the indexes are built anew, in memory.
+        recall: share of the best embeddings that a ScaNN index must find; as trained where None.
 
     Raises:
-        InputError: there is no run, or it has no trained case.
+        InputError: there is no run, it has no trained case, or an option does not fit it.
     """
     opened = Run.open(run)
     if not opened.cases or not opened.classifier.is_dir():
@@ -185,7 +191,7 @@ def load(
 
 def load_models(
     run: Run,
-    index: IndexKind | None = None,
+    index: IndexChoice | None = None,
     align: Align | None = None,
     recall: float | None = None,
 ) -> EstimatorModels:
@@ -209,21 +215,21 @@ def load_models(
 
 def intervals(run: Run) -> dict[int, Intervals]:
     """The calibrated intervals of a run's cases, where there are any."""
-    found = {case: Intervals.load(run.storage(case)) for case in run.cases}
-    return {case: some for case, some in found.items() if some is not None}
+    by_case = {case: Intervals.load(run.storage(case)) for case in run.cases}
+    return {case: loaded for case, loaded in by_case.items() if loaded is not None}
 
 
 def _retriever(
     run: Run,
     folder: Path,
-    index: IndexKind | None,
+    index: IndexChoice | None,
     align: Align | None,
     recall: float | None,
 ) -> Retriever:
     storage = Storage.open(folder)
-    retriever = Retriever.load(folder, storage, index)
+    retriever = load_retriever(folder, storage, index)
     if align is not None and align != retriever.config.align:
-        retriever = retriever.aligned(align, run.config.seed)
+        retriever = retriever.with_alignment(align, run.config.seed)
     if recall is not None:
-        retriever.tune_index(recall, run.config.seed)
+        retriever = retriever.with_recall(recall, run.config.seed)
     return retriever

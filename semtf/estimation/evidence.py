@@ -1,4 +1,4 @@
-"""What an estimate was made from."""
+"""The neighbours that estimates were made from, by name."""
 
 from collections.abc import Mapping, Sequence
 from typing import overload
@@ -11,15 +11,15 @@ from semtf.estimation.result import Neighbour
 
 
 class Evidence(Sequence[list[Neighbour]]):
-    """The neighbours of each image, the most similar first; made when they are asked for."""
+    """The neighbours of each image, the most similar first, built when they are read."""
 
-    def __init__(self, names: Mapping[int, npt.NDArray[np.str_]], found: Estimate) -> None:
-        """``names`` of the stored pairs, by case; ``found`` as NumPy arrays."""
+    def __init__(self, names: Mapping[int, npt.NDArray[np.str_]], estimate: Estimate) -> None:
+        """``names`` of the pairs by case; ``estimate`` as NumPy arrays."""
         self._names = names
-        self._found = found
+        self._estimate = estimate
 
     def __len__(self) -> int:
-        return len(self._found.case)
+        return len(self._estimate.case)
 
     @overload
     def __getitem__(self, i: int) -> list[Neighbour]: ...
@@ -28,8 +28,8 @@ class Evidence(Sequence[list[Neighbour]]):
     def __getitem__(self, i: int | slice) -> list[Neighbour] | list[list[Neighbour]]:
         if isinstance(i, slice):
             return [self[j] for j in range(*i.indices(len(self)))]
-        found, names = self._found, self._names[int(self._found.case[i])]
-        columns = (found.pair, found.shift, found.weight, found.similarities)
+        estimate, names = self._estimate, self._names[int(self._estimate.case[i])]
+        columns = (estimate.pair, estimate.shift, estimate.weight, estimate.similarities)
         return [
             Neighbour(str(names[pair]), (shift[0], shift[1]), weight, similarity)
             for pair, shift, weight, similarity in zip(

@@ -10,8 +10,10 @@ import tensorflow as tf
 from semtf.autograph import no_autograph
 from semtf.config import Weights
 from semtf.data.pipelines import to_network
+from semtf.estimation.calibration import Intervals
 from semtf.estimation.maxima import Maxima
-from semtf.estimation.uncertainty import Intervals, depth_and_spread, num_to_search
+from semtf.estimation.uncertainty import depth_and_spread, num_to_search
+from semtf.retrieval.blending import Blending
 from semtf.retrieval.retriever import Retriever
 
 
@@ -25,11 +27,11 @@ class Estimate(NamedTuple):
         case: int32 ``[q]``, the number of the case.
         case_probability: float32 ``[q, c]``.
         similarity: float32 ``[q]``, cosine of the best neighbour.
-        doubt: bool ``[q]``, the classifier is not sure: the depth blends two cases.
-        untrained: bool ``[q]``, the most probable case has no storage.
+        low_confidence: bool ``[q]``, the classifier is in doubt: the depth blends two cases.
+        untrained: bool ``[q]``, the most probable case has no retriever.
         unlike: bool ``[q]``, the best neighbour is less similar than fab images normally have.
         off_scale: bool ``[q]``, its brightest pixel is darker or brighter than fab images have it.
-        pair: int32 ``[q, k]``, place in the storage of the case; −1 where there is no neighbour.
+        pair: int32 ``[q, k]``, index in the storage of the case; −1 where there is no neighbour.
         shift: int32 ``[q, k, 2]``, pixels (rows, columns).
         weight: float32 ``[q, k]``.
         similarities: float32 ``[q, k]``, cosine of each neighbour; -inf where there is none.
@@ -74,149 +76,169 @@ class EstimatorModels:
     maxima: Maxima
     intervals: Mapping[int, Intervals] = field(default_factory=dict)
 
-    def way(self, case: int, k: int | None, weights: Weights | None) -> tuple[int, Weights]:
-        """Neighbours and weights of a case: those given, or the retriever's own where None."""
-        config = self.retrievers[case].config
-        return k or config.neighbours, weights or config.weights
+    def blendings(
+        self, k: int | None = None, weights: Weights | None = None
+    ) -> dict[int, Blending]:
+        """By case, how neighbours are blended.
 
-    def calibrated(self, k: int | None, weights: Weights | None) -> bool:
-        """Whether every case has intervals for these neighbours and weights."""
+        Args:
+            k: neighbours an image; the number in the retriever's settings where None.
+            weights: how they are weighted; as the retriever's settings say where None.
+
+        Raises:
+            InputError: there are no such weights.
+        """
+        return {
+            case: Blending.of(retriever.config, k, weights)
+            for case, retriever in self.retrievers.items()
+        }
+
+    def calibrated(self, blendings: Mapping[int, Blending]) -> bool:
+        """Whether every case has intervals for its blending."""
         return all(
-            case in self.intervals and self.intervals[case].holds_for(*self.way(case, k, weights))
-            for case in self.retrievers
+            case in self.intervals and self.intervals[case].holds_for(blending)
+            for case, blending in blendings.items()
         )
 
 
 @no_autograph
-def classify(images: tf.Tensor, parts: EstimatorModels) -> tf.Tensor:
+def classify(images: tf.Tensor, models: EstimatorModels) -> tf.Tensor:
     """Calibrated probability of each case, float32 ``[q, c]``; images as in `estimate`."""
-    logits = parts.classifier(to_network(images), training=False)
-    return tf.nn.softmax(logits / parts.temperature)
+    logits = models.classifier(to_network(images), training=False)
+    return tf.nn.softmax(logits / models.temperature)
 
 
 @no_autograph
 def estimate(
     images: tf.Tensor,
     probability: tf.Tensor,
-    parts: EstimatorModels,
-    k: int | None = None,
-    weights: Weights | None = None,
+    models: EstimatorModels,
+    blendings: Mapping[int, Blending] | None = None,
 ) -> Estimate:
-    """Search the storage of the images' cases and blend what is found.
+    """Search the storages of the images' cases and blend the neighbours.
 
     Args:
         images: float32 ``[q, H, W]`` in grey levels 0–255.
         probability: float32 ``[q, c]``, of each case, from `classify`.
-        parts: retrievers, cases and thresholds.
-        k: neighbours an image; each case's own number where None.
-        weights: how they are weighted; each case's own way where None.
+        models: retrievers, cases and thresholds.
+        blendings: by case, how neighbours are blended; as the retrievers' settings say where None.
     """
-    ways = {case: parts.way(case, k, weights) for case in parts.retrievers}
-    columns = max(count for count, _ in ways.values())
-    share, low_confidence = _shares(probability, parts)
+    if blendings is None:
+        blendings = models.blendings()
+    columns = max(blending.k for blending in blendings.values())
+    share, low_confidence = _shares(probability, models)
     best = tf.argmax(share, axis=1, output_type=tf.int32)
-    stored = _stored(parts)
+    trained = _has_retriever(models)
     peak = tf.reduce_max(images, axis=[1, 2])
     result = Estimate(
         depth=tf.zeros_like(images),
         sigma=tf.zeros_like(images),
-        case=tf.gather(tf.constant(parts.cases), best),
+        case=tf.gather(tf.constant(models.cases), best),
         case_probability=probability,
         similarity=tf.zeros_like(probability[:, 0]),
         low_confidence=low_confidence,
-        untrained=tf.logical_not(tf.gather(stored, tf.argmax(probability, axis=1))),
+        untrained=tf.logical_not(tf.gather(trained, tf.argmax(probability, axis=1))),
         unlike=tf.zeros_like(low_confidence),
-        off_scale=(peak < parts.maxima.low) | (peak > parts.maxima.high),
+        off_scale=(peak < models.maxima.low) | (peak > models.maxima.high),
         pair=tf.fill([tf.shape(images)[0], columns], -1),
         shift=tf.zeros([tf.shape(images)[0], columns, 2], tf.int32),
         weight=tf.zeros([tf.shape(images)[0], columns]),
         similarities=tf.fill([tf.shape(images)[0], columns], float("-inf")),
     )
-    for place, case in enumerate(parts.cases):
-        if case in parts.retrievers:
-            result = _add_case(result, images, share[:, place], best == place, case, parts, ways)
+    for i, case in enumerate(models.cases):
+        if case in models.retrievers:
+            estimator = _CaseEstimator(
+                models.retrievers[case],
+                models.intervals.get(case),
+                models.limits[case],
+                blendings[case],
+            )
+            result = estimator.added(result, images, share[:, i], best == i)
     return result
 
 
-def _stored(parts: EstimatorModels) -> tf.Tensor:
-    return tf.constant([case in parts.retrievers for case in parts.cases])
+def _has_retriever(models: EstimatorModels) -> tf.Tensor:
+    """Which cases have a retriever, bool ``[c]``."""
+    return tf.constant([case in models.retrievers for case in models.cases])
 
 
-def _shares(probability: tf.Tensor, parts: EstimatorModels) -> tuple[tf.Tensor, tf.Tensor]:
-    """How much each stored case counts ``[q, c]``, and which images are in doubt ``[q]``."""
-    possible = tf.where(_stored(parts), probability, 0.0) + 1e-12 * tf.cast(
-        _stored(parts), tf.float32
-    )
-    two = min(2, len(parts.retrievers))
+def _shares(probability: tf.Tensor, models: EstimatorModels) -> tuple[tf.Tensor, tf.Tensor]:
+    """How much the depth of each case counts ``[q, c]``, and which images are in doubt ``[q]``."""
+    trained = _has_retriever(models)
+    possible = tf.where(trained, probability, 0.0) + 1e-12 * tf.cast(trained, tf.float32)
+    two = min(2, len(models.retrievers))
     second = tf.math.top_k(possible, two).values[:, -1:]
     likely = tf.where(possible >= second, possible, 0.0)
     likely /= tf.reduce_sum(likely, axis=1, keepdims=True)
-    low_confidence = tf.reduce_max(probability, axis=1) < parts.threshold
-    sure = tf.one_hot(tf.argmax(possible, axis=1), len(parts.cases))
+    low_confidence = tf.reduce_max(probability, axis=1) < models.threshold
+    sure = tf.one_hot(tf.argmax(possible, axis=1), len(models.cases))
     return tf.where(low_confidence[:, None], likely, sure), low_confidence
 
 
-def _add_case(
-    result: Estimate,
-    images: tf.Tensor,
-    share: tf.Tensor,
-    leads: tf.Tensor,
-    case: int,
-    parts: EstimatorModels,
-    ways: Mapping[int, tuple[int, Weights]],
-) -> Estimate:
-    """Add what one case contributes to the images in which it has a share."""
-    rows = tf.cast(tf.where(share > 0)[:, 0], tf.int32)
-    part = _Case(parts.retrievers[case], parts.intervals.get(case), *ways[case])
-
-    def added() -> Estimate:
-        found = part.estimated(tf.gather(images, rows), result.pair.shape[1])
-        scale = tf.gather(share, rows)[:, None, None]
-        sums = {
-            name: tf.tensor_scatter_nd_add(getattr(result, name), rows[:, None], scale * value)
-            for name, value in (("depth", found.pop("depth")), ("sigma", found.pop("sigma")))
-        }
-        found["unlike"] = found["similarity"] < parts.limits[case]
-        lead = tf.gather(leads, rows)
-        updates = {
-            name: tf.tensor_scatter_nd_update(
-                getattr(result, name), rows[lead][:, None], value[lead]
-            )
-            for name, value in found.items()
-        }
-        return result._replace(**sums, **updates)
-
-    # Most batches of few images have none of most cases.
-    return tf.cond(tf.size(rows) > 0, added, lambda: result)
-
-
-class _Case(NamedTuple):
+class _CaseEstimator(NamedTuple):
     """How the images of one case are estimated."""
 
     retriever: Retriever
     intervals: Intervals | None
-    k: int
-    weights: Weights
+    limit: float
+    blending: Blending
 
-    def estimated(self, images: tf.Tensor, columns: int) -> dict[str, tf.Tensor]:
-        """Depth, sigma and evidence of images, the latter padded to some columns."""
-        many = num_to_search(self.retriever, self.k, self.weights)
-        found = self.retriever.search(images, many)
-        depth, spread, shown, weight = depth_and_spread(
-            self.retriever, images, found, self.k, self.weights
+    def added(
+        self, result: Estimate, images: tf.Tensor, share: tf.Tensor, leads: tf.Tensor
+    ) -> Estimate:
+        """The result with what this case contributes.
+
+        Args:
+            result: of all images, with what the cases before contribute.
+            images: ``[q, H, W]``, of all cases.
+            share: ``[q]``, how much this case counts for each image.
+            leads: bool ``[q]``, whether this case counts most, so that the evidence is its.
+        """
+        indices = tf.cast(tf.where(share > 0)[:, 0], tf.int32)
+
+        def with_this_case() -> Estimate:
+            estimated = self._estimated(tf.gather(images, indices), result.pair.shape[1])
+            scale = tf.gather(share, indices)[:, None, None]
+            sums = {
+                name: tf.tensor_scatter_nd_add(
+                    getattr(result, name), indices[:, None], scale * estimated.pop(name)
+                )
+                for name in ("depth", "sigma")
+            }
+            lead = tf.gather(leads, indices)
+            evidence = {
+                name: tf.tensor_scatter_nd_update(
+                    getattr(result, name), indices[lead][:, None], value[lead]
+                )
+                for name, value in estimated.items()
+            }
+            return result._replace(**sums, **evidence)
+
+        # A small batch has images of one or two cases only; the other cases need no search.
+        return tf.cond(tf.size(indices) > 0, with_this_case, lambda: result)
+
+    def _estimated(self, images: tf.Tensor, columns: int) -> dict[str, tf.Tensor]:
+        """Depth, sigma and evidence of images of this case, by field of `Estimate`.
+
+        The neighbours are padded to ``columns`` columns.
+        """
+        candidates = self.retriever.search(images, num_to_search(self.retriever, self.blending))
+        depth, spread, neighbours, weights = depth_and_spread(
+            self.retriever, images, candidates, self.blending
         )
         sigma = spread
-        if self.intervals is not None and self.intervals.holds_for(self.k, self.weights):
+        if self.intervals is not None and self.intervals.holds_for(self.blending):
             sigma = self.intervals.sigma(depth, spread)
-        missing = columns - shown.pair.shape[1]
-        pad = [[0, 0], [0, missing]]
-        present = shown.similarity > float("-inf")
+        similarity = candidates.similarity[:, 0]
+        pad = [[0, 0], [0, columns - neighbours.pair.shape[1]]]
+        present = neighbours.similarity > float("-inf")
         return {
             "depth": depth,
             "sigma": sigma,
-            "similarity": found.similarity[:, 0],
-            "pair": tf.pad(tf.where(present, shown.pair, -1), pad, constant_values=-1),
-            "shift": tf.pad(shown.shift, [*pad, [0, 0]]),
-            "weight": tf.pad(weight, pad),
-            "similarities": tf.pad(shown.similarity, pad, constant_values=float("-inf")),
+            "similarity": similarity,
+            "unlike": similarity < self.limit,
+            "pair": tf.pad(tf.where(present, neighbours.pair, -1), pad, constant_values=-1),
+            "shift": tf.pad(neighbours.shift, [*pad, [0, 0]]),
+            "weight": tf.pad(weights, pad),
+            "similarities": tf.pad(neighbours.similarity, pad, constant_values=float("-inf")),
         }

@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from semtf.config import RunConfig
 from semtf.errors import InputError
+from semtf.estimation.calibration import calibrate
 from semtf.estimation.maxima import Maxima
-from semtf.estimation.uncertainty import calibrate
 from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.retriever_files import save_retriever
 from semtf.retrieval.storage import Storage
 from semtf.retrieval.tuning import tune
 
@@ -27,7 +28,7 @@ def prepare(
 ) -> None:
     """Index a storage and fit to it all that an estimate needs.
 
-    Writes the index, ``tuning.json`` (how ways to weight compare), ``similarity.json``,
+    Writes the index, ``tuning.json`` (how weights compare), ``similarity.json``,
     ``maxima.json`` and ``intervals.json``.
 
     Args:
@@ -41,10 +42,11 @@ def prepare(
     retriever = Retriever.build(storage, config.retrieval, seed)
     if len(storage) >= FEWEST_PAIRS:
         if config.retrieval.tune:
-            trials = [trial._asdict() for trial in tune(retriever, images, seed)]
-            (folder / TRIALS).write_text(json.dumps(trials, indent=1) + "\n", encoding="utf-8")
+            retriever, trials = tune(retriever, images, seed)
+            text = json.dumps([trial._asdict() for trial in trials], indent=1)
+            (folder / TRIALS).write_text(text + "\n", encoding="utf-8")
         calibrate(retriever, images, seed).save(folder)
-    retriever.save(folder)
+    save_retriever(retriever, folder)
     write_limit(retriever, images, folder)
     Maxima.of(images.max(axis=(1, 2))).save(folder)
 
@@ -56,15 +58,15 @@ def fab_sample(images: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8
 
 
 def write_limit(retriever: Retriever, images: npt.NDArray[np.uint8], folder: Path) -> None:
-    """Note how similar the fab's own images are to the storage, for the flag of unlike ones.
+    """Write how similar the fab's own images are to the storage, for the flag of unlike images.
 
-    The limit is the 0.5 % quantile of the images' top similarity, less half the distance from
-    there to the median, so that it flags what the fab does not normally show.
+    The limit is the 0.5 % quantile of the images' highest similarity, less half of its distance
+    from the median, so that it flags what the fab does not normally show.
     """
     starts = range(0, len(images), BATCH)
-    top = [retriever.search(images[s : s + BATCH], 1).similarity[:, 0] for s in starts]
-    low, middle = np.quantile(np.concatenate(top), [0.005, 0.5])
-    limit = {"limit": float(low - 0.5 * (middle - low)), "median": float(middle)}
+    highest = [retriever.search(images[s : s + BATCH], 1).similarity[:, 0] for s in starts]
+    low, median = np.quantile(np.concatenate(highest), [0.005, 0.5])
+    limit = {"limit": float(low - 0.5 * (median - low)), "median": float(median)}
     (folder / LIMIT).write_text(json.dumps(limit, indent=2) + "\n", encoding="utf-8")
 
 

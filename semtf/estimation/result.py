@@ -23,7 +23,7 @@ class Neighbour(NamedTuple):
         pair: the pair's base name.
         shift: pixels (rows, columns) it was moved by.
         weight: its part of the estimate; all sum to 1.
-        similarity: cosine of its key and the image; NaN where it is not told.
+        similarity: cosine of its key and the image; NaN where the server does not send it.
     """
 
     pair: str
@@ -40,8 +40,8 @@ class DepthResult:
         depth: float32 ``[n, H, W]``, grey levels, smaller is deeper.
         sigma: float32 ``[n, H, W]``, grey levels: half the width of the pixel's 90 % interval over
             1.645, so that ``depth ± 1.645 · sigma`` is the interval. It is calibrated on held-out
-            pairs (`semtf.estimation.uncertainty`); nothing guarantees its coverage on fab images.
-            For other neighbours or weights than the run's own it is their bare spread.
+            pairs (`semtf.estimation.calibration`); nothing guarantees its coverage on fab images.
+            For other neighbours or weights than were calibrated it is their bare spread.
         case: int32 ``[n]``, the number of the case.
         case_probability: float32 ``[n]``, of that case.
         similarity: float32 ``[n]``, cosine of the best neighbour.

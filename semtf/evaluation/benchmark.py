@@ -90,7 +90,8 @@ def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModel
         config = dataclasses.replace(run.config.retrieval, index="exact")
         retriever = Retriever.build(storage, config, run.config.seed)
         if config.tune:
-            tune(retriever, fab_sample(dataset.fab(case).images, run.config.seed), run.config.seed)
+            images = fab_sample(dataset.fab(case).images, run.config.seed)
+            retriever = tune(retriever, images, run.config.seed).retriever
         retrievers[case] = retriever
     return dataclasses.replace(parts, retrievers=retrievers, intervals={})
 

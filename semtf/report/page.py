@@ -16,8 +16,8 @@ from semtf.adaptation.adapter_selection import TABLE as SELECTION_TABLE
 from semtf.adaptation.train import HISTORY
 from semtf.data.dataset import Dataset
 from semtf.errors import InputError
+from semtf.estimation.calibration import Intervals
 from semtf.estimation.preparation import TRIALS
-from semtf.estimation.uncertainty import Intervals
 from semtf.outputs import check_file, replacing
 from semtf.report import figures
 from semtf.retrieval.storage import Storage

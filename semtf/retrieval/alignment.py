@@ -1,40 +1,41 @@
-"""Stored images brought into the frame of an image: moved by whole pixels, edges replicated.
+"""Images of a storage aligned with an image: moved by their shift, edges replicated, and summed.
 
 Images with the same shift are summed before they are moved, by slices, which is several times
-faster than gathering every pixel from its own place.
+faster than gathering every pixel from where it comes from.
 """
 
 import numpy as np
 import tensorflow as tf
 
-from semtf.retrieval.embedding import normalise, shifts
+from semtf.retrieval.projection import normalise
+from semtf.retrieval.shifts import shifts
 
 
 def blended(
-    stored: tf.Variable | tf.Tensor,
+    pixels: tf.Variable | tf.Tensor,
     pair: tf.Tensor,
     shift: tf.Tensor,
     weights: tf.Tensor,
     radius: int,
     shape: tuple[int, int],
 ) -> tf.Tensor:
-    """The weighted sum of stored images, each moved by its shift, float32 ``[q, H, W]``.
+    """The weighted sum of images, each moved by its shift, float32 ``[q, H, W]``.
 
     Args:
-        stored: ``[n, H·W]`` of any type.
-        pair: int32 ``[q, k]``, which of them.
+        pixels: the images that there are, ``[n, H·W]`` of any type.
+        pair: int32 ``[q, k]``, indices of those to sum.
         shift: ``[q, k, 2]``, (rows, columns) in pixels, at most ``radius``; a fraction of a pixel
             interpolates linearly between whole shifts.
         weights: float32 ``[q, k]``.
         radius: largest shift.
         shape: ``(H, W)``.
     """
-    images = tf.cast(tf.gather(stored, pair), tf.float32)
-    return moved_sum(tf.matmul(shares(shift, weights, radius), images), radius, shape)
+    images = tf.cast(tf.gather(pixels, pair), tf.float32)
+    return moved_sum(tf.matmul(shift_shares(shift, weights, radius), images), radius, shape)
 
 
-def shares(shift: tf.Tensor, weights: tf.Tensor, radius: int) -> tf.Tensor:
-    """What each image adds to the sum for each whole shift, float32 ``[q, S, k]``.
+def shift_shares(shift: tf.Tensor, weights: tf.Tensor, radius: int) -> tf.Tensor:
+    """How much of each image the sum of each whole shift takes, float32 ``[q, S, k]``.
 
     Arguments as in `blended`.
     """
@@ -44,21 +45,25 @@ def shares(shift: tf.Tensor, weights: tf.Tensor, radius: int) -> tf.Tensor:
 
 
 def moved_sum(sums: tf.Tensor, radius: int, shape: tuple[int, int]) -> tf.Tensor:
-    """The sum over all shifts of one image for each, ``[q, S, H·W]``, moved by it: ``[q, H, W]``.
+    """The sum of images ``[q, S, H·W]``, one for each shift, each moved by its shift.
 
-    Along the rows first, then along the columns, so that few operations move many images.
+    The images are moved along the rows first, then along the columns, so that few operations move
+    many images.
+
+    Returns:
+        ``[q, H, W]``.
     """
     side, (height, width) = 2 * radius + 1, shape
-    sums = _edged(tf.reshape(sums, [-1, side, side, height, width]), radius, 3)
+    sums = _padded_by_edges(tf.reshape(sums, [-1, side, side, height, width]), radius, 3)
     sums = tf.add_n([sums[:, i, :, side - 1 - i : side - 1 - i + height] for i in range(side)])
-    sums = _edged(sums, radius, 3)
+    sums = _padded_by_edges(sums, radius, 3)
     return tf.add_n([sums[:, i, :, side - 1 - i : side - 1 - i + width] for i in range(side)])
 
 
-def _edged(images: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
+def _padded_by_edges(images: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
     """Images with their first and last pixels along an axis repeated beyond it."""
     last = images.shape[axis] - 1
-    before, after = (tf.gather(images, np.full(radius, place), axis=axis) for place in (0, last))
+    before, after = (tf.gather(images, np.full(radius, edge), axis=axis) for edge in (0, last))
     return tf.concat([before, images, after], axis=axis)
 
 
@@ -82,7 +87,7 @@ def hole_centre(images: tf.Tensor) -> tf.Tensor:
 def centred(images: tf.Tensor, radius: int) -> tf.Tensor:
     """Normalised images ``[n, H, W]`` moved so that the hole is in the middle, normalised again.
 
-    Fractions of a pixel are interpolated; a hole farther than ``radius`` off is moved so far.
+    Fractions of a pixel are interpolated; a hole is moved by at most ``radius``.
     """
     shape = (images.shape[1], images.shape[2])
     flat = tf.reshape(images, [-1, shape[0] * shape[1]])
@@ -92,14 +97,14 @@ def centred(images: tf.Tensor, radius: int) -> tf.Tensor:
     return normalise(blended(flat, pair, shift[:, None], weights, radius, shape))
 
 
-def shift_number(shift: tf.Tensor, radius: int) -> tf.Tensor:
-    """The place of shifts ``[…, 2]`` in `shifts`, int32 ``[…]``."""
+def shift_index(shift: tf.Tensor, radius: int) -> tf.Tensor:
+    """The index of shifts ``[…, 2]`` in `shifts`, int32 ``[…]``."""
     row, column = tf.unstack(shift + radius, axis=-1)
     return row * (2 * radius + 1) + column
 
 
 def peak(cosine: tf.Tensor, radius: int) -> tf.Tensor:
-    """Where between whole shifts the similarity is largest: a parabola along rows and columns.
+    """Where between whole shifts the similarity is largest, from parabolas along rows and columns.
 
     Args:
         cosine: float32 ``[q, k, S]``, in the order of `shifts`.
@@ -114,8 +119,8 @@ def peak(cosine: tf.Tensor, radius: int) -> tf.Tensor:
     best = tf.argmax(cosine, axis=2, output_type=tf.int32)
     row, column = (tf.reshape(part, [-1]) for part in (best // side, best % side))
     fractions = []
-    for place, step in ((row, (1, 0)), (column, (0, 1))):
-        before, here, after = (
+    for position, step in ((row, (1, 0)), (column, (0, 1))):
+        before, at_best, after = (
             tf.gather_nd(
                 table,
                 tf.stack([row + 1 + i * step[0], column + 1 + i * step[1]], axis=1),
@@ -123,7 +128,7 @@ def peak(cosine: tf.Tensor, radius: int) -> tf.Tensor:
             )
             for i in (-1, 0, 1)
         )
-        fraction = 0.5 * tf.math.divide_no_nan(before - after, before - 2.0 * here + after)
-        inside = (place > 0) & (place < side - 1)
+        fraction = 0.5 * tf.math.divide_no_nan(before - after, before - 2.0 * at_best + after)
+        inside = (position > 0) & (position < side - 1)
         fractions.append(tf.where(inside, tf.clip_by_value(fraction, -0.5, 0.5), 0.0))
     return tf.reshape(tf.stack(fractions, axis=1), [-1, cosine.shape[1], 2])

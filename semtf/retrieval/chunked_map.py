@@ -27,7 +27,7 @@ def chunked_map(
     length = (total + pieces - 1) // pieces
     arrays = [tf.TensorArray(d, size=pieces, infer_shape=False) for d in dtypes]
 
-    def one(piece: tf.Tensor, arrays: list[tf.TensorArray]) -> tuple[tf.Tensor, list]:
+    def mapped(piece: tf.Tensor, arrays: list[tf.TensorArray]) -> tuple[tf.Tensor, list]:
         start = piece * length
         results = function(*(tensor[start : start + length] for tensor in tensors))
         shapes.extend(result.shape[1:] for result in results)
@@ -35,7 +35,7 @@ def chunked_map(
 
     shapes: list[tf.TensorShape] = []
     _, arrays = tf.while_loop(
-        lambda piece, _: piece < pieces, one, (tf.constant(0), arrays), parallel_iterations=1
+        lambda piece, _: piece < pieces, mapped, (tf.constant(0), arrays), parallel_iterations=1
     )
     joined = [array.concat() for array in arrays]
     known = tensors[0].shape[:1]

@@ -1,6 +1,6 @@
-"""The rows of the index: every key in every shift, or every key with its hole centred.
+"""The embeddings of the index: of every key in every shift, or of every key with its hole centred.
 
-The rows of a pair stand side by side, so that a row's number tells its pair.
+The embeddings of a pair stand side by side, so that the index of an embedding tells its pair.
 """
 
 import numpy as np
@@ -8,65 +8,59 @@ import tensorflow as tf
 
 from semtf.config import RetrievalConfig
 from semtf.retrieval.alignment import centred
-from semtf.retrieval.embedding import PCA, normalise, shifted, shifts
+from semtf.retrieval.projection import PCA, normalise
+from semtf.retrieval.shifts import shifted, shifts
 
 TUNING_SAMPLE = 256
+"""Queries that the effort of an approximate index is tuned with."""
 
 
-def flat(images: np.ndarray) -> np.ndarray:
-    """Images ``[n, H, W]`` as ``[n, H·W]``, read from disk where they are memory-mapped."""
-    return np.asarray(images).reshape(len(images), -1)
+def embeddings_per_pair(config: RetrievalConfig) -> int:
+    """How many embeddings of each pair the index holds."""
+    return 1 if config.align == "centre" else (2 * config.shift + 1) ** 2
 
 
-def placed(images: tf.Tensor, config: RetrievalConfig) -> tf.Tensor:
-    """Normalised images as they are searched: with the hole centred, where that is asked for."""
+def aligned_for_search(images: tf.Tensor, config: RetrievalConfig) -> tf.Tensor:
+    """Normalised images as queries show them: with ``align="centre"`` the hole is centred."""
     return centred(images, config.shift) if config.align == "centre" else images
 
 
 def embeddings_and_norms(
     keys: np.ndarray, config: RetrievalConfig, pca: PCA, chunk: int = 512
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows ``[m, d]``, those of a pair side by side, and centred lengths ``[n, S]``."""
-    moves = shifts(config.shift)
-    side_by_side = 1 if config.align == "centre" else len(moves)
-    rows = np.empty((len(keys), side_by_side, pca.components.shape[1]), np.float32)
-    norms = np.empty((len(keys), len(moves)), np.float32)
-    for start in range(0, len(keys), chunk):
-        here = slice(start, start + chunk)
-        part = tf.cast(keys[here], tf.float32)
-        for s, move in enumerate(moves):
-            images = shifted(part, tuple(move))
-            deviation = tf.math.reduce_std(images, axis=[1, 2])
-            norms[here, s] = deviation * np.sqrt(keys[0].size)
-            if config.align == "shift":
-                rows[here, s] = pca.rows(normalise(images))
-        if config.align == "centre":
-            rows[here, 0] = pca.rows(centred(normalise(part), config.shift))
-    return rows.reshape(-1, rows.shape[-1]), norms
-
-
-def distinct(pair: tf.Tensor, similarity: tf.Tensor, k: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Places of the first ``k`` different pairs of each row, and whether there were as many.
+    """What the index holds of keys, and what turns products of their pixels into cosines.
 
     Args:
-        pair: int32 ``[q, m]``, best first, with repetitions.
-        similarity: float32 ``[q, m]``; -inf marks a place that holds no pair.
-        k: different pairs wanted, at most ``m``.
+        keys: uint8 ``[n, H, W]``.
+        config: largest shift and kind of alignment.
+        pca: the projection.
+        chunk: keys at a time.
+
+    Returns:
+        Embeddings float32 ``[n · embeddings_per_pair(config), d]``, and the norm of each key in
+        each of ``S`` shifts, its mean taken off, float32 ``[n, S]``.
     """
-    order = tf.argsort(pair, axis=1, stable=True)
-    ordered = tf.gather(pair, order, batch_dims=1)
-    first = tf.concat([tf.ones_like(ordered[:, :1], tf.bool), ordered[:, 1:] != ordered[:, :-1]], 1)
-    first &= tf.gather(similarity, order, batch_dims=1) > -np.inf
-    # The places of first occurrences, negated so that top_k gives the best candidates first.
-    places = tf.where(first, -order, tf.int32.min)
-    best, _ = tf.math.top_k(places, k)
-    found = best > tf.int32.min
-    return tf.where(found, -best, 0), found
+    moves = shifts(config.shift)
+    embeddings = np.empty(
+        (len(keys), embeddings_per_pair(config), pca.components.shape[1]), np.float32
+    )
+    norms = np.empty((len(keys), len(moves)), np.float32)
+    for start in range(0, len(keys), chunk):
+        chosen = slice(start, start + chunk)
+        images = tf.cast(keys[chosen], tf.float32)
+        for i, move in enumerate(moves):
+            moved = shifted(images, tuple(move))
+            norms[chosen, i] = tf.math.reduce_std(moved, axis=[1, 2]) * np.sqrt(keys[0].size)
+            if config.align == "shift":
+                embeddings[chosen, i] = pca.embed_keys(normalise(moved))
+        if config.align == "centre":
+            embeddings[chosen, 0] = pca.embed_keys(centred(normalise(images), config.shift))
+    return embeddings.reshape(-1, embeddings.shape[-1]), norms
 
 
-def query_sample(keys: np.ndarray, config: RetrievalConfig, pca: PCA, seed: int) -> np.ndarray:
-    """Queries to tune an index with, float32 ``[m, d]``."""
+def sample_queries(keys: np.ndarray, config: RetrievalConfig, pca: PCA, seed: int) -> np.ndarray:
+    """Embeddings of some of the keys as queries, to tune an index with, float32 ``[m, d]``."""
     chosen = np.random.default_rng(seed).permutation(len(keys))[:TUNING_SAMPLE]
     images = normalise(tf.constant(keys[np.sort(chosen)]))
-    sample: np.ndarray = pca.queries(placed(images, config)).numpy()
-    return sample
+    queries: np.ndarray = pca.embed_queries(aligned_for_search(images, config)).numpy()
+    return queries

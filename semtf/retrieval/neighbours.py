@@ -1,4 +1,4 @@
-"""What a search finds."""
+"""What a search returns."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ class Neighbours(NamedTuple):
     """The most similar pairs of each image, best first.
 
     Attributes:
-        pair: int32 ``[q, k]``, the place in the storage; a pair occurs once in a row.
+        pair: int32 ``[q, k]``, the pair's index in the storage; a pair occurs once for an image.
         shift: int32 ``[q, k, 2]``, pixels (rows, columns) that align the key with the image.
         similarity: float32 ``[q, k]``, cosine of the z-scored pixels of the image and the
             shifted key; -inf where the search found fewer pairs than ``k``.
@@ -27,8 +27,12 @@ class Neighbours(NamedTuple):
         return Neighbours(*(part[:, :k] for part in self))
 
     def of(self, images: Any) -> "Neighbours":
-        """The neighbours of some of the images: a slice or a mask."""
+        """The neighbours of the images that a slice or a mask selects."""
         return Neighbours(*(part[images] for part in self))
+
+    def taken(self, indices: tf.Tensor) -> "Neighbours":
+        """The neighbours at these indices of each image, int32 ``[q, m]``."""
+        return Neighbours(*(tf.gather(part, indices, batch_dims=1) for part in self))
 
     def joined(self, others: "Neighbours") -> "Neighbours":
         """These neighbours and, behind them, others of the same images."""

@@ -85,9 +85,12 @@ class Storage:
         return cls(keys, values, names, case)
 
     def release(self) -> None:
-        """Give back the memory of what was read of the files; it is read again where needed."""
+        """Give back the memory of what was read of the files, which are read again where needed.
+
+        Systems without ``madvise``, such as Windows, decide on that memory themselves.
+        """
         for images in (self.keys, self.values):
-            if isinstance(images.base, mmap.mmap):
+            if isinstance(images.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 images.base.madvise(mmap.MADV_DONTNEED)
 
     def extended(

@@ -23,10 +23,10 @@ def images(fab: Path) -> np.ndarray:
 
 
 def test_a_stored_key_finds_its_own_depth(run: Run) -> None:
-    parts = load_models(run, "exact")
+    models = load_models(run, "exact")
     for case in run.cases:
         # A classifier that is sure of this case, so that only the retrieval is looked at.
-        only = dataclasses.replace(parts, retrievers={case: parts.retrievers[case]})
+        only = dataclasses.replace(models, retrievers={case: models.retrievers[case]})
         storage = Storage.open(run.storage(case))
         result = Estimator(only, 1, "nearest").predict(storage.keys[:5])
         np.testing.assert_allclose(result.similarity, 1, atol=1e-4)
@@ -52,18 +52,18 @@ def test_result_has_one_row_an_image(run: Run, images: np.ndarray) -> None:
 
 def test_batches_do_not_matter(run: Run, images: np.ndarray) -> None:
     estimator = load(run.path, index="exact")
-    whole, parts = estimator.predict(images), estimator.predict(images, batch=5)
-    np.testing.assert_allclose(whole.depth, parts.depth, atol=1e-3)
-    np.testing.assert_array_equal(whole.case, parts.case)
+    whole, batches = estimator.predict(images), estimator.predict(images, batch=5)
+    np.testing.assert_allclose(whole.depth, batches.depth, atol=1e-3)
+    np.testing.assert_array_equal(whole.case, batches.case)
 
 
 def test_aligning_by_the_centre_finds_stored_keys(run: Run) -> None:
     estimator = load(run.path, k=1, weights="nearest", index="exact", align="centre")
     keys = Storage.open(run.storage(2)).keys[:4]
-    only = dataclasses.replace(estimator.parts, retrievers={2: estimator.parts.retrievers[2]})
+    only = dataclasses.replace(estimator.models, retrievers={2: estimator.models.retrievers[2]})
     result = Estimator(only, 1, "nearest").predict(keys)
     np.testing.assert_array_equal(result.grey(), Storage.open(run.storage(2)).values[:4])
-    assert estimator.parts.retrievers[2].config.align == "centre"
+    assert estimator.models.retrievers[2].config.align == "centre"
 
 
 def test_scann_and_exact_agree_on_few_pairs(run: Run, images: np.ndarray) -> None:
@@ -75,8 +75,8 @@ def test_scann_and_exact_agree_on_few_pairs(run: Run, images: np.ndarray) -> Non
 def test_plate_is_exact_where_the_classifier_is_sure(
     run: Run, images: np.ndarray, weights: Weights
 ) -> None:
-    parts = dataclasses.replace(load_models(run, "exact"), threshold=0.0)
-    result = Estimator(parts, 8, weights).predict(images)
+    models = dataclasses.replace(load_models(run, "exact"), threshold=0.0)
+    result = Estimator(models, 8, weights).predict(images)
     assert all("case_in_doubt" not in flags for flags in result.flags)
     for case, depth in zip(result.case, result.depth, strict=True):
         assert depth.max() == find_case(CHALLENGE, case).plate
@@ -85,15 +85,15 @@ def test_plate_is_exact_where_the_classifier_is_sure(
 
 
 def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None:
-    parts = load_models(run, "exact")
-    blended = Estimator(dataclasses.replace(parts, threshold=2.0), 8, "softmax").predict(images)
+    models = load_models(run, "exact")
+    blended = Estimator(dataclasses.replace(models, threshold=2.0), 8, "softmax").predict(images)
     assert all("case_in_doubt" in flags for flags in blended.flags)
-    logits = np.asarray(parts.classifier(images[..., None].astype(np.float32) / 106 - 1))
-    odds = np.exp(logits / parts.temperature - logits.max(axis=1, keepdims=True))
+    logits = np.asarray(models.classifier(images[..., None].astype(np.float32) / 106 - 1))
+    odds = np.exp(logits / models.temperature - logits.max(axis=1, keepdims=True))
     odds /= odds.sum(axis=1, keepdims=True)
     alone = {
         case: Estimator(
-            dataclasses.replace(parts, retrievers={case: parts.retrievers[case]}), 8, "softmax"
+            dataclasses.replace(models, retrievers={case: models.retrievers[case]}), 8, "softmax"
         )
         .predict(images)
         .depth
@@ -108,10 +108,10 @@ def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None
 
 
 def test_untrained_case_is_flagged(run: Run, images: np.ndarray) -> None:
-    parts = load_models(run, "exact")
-    everything = Estimator(parts, 8, "softmax").predict(images)
-    parts = dataclasses.replace(parts, retrievers={4: parts.retrievers[4]})
-    result = Estimator(parts, 8, "softmax").predict(images)
+    models = load_models(run, "exact")
+    everything = Estimator(models, 8, "softmax").predict(images)
+    models = dataclasses.replace(models, retrievers={4: models.retrievers[4]})
+    result = Estimator(models, 8, "softmax").predict(images)
     assert set(result.case) == {4}
     for case, flags in zip(everything.case, result.flags, strict=True):
         assert ("case_not_trained" in flags) == (case != 4)

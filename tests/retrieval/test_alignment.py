@@ -6,45 +6,45 @@ import tensorflow as tf
 from scipy.ndimage import shift as move_image
 
 from semtf.retrieval.alignment import blended, centred, hole_centre, peak
-from semtf.retrieval.embedding import normalise
+from semtf.retrieval.projection import normalise
 
 SHAPE = (12, 10)
 
 
 def drawn(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
-    stored = generator.integers(0, 255, (6, *SHAPE)).astype(np.uint8)
+    images = generator.integers(0, 255, (6, *SHAPE)).astype(np.uint8)
     pair = generator.integers(0, 6, (3, 4)).astype(np.int32)
     shift = generator.integers(-2, 3, (3, 4, 2)).astype(np.int32)
     weights = generator.normal(size=(3, 4)).astype(np.float32)
-    return stored, pair, shift, weights
+    return images, pair, shift, weights
 
 
-def slowly_moved(stored: np.ndarray, pair: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def slowly_moved(images: np.ndarray, pair: np.ndarray, shift: np.ndarray) -> np.ndarray:
     out = np.empty((*pair.shape, *SHAPE))
-    for place in np.ndindex(*pair.shape):
-        image = stored[pair[place]].astype(float)
-        out[place] = move_image(image, shift[place], order=1, mode="nearest")
+    for index in np.ndindex(*pair.shape):
+        image = images[pair[index]].astype(float)
+        out[index] = move_image(image, shift[index], order=1, mode="nearest")
     return out
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.3])
 def test_blended_is_the_weighted_sum(fraction: float) -> None:
-    stored, pair, shift, weights = drawn()
+    images, pair, shift, weights = drawn()
     moves = np.clip(shift + fraction, -2, 2).astype(np.float32)
-    flat = tf.constant(stored.reshape(6, -1))
-    found = blended(flat, tf.constant(pair), tf.constant(moves), tf.constant(weights), 2, SHAPE)
-    expected = np.einsum("qk,qkhw->qhw", weights, slowly_moved(stored, pair, moves))
-    np.testing.assert_allclose(found, expected, atol=1e-2)
+    flat = tf.constant(images.reshape(6, -1))
+    total = blended(flat, tf.constant(pair), tf.constant(moves), tf.constant(weights), 2, SHAPE)
+    expected = np.einsum("qk,qkhw->qhw", weights, slowly_moved(images, pair, moves))
+    np.testing.assert_allclose(total, expected, atol=1e-2)
 
 
 def test_blended_without_shifts() -> None:
-    stored, pair, shift, weights = drawn()
+    images, pair, shift, weights = drawn()
     none = tf.zeros_like(shift)
-    flat = tf.constant(stored.reshape(6, -1))
-    found = blended(flat, tf.constant(pair), none, tf.constant(weights), 0, SHAPE)
-    expected = np.einsum("qk,qkhw->qhw", weights, stored[pair].astype(float))
-    np.testing.assert_allclose(found, expected, atol=1e-2)
+    flat = tf.constant(images.reshape(6, -1))
+    total = blended(flat, tf.constant(pair), none, tf.constant(weights), 0, SHAPE)
+    expected = np.einsum("qk,qkhw->qhw", weights, images[pair].astype(float))
+    np.testing.assert_allclose(total, expected, atol=1e-2)
 
 
 def hole(centre: tuple[float, float], shape: tuple[int, int] = (36, 24)) -> np.ndarray:
@@ -62,8 +62,8 @@ def test_hole_centre_of_a_drawn_hole(centre: tuple[float, float]) -> None:
 
 def test_centred_holes_are_alike() -> None:
     images = normalise(tf.constant(np.stack([hole((0.0, 0.0)), hole((1.4, -1.3))])))
-    there = centred(images, 2)
-    before, after = (float(tf.reduce_sum(x[0] * x[1])) for x in (images, there))
+    moved = centred(images, 2)
+    before, after = (float(tf.reduce_sum(x[0] * x[1])) for x in (images, moved))
     assert before < 0.95
     assert after > 0.995
 

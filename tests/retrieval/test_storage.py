@@ -1,5 +1,6 @@
 """The storage on disk."""
 
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,15 @@ def test_released_pages_leave_the_memory_and_come_back(tmp_path: Path) -> None:
     for file in ("keys.npy", "values.npy"):
         assert resident(tmp_path / "s" / file) < 100
     np.testing.assert_array_equal(storage.keys, keys)
+
+
+def test_released_where_the_system_has_no_madvise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(mmap, "MADV_DONTNEED", raising=False)
+    storage = Storage.create(tmp_path / "s", case=1, **arrays(5))
+    storage.release()
+    np.testing.assert_array_equal(storage.keys, arrays(5)["keys"])
 
 
 def test_extended_stands_behind(tmp_path: Path) -> None:

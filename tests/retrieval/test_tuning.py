@@ -7,7 +7,9 @@ import pytest
 
 from semtf.config import RetrievalConfig
 from semtf.errors import InputError
+from semtf.retrieval.blending import Blending, blend
 from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.retriever_files import load_retriever, save_retriever
 from semtf.retrieval.storage import Storage
 from semtf.retrieval.tuning import tune
 
@@ -38,26 +40,30 @@ def build(folder: Path, n: int = 80) -> Retriever:
 
 
 def test_the_chosen_weights_beat_the_nearest_on_images_never_seen(tmp_path: Path) -> None:
-    retriever = build(tmp_path)
     fab, _ = world(40, 1)
-    trials = tune(retriever, noisy(fab, 2), seed=0)
+    retriever, trials = tune(build(tmp_path), noisy(fab, 2), seed=0)
     assert trials[1:] == sorted(trials[1:], key=lambda trial: trial.rmse)
     assert trials[0].rmse <= 1.04 * trials[1].rmse
     config = retriever.config
     assert (config.weights, config.neighbours) == (trials[0].weights, trials[0].neighbours)
 
     images, depth = world(40, 3)
-    found = retriever.depth(noisy(images, 4), config.neighbours, config.weights)[0]
-    nearest = retriever.depth(noisy(images, 4), 1, "nearest")[0]
-    error, worst = (np.sqrt(np.mean((x - depth) ** 2)) for x in (found, nearest))
+    queries = noisy(images, 4)
+    candidates = retriever.search(queries, config.pool)
+    error, worst = (
+        np.sqrt(np.mean((blend(retriever, queries, candidates, blending).depth - depth) ** 2))
+        for blending in (Blending.of(config), Blending(1, "nearest"))
+    )
     assert error < 0.8 * worst
     # The error it expected of itself, without a label, is about the true one.
     assert trials[0].rmse == pytest.approx(error, rel=0.3)
 
 
 def test_noisy_pixels_count_less(tmp_path: Path) -> None:
-    retriever = build(tmp_path)
-    tune(retriever, noisy(world(40, 1)[0], 2), seed=0)
+    before = build(tmp_path)
+    retriever = tune(before, noisy(world(40, 1)[0], 2), seed=0).retriever
+    assert (before.coordinates.pixel_weights.numpy() == 1).all()
+    assert before.config == RetrievalConfig(index="exact")
     weights = retriever.coordinates.pixel_weights.numpy().reshape(24, 16)
     assert weights.mean() == pytest.approx(1, abs=1e-5)
     assert weights[:, :12].mean() > 5 * weights[:, 12:].mean()
@@ -66,9 +72,10 @@ def test_noisy_pixels_count_less(tmp_path: Path) -> None:
 def test_same_seed_same_choice_and_it_survives_the_disk(tmp_path: Path) -> None:
     one, other = build(tmp_path / "a"), build(tmp_path / "b")
     fab = noisy(world(10, 1)[0], 2)
-    assert tune(one, fab, seed=5) == tune(other, fab, seed=5)
-    one.save(tmp_path / "index")
-    loaded = Retriever.load(tmp_path / "index", one.storage)
+    one, trials = tune(one, fab, seed=5)
+    assert tune(other, fab, seed=5).trials == trials
+    save_retriever(one, tmp_path / "index")
+    loaded = load_retriever(tmp_path / "index", one.storage)
     assert loaded.config == one.config
     np.testing.assert_array_equal(loaded.coordinates.pixel_weights, one.coordinates.pixel_weights)
 

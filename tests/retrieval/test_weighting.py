@@ -1,6 +1,7 @@
 """Weights in closed form and beside NumPy."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,16 +11,14 @@ from semtf.retrieval import weighting
 
 SIMILARITY = np.array([[0.98, 0.95, 0.5], [0.9, 0.9, -np.inf]], np.float32)
 FUNCTIONS: list[Callable[[tf.Tensor], tf.Tensor]] = [
-    weighting.nearest,
-    weighting.uniform,
-    lambda similarity: weighting.softmax(similarity, 0.02),
-    weighting.inverse_distance,
-    weighting.gaussian_kernel,
+    partial(entry.function, **({entry.parameter: 0.02} if entry.parameter else {}))
+    for entry in weighting.WEIGHT_FUNCTIONS.values()
+    if not entry.coordinates
 ]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_weights_sum_to_one_and_skip_missing_places(function: Callable) -> None:
+def test_weights_sum_to_one_and_skip_missing_neighbours(function: Callable) -> None:
     weights = function(tf.constant(SIMILARITY)).numpy()
     np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-6)
     assert weights[1, 2] == 0
@@ -70,9 +69,9 @@ def test_reconstruction_is_the_constrained_minimum(ridge: float, count: int) -> 
     generator = np.random.default_rng(0)
     queries = generator.normal(size=(3, 50)).astype(np.float32)
     keys = queries[:, None] + generator.normal(size=(3, count, 50)).astype(np.float32)
-    found = weighting.reconstruction(*map(tf.constant, (queries, keys)), ridge).numpy()
-    for query, some, weights in zip(queries, keys, found, strict=True):
-        expected = slow_reconstruction(query, some, ridge)
+    all_weights = weighting.reconstruction(*map(tf.constant, (queries, keys)), ridge).numpy()
+    for query, its_keys, weights in zip(queries, keys, all_weights, strict=True):
+        expected = slow_reconstruction(query, its_keys, ridge)
         np.testing.assert_allclose(weights, expected, atol=1e-4)
         assert weights.sum() == pytest.approx(1, abs=1e-5)
 

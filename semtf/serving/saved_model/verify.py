@@ -61,7 +61,7 @@ def verify(run: Run, export: Path, index: IndexKind, recall: float | None = None
     each = [len(Storage.open(run.storage(case)).keys[:IMAGES_PER_CASE]) for case in run.cases]
     cases = tuple(np.repeat(run.cases, each).tolist())
     estimator = load_estimator(run.path, index=index, recall=recall)
-    inputs = sample_inputs(images, cases, estimator.parts.cases)
+    inputs = sample_inputs(images, cases, estimator.models.cases)
     expected = estimator.predict(images)
     difference = {}
     for loader in LOADERS:

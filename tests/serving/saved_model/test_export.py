@@ -71,7 +71,7 @@ def test_neighbours(found: Answers, estimator: Estimator, expected: DepthResult)
             assert [text.decode() for text in outputs["name"]] == [n.pair for n in row]
             assert [tuple(shift) for shift in outputs["shifts"]] == [n.shift for n in row]
             np.testing.assert_allclose(outputs["weights"], [n.weight for n in row], atol=1e-5)
-            names = [*estimator.parts.retrievers[int(expected.case[i])].storage.names, ""]
+            names = [*estimator.models.retrievers[int(expected.case[i])].storage.names, ""]
             assert [names[pair] for pair in outputs["pair"]] == [n.pair for n in row]
             similarity = [n.similarity for n in row]
             np.testing.assert_allclose(outputs["similarities"], similarity, atol=1e-5)

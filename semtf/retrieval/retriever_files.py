@@ -1,0 +1,70 @@
+"""A retriever on disk: JSON and ``.npy`` files beside the storage that it searches."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from semtf.config import IndexChoice, RetrievalConfig
+from semtf.errors import InputError
+from semtf.retrieval.coordinates import Coordinates
+from semtf.retrieval.index_kind import index_class
+from semtf.retrieval.pixels import Pixels
+from semtf.retrieval.projection import PCA
+from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.storage import Storage
+
+SETTINGS = "retrieval.json"
+NORMS = "lengths.npy"
+PIXEL_WEIGHTS = "pixel_weights.npy"
+
+
+def save_retriever(retriever: Retriever, folder: str | Path) -> None:
+    """Write ``retrieval.json`` and ``.npy`` files; ScaNN's state goes into ``scann/``."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    retriever.pca.save(folder)
+    retriever.index.save(folder)
+    np.save(folder / NORMS, retriever.pixels.norms.numpy(), allow_pickle=False)
+    pixel_weights = retriever.coordinates.pixel_weights.numpy()
+    np.save(folder / PIXEL_WEIGHTS, pixel_weights, allow_pickle=False)
+    text = json.dumps(dataclasses.asdict(retriever.config), indent=2)
+    (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
+
+
+def load_retriever(
+    folder: str | Path, storage: Storage, index: IndexChoice | None = None
+) -> Retriever:
+    """Read what `save_retriever` wrote.
+
+    Args:
+        folder: where it was written.
+        storage: the storage it was built on.
+        index: the kind of index to search with. None for the kind it was built with; one built
+            with ScaNN is searched exactly where ScaNN does not load, as with ``"auto"``.
+
+    Raises:
+        InputError: the folder is none, it does not fit the storage, or ``index="scann"`` and
+            ScaNN does not load.
+    """
+    folder = Path(folder)
+    try:
+        config = RetrievalConfig(**json.loads((folder / SETTINGS).read_text("utf-8")))
+        pca = PCA.load(folder)
+        norms = np.load(folder / NORMS, allow_pickle=False)
+        pixel_weights = np.load(folder / PIXEL_WEIGHTS, allow_pickle=False)
+        choice = index or ("exact" if config.index == "exact" else "auto")
+        built = index_class(choice).load(folder)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(
+            f"{folder}: not a retrieval folder ({error}); train the run again"
+        ) from error
+    if len(norms) != len(storage):
+        raise InputError(
+            f"{folder}: built on {len(norms)} pairs, but the storage holds {len(storage)}; "
+            "build the index again"
+        )
+    config = dataclasses.replace(config, index=choice)
+    coordinates = Coordinates(pca, pixel_weights)
+    return Retriever(storage, config, pca, built, Pixels(storage, config, norms), coordinates)
