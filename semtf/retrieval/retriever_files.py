@@ -8,6 +8,7 @@ import numpy as np
 
 from semtf.config import IndexChoice, RetrievalConfig
 from semtf.errors import InputError
+from semtf.formats import migrated, stamped
 from semtf.retrieval.coordinates import Coordinates
 from semtf.retrieval.index_kind import index_class
 from semtf.retrieval.pixels import Pixels
@@ -29,7 +30,8 @@ def save_retriever(retriever: Retriever, folder: str | Path) -> None:
     np.save(folder / NORMS, retriever.pixels.norms.numpy(), allow_pickle=False)
     pixel_weights = retriever.coordinates.pixel_weights.numpy()
     np.save(folder / PIXEL_WEIGHTS, pixel_weights, allow_pickle=False)
-    text = json.dumps(dataclasses.asdict(retriever.config), indent=2)
+    document = stamped("index", dataclasses.asdict(retriever.config))
+    text = json.dumps(document, indent=2)
     (folder / SETTINGS).write_text(text + "\n", encoding="utf-8")
 
 
@@ -50,7 +52,8 @@ def load_retriever(
     """
     folder = Path(folder)
     try:
-        config = RetrievalConfig(**json.loads((folder / SETTINGS).read_text("utf-8")))
+        document = json.loads((folder / SETTINGS).read_text("utf-8"))
+        config = RetrievalConfig(**migrated("index", document, str(folder / SETTINGS)))
         pca = PCA.load(folder)
         norms = np.load(folder / NORMS, allow_pickle=False)
         pixel_weights = np.load(folder / PIXEL_WEIGHTS, allow_pickle=False)

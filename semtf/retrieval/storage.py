@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from semtf.errors import InputError
+from semtf.formats import migrated, stamped
+
+NAMES = "names.json"
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,9 @@ class Storage:
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "keys.npy", storage.keys, allow_pickle=False)
         np.save(folder / "values.npy", storage.values, allow_pickle=False)
-        text = json.dumps({"case": case, "names": storage.names.tolist()}, indent=0)
-        (folder / "names.json").write_text(text + "\n", encoding="utf-8")
+        document = stamped("storage", {"case": case, "names": storage.names.tolist()})
+        text = json.dumps(document, indent=0)
+        (folder / NAMES).write_text(text + "\n", encoding="utf-8")
         return cls.open(folder)
 
     @classmethod
@@ -76,7 +80,8 @@ class Storage:
         try:
             keys = np.load(folder / "keys.npy", mmap_mode="r", allow_pickle=False)
             values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
-            head = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+            document = json.loads((folder / NAMES).read_text(encoding="utf-8"))
+            head = migrated("storage", document, str(folder / NAMES))
             names, case = np.asarray(head["names"], dtype=str), int(head["case"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
