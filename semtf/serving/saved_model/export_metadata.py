@@ -1,4 +1,4 @@
-"""``semtf.json``, the note beside a SavedModel; read without TensorFlow."""
+"""``semtf.json``, what is known of an export beside its SavedModel; read without TensorFlow."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,19 @@ EXPORT_METADATA = "semtf.json"
 
 
 def read_export_metadata(folder: Path) -> dict[str, Any]:
-    """What ``semtf.json`` says of an export; nothing where the model is not one of semtf's."""
+    """The contents of ``semtf.json``; empty where the model is no export of semtf.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
     try:
-        note: dict[str, Any] = json.loads((folder / EXPORT_METADATA).read_text(encoding="utf-8"))
+        metadata: dict[str, Any] = json.loads(
+            (folder / EXPORT_METADATA).read_text(encoding="utf-8")
+        )
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise InputError(
             f"{folder / EXPORT_METADATA}: cannot be read ({error}); export again"
         ) from error
-    return note
+    return metadata

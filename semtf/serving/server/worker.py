@@ -79,7 +79,7 @@ class LoadedModel:
             for name, function in self._model.signatures.items()
         }
         if (folder / WARMUP).exists():
-            for name, inputs in read_warmup(folder):
+            for name, inputs in read_warmup(folder).items():
                 self.run(name, inputs)
 
     def answer(self, head: dict[str, Any], tensors: Tensors) -> bytes:

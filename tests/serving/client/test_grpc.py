@@ -90,22 +90,20 @@ def test_grpc_client_gives_what_the_estimator_gives(
 
 def test_warmup_requests_are_prediction_logs(exact: Path) -> None:
     records = list(tf.data.TFRecordDataset(str(exact / WARMUP)).as_numpy_iterator())
-    read = read_warmup(exact)
+    requests = read_warmup(exact)
     logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
-    assert [log.predict_log.request.model_spec.signature_name for log in logs] == [
-        name for name, _ in read
-    ]
-    signatures = set(tf.saved_model.load(str(exact)).signatures)
-    assert {name for name, _ in read} == signatures
-    for log, (_, inputs) in zip(logs, read, strict=True):
-        given = log.predict_log.request.inputs
-        assert set(given) == set(inputs)
+    names = [log.predict_log.request.model_spec.signature_name for log in logs]
+    assert names == list(requests)
+    assert set(names) == set(tf.saved_model.load(str(exact)).signatures)
+    for log, inputs in zip(logs, requests.values(), strict=True):
+        protos = log.predict_log.request.inputs
+        assert set(protos) == set(inputs)
         for name, value in inputs.items():
-            np.testing.assert_array_equal(tf.make_ndarray(given[name]), value)
-        # Written anew without the fields that TensorFlow Serving does not know, it is as long.
-        again = prediction_log_pb2.PredictionLog.FromString(log.SerializeToString())
-        again.DiscardUnknownFields()
-        assert again.ByteSize() == log.ByteSize()
+            np.testing.assert_array_equal(tf.make_ndarray(protos[name]), value)
+        # Without fields that TensorFlow Serving does not know, the message is as long.
+        known = prediction_log_pb2.PredictionLog.FromString(log.SerializeToString())
+        known.DiscardUnknownFields()
+        assert known.ByteSize() == log.ByteSize()
 
 
 def test_models_config_is_one_of_tensorflow_serving() -> None:

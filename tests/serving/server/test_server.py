@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from semtf.serving.saved_model.verify import answers
+from semtf.serving.saved_model.fresh_process import signature_outputs
 from tests.serving.conftest import Server
 from tests.serving.pngs import b64, bad_files, body, png
 
@@ -38,7 +38,7 @@ def test_curl_and_a_plain_session_give_the_same_depth(
     rows = json.loads(done.stdout)["predictions"]
     files = np.array([png(image) for image in images[:3]], object)
     inputs = {"serving_default": {"image_bytes": files}}
-    expected = answers(exact, inputs, "graph")["serving_default"]
+    expected = signature_outputs(exact, inputs, "graph")["serving_default"]
     np.testing.assert_allclose([row["depth"] for row in rows], expected["depth"], atol=1e-3)
     assert [row["case"] for row in rows] == expected["case"].tolist()
     assert set(rows[0]) == {
