@@ -82,8 +82,8 @@ class Reference:
         sems, depths = [], []
         for case, pair, shift in zip(samples.cases, samples.pairs, samples.shifts, strict=True):
             storage = self.estimator.parts.retrievers[int(case)].storage
-            stored = np.stack([storage.keys[pair], storage.values[pair]]).astype(np.float32)
-            sem, depth = shifted(tf.constant(stored), tuple(shift.tolist())).numpy()
+            images = np.stack([storage.keys[pair], storage.values[pair]]).astype(np.float32)
+            sem, depth = shifted(tf.constant(images), tuple(shift.tolist())).numpy()
             sems.append(sem)
             depths.append(depth)
         return {"sem_png_bytes": np.stack(sems), "depth_png_bytes": np.stack(depths)}
@@ -97,7 +97,7 @@ class Reference:
             "case_probabilities": probabilities,
             "case_probability": result.case_probability,
             "similarity": result.similarity,
-            "flags": _texts([" ".join(flags) for flags in result.flags]),
+            "flags": _byte_strings([" ".join(flags) for flags in result.flags]),
             **self._neighbours(result),
         }
 
@@ -118,16 +118,16 @@ class Reference:
             "similarities": np.zeros(size, np.float32),
         }
         for i, neighbours in enumerate(result.neighbours):
-            stored = retrievers[int(result.case[i])].storage.names.tolist()
+            pair_names = retrievers[int(result.case[i])].storage.names.tolist()
             for j, neighbour in enumerate(neighbours):
                 outputs["shifts"][i, j] = neighbour.shift
                 outputs["weights"][i, j] = neighbour.weight
                 if np.isfinite(neighbour.similarity):
-                    outputs["pair"][i, j] = stored.index(neighbour.pair)
+                    outputs["pair"][i, j] = pair_names.index(neighbour.pair)
                     names[i, j] = neighbour.pair.encode()
                     outputs["similarities"][i, j] = neighbour.similarity
         return outputs
 
 
-def _texts(texts: list[str]) -> npt.NDArray[np.object_]:
+def _byte_strings(texts: list[str]) -> npt.NDArray[np.object_]:
     return np.array([text.encode() for text in texts], object)

@@ -112,13 +112,13 @@ class Signature:
 
     def sample_inputs(self, samples: Samples) -> Tensors:
         """The inputs of sample images, by name."""
-        return {wanted.name: wanted.sample(samples) for wanted in self.inputs}
+        return {field.name: field.sample(samples) for field in self.inputs}
 
     def specs(self, model: Model) -> list[tf.TensorSpec]:
         """The specs of the inputs."""
         return [
-            tf.TensorSpec(wanted.spec_shape(model), wanted.dtype, name=wanted.name)
-            for wanted in self.inputs
+            tf.TensorSpec(field.spec_shape(model), field.dtype, name=field.name)
+            for field in self.inputs
         ]
 
     def endpoint(self, model: Model) -> Callable[..., Outputs]:
@@ -130,8 +130,11 @@ class Signature:
 
         @no_autograph
         def endpoint(*tensors: tf.Tensor) -> Outputs:
-            pairs = zip(self.inputs, tensors, strict=True)
-            outputs = self.function(model, *(wanted.read(model, given) for wanted, given in pairs))
+            arguments = [
+                field.read(model, tensor)
+                for field, tensor in zip(self.inputs, tensors, strict=True)
+            ]
+            outputs = self.function(model, *arguments)
             names = {output.name for output in self.outputs}
             if set(outputs) != names:
                 raise ValueError(

@@ -108,10 +108,10 @@ def compare(signature: Signature, outputs: Tensors, expected: Tensors) -> dict[s
     outputs, expected = _in_order_of_pairs(outputs), _in_order_of_pairs(expected)
     differences = {}
     for output in signature.outputs:
-        actual, wanted = outputs[output.name], expected[output.name]
+        actual, reference = outputs[output.name], expected[output.name]
         label = f"the output {output.name} of the signature {signature.name}"
-        _check_form(label, output, actual, wanted)
-        difference = output.difference(actual, wanted)
+        _check_form(label, output, actual, reference)
+        difference = output.difference(actual, reference)
         if not difference <= output.tolerance:
             raise ValueError(
                 f"{label} is {difference:.3g} off what Python computes (at most "
@@ -121,12 +121,14 @@ def compare(signature: Signature, outputs: Tensors, expected: Tensors) -> dict[s
     return differences
 
 
-def _check_form(label: str, output: Output, actual: np.ndarray, wanted: np.ndarray) -> None:
+def _check_form(label: str, output: Output, actual: np.ndarray, reference: np.ndarray) -> None:
+    """Raise ValueError where an output is of another type or shape than it must be."""
     dtype = "string" if actual.dtype == object else actual.dtype.name
     if dtype != output.dtype:
         raise ValueError(f"{label} is {dtype} instead of {output.dtype}")
     # A PNG file is one string for what is an image in Python.
-    shape = wanted.shape if output.dtype != "string" or wanted.dtype == object else wanted.shape[:1]
+    is_png = output.dtype == "string" and reference.dtype != object
+    shape = reference.shape[:1] if is_png else reference.shape
     if actual.shape != shape:
         raise ValueError(f"{label} has shape {list(actual.shape)} instead of {list(shape)}")
 

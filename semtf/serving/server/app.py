@@ -55,7 +55,7 @@ SECURITY = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one client may ask for.
+    """The limits of requests.
 
     Attributes:
         body: bytes of a request.

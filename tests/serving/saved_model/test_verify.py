@@ -1,5 +1,6 @@
 """Every signature against what Python computes, in fresh processes, and wrong ones are noticed."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -207,8 +208,6 @@ def test_a_registered_signature_is_exported_warmed_up_and_verified(
 
 
 def _with_expected(signature: Signature, expected: Any) -> Signature:
-    import dataclasses
-
     return dataclasses.replace(signature, expected=expected)
 
 
@@ -216,8 +215,6 @@ def test_outputs_that_are_not_registered_are_refused(
     confidence: Signature, estimator: Estimator, adapters: Mapping[int, Adapter]
 ) -> None:
     model = Model(estimator.parts, adapters)
-    import dataclasses
-
     misnamed = dataclasses.replace(confidence, function=Model.classify)
     graph = tf.function(
         misnamed.endpoint(model), input_signature=misnamed.specs(model), autograph=False
@@ -229,20 +226,20 @@ def test_outputs_that_are_not_registered_are_refused(
 def test_the_documentation_has_the_tables_of_signatures() -> None:
     rows = [line for line in DOCS.read_text(encoding="utf-8").splitlines() if line[:2] == "| "]
     entries = SIGNATURES.values()
-    inputs = {given.name: given for entry in entries for given in entry.inputs}
-    outputs = {given.name: given for entry in entries for given in entry.outputs}
+    inputs = {field.name: field for entry in entries for field in entry.inputs}
+    outputs = {field.name: field for entry in entries for field in entry.outputs}
     expected = [
         f"| `{entry.name}` | {listed(entry.inputs)} | {listed(entry.outputs)} | "
         f"{entry.description} |"
         for entry in entries
     ]
     expected += [
-        f"| `{given.name}` | {given.dtype.name} `{given.shape}` | {given.description} |"
-        for given in inputs.values()
+        f"| `{field.name}` | {field.dtype.name} `{field.shape}` | {field.description} |"
+        for field in inputs.values()
     ]
     expected += [
-        f"| `{given.name}` | {given.dtype} `{given.shape}` | {given.description} |"
-        for given in outputs.values()
+        f"| `{field.name}` | {field.dtype} `{field.shape}` | {field.description} |"
+        for field in outputs.values()
     ]
     missing = [row for row in expected if row not in rows]
     assert not missing, "docs/serving.md lacks\n" + "\n".join(missing)
@@ -252,4 +249,4 @@ def test_the_documentation_has_the_tables_of_signatures() -> None:
 
 
 def listed(fields: Any) -> str:
-    return ", ".join(f"`{given.name}`" for given in fields)
+    return ", ".join(f"`{field.name}`" for field in fields)
