@@ -71,18 +71,18 @@ def test_grpc_client_gives_what_the_estimator_gives(
     target: str, expected: DepthResult, images: np.ndarray
 ) -> None:
     with GrpcClient(target, batch=3) as client:
-        found = client.predict(images)
+        result = client.predict(images)
         np.testing.assert_array_equal(client.depth(images), expected.grey())
         assert client.shape == (72, 48)
         adapted = client.adapt(images, [1, 2, 3, 4, 1, 2, 3, 4])
         assert adapted.shape == images.shape
         with pytest.raises(ServerError, match="INVALID_ARGUMENT: image 1: it is no PNG file"):
             client.classify([png(images[0]), b"hello"])
-    np.testing.assert_allclose(found.depth, expected.depth, atol=1e-3)
-    np.testing.assert_allclose(found.sigma, expected.sigma, atol=1e-3)
-    np.testing.assert_array_equal(found.case, expected.case)
-    assert found.flags == expected.flags
-    for row, wanted in zip(found.neighbours, expected.neighbours, strict=True):
+    np.testing.assert_allclose(result.depth, expected.depth, atol=1e-3)
+    np.testing.assert_allclose(result.sigma, expected.sigma, atol=1e-3)
+    np.testing.assert_array_equal(result.case, expected.case)
+    assert result.flags == expected.flags
+    for row, wanted in zip(result.neighbours, expected.neighbours, strict=True):
         assert [(n.pair, n.shift) for n in row] == [(n.pair, n.shift) for n in wanted]
     with GrpcClient(target, model="other") as client, pytest.raises(ServerError, match="NOT_FOUND"):
         client.classify(images)

@@ -160,8 +160,8 @@ def bad_requests() -> dict[str, tuple[Any, int, str]]:
 
 @pytest.mark.parametrize("name", bad_requests())
 def test_bad_bodies(name: str, http: httpx.Client) -> None:
-    given, code, message = bad_requests()[name]
-    text = given if isinstance(given, bytes) else json.dumps(given).encode()
+    document, code, message = bad_requests()[name]
+    text = document if isinstance(document, bytes) else json.dumps(document).encode()
     answer = http.post("models/semtf:predict", content=text)
     assert answer.headers["content-type"] == "application/json"
     assert (answer.status_code, list(answer.json())) == (code, ["error"])
@@ -243,9 +243,9 @@ def test_one_clients_bad_image_is_not_anothers_error(served: Server, images: np.
     gate = threading.Barrier(8)
 
     def post(number: int) -> httpx.Response:
-        given = body(images[:1]) if number % 2 else {"instances": [b64(b"x")]}
+        document = body(images[:1]) if number % 2 else {"instances": [b64(b"x")]}
         gate.wait()
-        return served.post(given)
+        return served.post(document)
 
     with ThreadPoolExecutor(8) as pool:
         replies = list(pool.map(post, range(8)))

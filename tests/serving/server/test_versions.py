@@ -59,8 +59,7 @@ def play(folder: Path, scenario: Scenario, **options: Any) -> None:
 
     async def played() -> None:
         starter = Starter()
-        given = Options(window=0.0, **options)
-        versions = Versions(folder, "semtf", given, Metrics(), starter)
+        versions = Versions(folder, "semtf", Options(window=0.0, **options), Metrics(), starter)
         add(folder, 1)
         await versions.update()
         await scenario(folder, starter, versions)
