@@ -58,7 +58,7 @@ IMAGE_BYTES = Input(
 IMAGES = Input(
     "images",
     tf.float32,
-    "[n, H, W]` or `[n, H, W, 1]",
+    "[n, H, W] or [n, H, W, 1]",
     "SEM images in grey levels 0–255",
     spec_shape=lambda _: None,
     sample=lambda samples: samples.images.astype(np.float32),
