@@ -107,15 +107,21 @@ def served(exact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 @contextmanager
-def serving(exact: Path, folder: Path, warm: Collection[str] = ()) -> Iterator[Server]:
-    """A server of a copy of an export, ``warm`` being the signatures to warm up; all by default."""
+def serving(
+    exact: Path, folder: Path, warm: Collection[str] = (), receive_timeout: int = 2
+) -> Iterator[Server]:
+    """A server of a copy of an export.
+
+    ``warm`` are the signatures to warm up, all by default. A body must arrive within
+    ``receive_timeout`` seconds.
+    """
     model = folder / "semtf"
     shutil.copytree(exact, model / "1")
     if warm:
         requests = read_warmup(exact)
         write_warmup(model / "1", {name: requests[name] for name in warm})
     options = ("--max-body=1", "--max-pending=16", "--label=stable=1")
-    server = Server(model, *options, "--timeout=15", "--receive-timeout=2")
+    server = Server(model, *options, "--timeout=15", f"--receive-timeout={receive_timeout}")
     try:
         server.wait(1)
         yield server

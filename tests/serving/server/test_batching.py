@@ -69,7 +69,10 @@ def test_a_request_that_does_not_fit_closes_the_batch_and_opens_the_next() -> No
     async def scenario() -> None:
         worker = FakeWorker()
         target = batcher(worker)
-        tasks = [predict(target, 1, 2), predict(target, 3, 4, 5), predict(target, 6)]
+        tasks = [predict(target, 1, 2), predict(target, 3, 4, 5)]
+        await asyncio.gather(tasks[0])
+        # The first batch was sent; the second one is still open.
+        tasks.append(predict(target, 6))
         await asyncio.gather(*tasks)
         assert asyncio.get_running_loop().time() == 0
         assert worker.calls == [[1, 2], [3, 4, 5, 6]]

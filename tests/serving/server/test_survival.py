@@ -17,12 +17,14 @@ from tests.serving.conftest import START_SECONDS, Server, serving
 from tests.serving.pngs import body
 
 WARM = ("serving_default", "predict_png")
+RECEIVE_SECONDS = 60
+"""A busy machine must not look like a client that sends slowly."""
 
 
 @pytest.fixture(scope="module")
 def shared(exact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that `server` lends to one test after the other."""
-    with serving(exact, tmp_path_factory.mktemp("changed"), WARM) as server:
+    with serving(exact, tmp_path_factory.mktemp("changed"), WARM, RECEIVE_SECONDS) as server:
         yield server
 
 
@@ -151,7 +153,7 @@ def test_a_killed_worker_is_replaced(server: Server, images: np.ndarray) -> None
 def test_shutdown_answers_the_requests_under_way(
     exact: Path, images: np.ndarray, tmp_path: Path
 ) -> None:
-    with serving(exact, tmp_path, WARM) as server, ThreadPoolExecutor(1) as pool:
+    with serving(exact, tmp_path, WARM, RECEIVE_SECONDS) as server, ThreadPoolExecutor(1) as pool:
         workers = server.workers()
         repeated = np.repeat(images, 8, axis=0)
         request = pool.submit(server.post, body(repeated, signature_name="predict_png"))
