@@ -36,7 +36,7 @@ LOAD_SECONDS = 900.0
 
 
 def build(run: Path, pairs: int, work: Path) -> Path:
-    """A run folder with a storage of that size in each case, and images to ask about."""
+    """A run folder with a storage of that size in each case, and images to send."""
     from challenge_size import IMAGES, full_size_run, world
 
     folder = work / f"run-{pairs}"
@@ -131,8 +131,8 @@ def load(server: Server, path: Path, **options: float | Path) -> subprocess.Pope
 
 
 def result(process: subprocess.Popen[bytes]) -> dict[str, float]:
-    found: dict[str, float] = json.loads(process.communicate()[0])
-    return found
+    figures: dict[str, float] = json.loads(process.communicate()[0])
+    return figures
 
 
 def report(server: Server, images: np.ndarray, parts: set[str], seconds: float, work: Path) -> None:
@@ -148,11 +148,11 @@ def report(server: Server, images: np.ndarray, parts: set[str], seconds: float, 
     for signature, clients, each, requests in rows:
         path = bodies(images, signature, each, work / "bodies.json")
         result(load(server, path, clients=clients, seconds=2))
-        found = result(load(server, path, clients=clients, seconds=seconds, requests=requests))
-        speed = found["a_second"] * each
+        figures = result(load(server, path, clients=clients, seconds=seconds, requests=requests))
+        speed = figures["a_second"] * each
         print(
-            f"| {signature} | {clients} | {each} | {speed:.0f} | {found['p50']:.1f} | "
-            f"{found['p99']:.1f} | {found['failed']} |",
+            f"| {signature} | {clients} | {each} | {speed:.0f} | {figures['p50']:.1f} | "
+            f"{figures['p99']:.1f} | {figures['failed']} |",
             flush=True,
         )
 
@@ -165,8 +165,8 @@ def soak(server: Server, model: Path, images: np.ndarray, requests: int, work: P
     first = server.memory()
     print(f"| warm | {requests // 10} | | {first:.0f} |", flush=True)
     each = requests // (SWAPS + 1)
-    found = result(load(server, path, clients=CLIENTS, seconds=600, requests=each))
-    print(f"| version 1 | {each} | {found['failed']} | {server.memory():.0f} |", flush=True)
+    figures = result(load(server, path, clients=CLIENTS, seconds=600, requests=each))
+    print(f"| version 1 | {each} | {figures['failed']} | {server.memory():.0f} |", flush=True)
     done = work / "done"
     for version in range(2, SWAPS + 2):
         done.unlink(missing_ok=True)
@@ -194,24 +194,24 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=20_000)
     work = Path(tempfile.gettempdir()) / "semtf-bench-serving"
     parser.add_argument("--work", type=Path, default=work)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that the server ends, too
-    if not given.run.is_dir():
-        raise SystemExit(f"{given.run}: no run there; make one with scripts/run, or give --run")
-    given.work.mkdir(parents=True, exist_ok=True)
-    run = build(given.run, given.pairs, given.work)
-    images, parts = np.load(run / "images.npy"), set(given.parts.split(","))
+    if not arguments.run.is_dir():
+        raise SystemExit(f"{arguments.run}: no run there; make one with scripts/run, or give --run")
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    run = build(arguments.run, arguments.pairs, arguments.work)
+    images, parts = np.load(run / "images.npy"), set(arguments.parts.split(","))
     images = images[np.random.default_rng(0).permutation(len(images))]
-    for index in given.index.split(","):
-        version = exported(run, index, given.work)
+    for index in arguments.index.split(","):
+        version = exported(run, index, arguments.work)
         for other in version.parent.glob("[2-9]*"):
             shutil.rmtree(other)
         shutil.rmtree(version.parent / ".next", ignore_errors=True)
-        print(f"\n## {index}, {given.pairs} pairs a case\n", flush=True)
+        print(f"\n## {index}, {arguments.pairs} pairs a case\n", flush=True)
         with serving(version.parent) as server:
-            report(server, images, parts, given.seconds, given.work)
+            report(server, images, parts, arguments.seconds, arguments.work)
             if "soak" in parts:
-                soak(server, version.parent, images, given.requests, given.work)
+                soak(server, version.parent, images, arguments.requests, arguments.work)
         print(f"load average {os.getloadavg()[0]:.1f}", flush=True)
 
 

@@ -20,22 +20,25 @@ from semtf.config import IndexKind
 )
 @recall_option
 @click.option(
-    "--verify/--no-verify", default=True, show_default=True, help="Load it afresh and compare."
+    "--verify/--no-verify",
+    default=True,
+    show_default=True,
+    help="Load the export in fresh processes and compare every output.",
 )
 def command(run: Path, out: Path, index: IndexKind, recall: float | None, verify: bool) -> None:
     """Write a run as one SavedModel for TensorFlow Serving."""
     from semtf.serving.saved_model.export import export
 
-    found = export(run, out, index=index, recall=recall, check=verify)
+    verification = export(run, out, index=index, recall=recall, check=verify)
     click.echo(f"{out}: exported with the {index} index")
-    if found is not None:
-        for loader, difference in found.difference.items():
+    if verification is not None:
+        for loader, difference in verification.difference.items():
             click.echo(
-                f"verified with the {loader} loader: depth of {found.images} images within "
+                f"verified with the {loader} loader: depth of {verification.images} images within "
                 f"{difference:.2g} grey levels of the estimator's"
             )
-        if found.recall is not None:
+        if verification.recall is not None:
             click.echo(
-                f"against the exact search: recall {found.recall:.4f} of the neighbours, RMSE "
-                f"{found.rmse:.3f} grey levels"
+                f"against the exact search: recall {verification.recall:.4f} of the neighbours, "
+                f"RMSE {verification.rmse:.3f} grey levels"
             )

@@ -55,7 +55,7 @@ from semtf.errors import InputError
     default=256,
     show_default=True,
     type=click.IntRange(1),
-    help="Requests at the same time; more are told to try again.",
+    help="Requests at the same time; more are refused with 429.",
 )
 @click.option(
     "--timeout",
@@ -94,7 +94,7 @@ def command(
 
     Prints the address of the model, then serves until it is interrupted.
     """
-    meanings = _labels(labels)
+    label_versions = _labels(labels)
     try:
         from semtf.serving.server.app import Limits
         from semtf.serving.server.server import model_server, serve
@@ -113,18 +113,18 @@ def command(
         name=name,
         host=host,
         port=port,
-        options=Options(batch, window / 1000, threads, poll, meanings),
+        options=Options(batch, window / 1000, threads, poll, label_versions),
         limits=Limits(max_body << 20, max_instances, max_pending, receive_timeout, timeout),
         token=token,
         insecure=insecure,
     )
 
 
-def _labels(given: tuple[str, ...]) -> dict[str, int]:
+def _labels(assignments: tuple[str, ...]) -> dict[str, int]:
     labels = {}
-    for label in given:
-        name, equals, version = label.partition("=")
+    for assignment in assignments:
+        name, equals, version = assignment.partition("=")
         if not equals or not name or not version.isdecimal():
-            raise InputError(f"--label {label}: write NAME=VERSION, as in stable=3")
+            raise InputError(f"--label {assignment}: write NAME=VERSION, as in stable=3")
         labels[name] = int(version)
     return labels

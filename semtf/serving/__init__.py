@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "GrpcClient", "ServerError"]
 
-_WHERE = {"Client": "client.rest", "GrpcClient": "client.grpc", "ServerError": "client.base"}
+_MODULES = {"Client": "client.rest", "GrpcClient": "client.grpc", "ServerError": "client.base"}
 
 
 def __getattr__(name: str) -> Any:
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
     from semtf.errors import InputError
 
     try:
-        module = importlib.import_module(f"semtf.serving.{_WHERE[name]}")
+        module = importlib.import_module(f"semtf.serving.{_MODULES[name]}")
     except ModuleNotFoundError as error:
         extra = "grpc" if name == "GrpcClient" else "serve"
         raise InputError(

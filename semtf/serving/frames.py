@@ -1,4 +1,4 @@
-"""How the server and its worker processes talk: frames of JSON and the raw bytes of arrays.
+"""The messages between the server and its worker processes: JSON and the raw bytes of arrays.
 
 A frame is the lengths of two parts (little-endian ``uint32`` and ``uint64``), a JSON object, and
 the arrays that the object lists under ``tensors``, one after the other. Strings are arrays of
@@ -20,7 +20,7 @@ LENGTHS = struct.Struct("<IQ")
 
 def pack(head: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> bytes:
     """A frame with the object ``head`` and named arrays."""
-    described, parts = [], []
+    entries, parts = [], []
     for name, array in tensors.items():
         entry: dict[str, Any] = {"name": name, "shape": array.shape}
         if array.dtype == object:
@@ -30,8 +30,8 @@ def pack(head: Mapping[str, Any], tensors: Mapping[str, npt.NDArray[Any]]) -> by
         else:
             entry["dtype"] = array.dtype.str
             parts.append(np.ascontiguousarray(array).tobytes())
-        described.append(entry)
-    text = json.dumps({**head, "tensors": described}).encode()
+        entries.append(entry)
+    text = json.dumps({**head, "tensors": entries}).encode()
     body = b"".join(parts)
     return LENGTHS.pack(len(text), len(body)) + text + body
 
@@ -48,8 +48,8 @@ def unpack(text: bytes, body: bytes) -> tuple[dict[str, Any], Tensors]:
                 array[i] = body[position : position + length]
                 position += length
         else:
-            kind, count = np.dtype(entry["dtype"]), math.prod(entry["shape"])
-            array = np.frombuffer(body, kind, count, position)
+            dtype, count = np.dtype(entry["dtype"]), math.prod(entry["shape"])
+            array = np.frombuffer(body, dtype, count, position)
             position += array.nbytes
         tensors[entry["name"]] = array.reshape(entry["shape"])
     return head, tensors

@@ -2,10 +2,10 @@
 
 
 def readable(error: object) -> str:
-    """What a check in the graph says, without what TensorFlow puts around it."""
+    """The message of an assertion in the graph, without what TensorFlow puts around it."""
     text = one_line(error).split(" [[{{node", 1)[0]
-    _, found, said = text.partition("assertion failed: ")
-    return said.removeprefix("[").removesuffix("]") if found else text
+    _, separator, message = text.partition("assertion failed: ")
+    return message.removeprefix("[").removesuffix("]") if separator else text
 
 
 def one_line(text: object) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semtf.errors import InputError
 
-SHORTEST_TOKEN = 16
+MIN_LENGTH = 16
 
 
 def read_token(path: Path) -> str:
@@ -17,9 +17,9 @@ def read_token(path: Path) -> str:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--token-file {path}: cannot be read ({error})") from error
-    if len(text) < SHORTEST_TOKEN or not all("!" <= letter <= "~" for letter in text):
+    if len(text) < MIN_LENGTH or not all("!" <= letter <= "~" for letter in text):
         raise InputError(
-            f"--token-file {path}: write one line of at least {SHORTEST_TOKEN} characters without "
+            f"--token-file {path}: write one line of at least {MIN_LENGTH} characters without "
             "spaces, such as openssl rand -hex 32 prints"
         )
     return text

@@ -14,14 +14,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from semtf.data.dataset import open_dataset
 from semtf.estimation.estimator import Estimator, load
 from semtf.estimation.result import DepthResult
 from semtf.run import Run
 from semtf.serving.saved_model.export import export
-from semtf.serving.saved_model.warmup import WARMUP, prediction_log, read_warmup
+from semtf.serving.saved_model.warmup import read_warmup, write_warmup
 
 COMMAND = [sys.executable, "-c", "from semtf.cli.main import run; run()"]
 START_SECONDS = 240.0
@@ -45,7 +44,7 @@ def images(fab: Path) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def estimator(run: Run) -> Estimator:
-    """What the export must agree with."""
+    """The estimator that the export must agree with."""
     return load(run.path, index="exact")
 
 
@@ -69,14 +68,14 @@ class Server:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
-        found = re.match(r"(http://[^/]+)/v1/models/(\w+)", line)
-        assert found, self.log.read_text()
-        self.url = found[1]
-        self.model = f"{found[1]}/v1/models/{found[2]}"
+        address = re.match(r"(http://[^/]+)/v1/models/(\w+)", line)
+        assert address, self.log.read_text()
+        self.url = address[1]
+        self.model = f"{address[1]}/v1/models/{address[2]}"
 
-    def post(self, document: Any, where: str = "") -> httpx.Response:
-        """Answer to a predict request."""
-        url = f"{self.model}{where}:predict"
+    def post(self, document: Any, version: str = "") -> httpx.Response:
+        """The response to a predict request; ``version`` is a part of the path."""
+        url = f"{self.model}{version}:predict"
         return httpx.post(url, json=document, trust_env=False, timeout=60)
 
     def wait(self, version: int, state: str = "AVAILABLE") -> None:
@@ -84,8 +83,8 @@ class Server:
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end:
             answer = httpx.get(f"{self.model}/versions/{version}", trust_env=False)
-            known = answer.json().get("model_version_status", [{}])
-            if known[0].get("state") == state:
+            versions = answer.json().get("model_version_status", [{}])
+            if versions[0].get("state") == state:
                 return
             assert self.process.poll() is None, self.log.read_text()
             time.sleep(0.1)
@@ -110,17 +109,21 @@ def served(exact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 @contextmanager
-def serving(exact: Path, folder: Path, warm: Collection[str] = ()) -> Iterator[Server]:
-    """A server of a copy of an export, ``warm`` being the signatures to warm up; all by default."""
+def serving(
+    exact: Path, folder: Path, warm: Collection[str] = (), receive_timeout: int = 2
+) -> Iterator[Server]:
+    """A server of a copy of an export.
+
+    ``warm`` are the signatures to warm up, all by default. A body must arrive within
+    ``receive_timeout`` seconds.
+    """
     model = folder / "semtf"
     shutil.copytree(exact, model / "1")
     if warm:
-        with tf.io.TFRecordWriter(str(model / "1" / WARMUP)) as writer:
-            for name, inputs in read_warmup(exact):
-                if name in warm:
-                    writer.write(prediction_log(name, inputs))
+        requests = read_warmup(exact)
+        write_warmup(model / "1", {name: requests[name] for name in warm})
     options = ("--max-body=1", "--max-pending=16", "--label=stable=1")
-    server = Server(model, *options, "--timeout=15", "--receive-timeout=2")
+    server = Server(model, *options, "--timeout=15", f"--receive-timeout={receive_timeout}")
     try:
         server.wait(1)
         yield server

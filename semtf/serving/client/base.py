@@ -1,4 +1,4 @@
-"""What a server can be asked, whatever the protocol: depth, cases, neighbours, fab-like images."""
+"""The estimator on a server, whatever the protocol: depth, cases, neighbours, adapted images."""
 
 import io
 from abc import ABC, abstractmethod
@@ -43,7 +43,7 @@ class RemoteEstimator(ABC):
 
     @abstractmethod
     def call(self, signature: str, instances: Sequence[dict[str, Any]]) -> list[Any]:
-        """The answers of any signature, row by row.
+        """The outputs of any signature, row by row.
 
         Values of type ``bytes`` are binary. A row is an object of the outputs by name; a
         signature with one output gives its bare values, as TensorFlow Serving does.
@@ -56,7 +56,7 @@ class RemoteEstimator(ABC):
     def predict(
         self, images: Images, probability: npt.NDArray[np.float32] | None = None
     ) -> DepthResult:
-        """Depth maps with everything that `semtf.Estimator.predict` tells.
+        """Depth maps with everything that `semtf.Estimator.predict` gives.
 
         Args:
             images: uint8 ``[n, H, W]`` in grey levels, or ``n`` PNG files as bytes.
@@ -70,8 +70,8 @@ class RemoteEstimator(ABC):
         if probability is None:
             rows = self.call("estimate", instances)
         else:
-            for instance, shares in zip(instances, probability.tolist(), strict=True):
-                instance["case_probabilities"] = shares
+            for instance, probabilities in zip(instances, probability.tolist(), strict=True):
+                instance["case_probabilities"] = probabilities
             rows = self.call("estimate_given_case", instances)
         return DepthResult(
             depth=_floats(rows, "depth"),

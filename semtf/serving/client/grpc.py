@@ -61,11 +61,11 @@ class GrpcClient(RemoteEstimator):
         for start in range(0, len(instances), self.batch):
             part = instances[start : start + self.batch]
             request = predict_pb2.PredictRequest()
-            self._name(request.model_spec)
+            self._set_model(request.model_spec)
             request.model_spec.signature_name = signature
             for name in part[0]:
                 request.inputs[name].CopyFrom(_tensor([instance[name] for instance in part]))
-            outputs = self._ask(self._stub.Predict, request).outputs
+            outputs = self._call(self._stub.Predict, request).outputs
             columns = {name: _column(name, outputs[name]) for name in sorted(outputs)}
             if len(columns) == 1:
                 rows += next(iter(columns.values()))
@@ -77,22 +77,22 @@ class GrpcClient(RemoteEstimator):
     def metadata(self) -> dict[str, Any]:
         """Name, version and signatures of the model, as over REST."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
-        self._name(request.model_spec)
-        answer = self._ask(self._stub.GetModelMetadata, request)
+        self._set_model(request.model_spec)
+        response = self._call(self._stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
+        response.metadata["signature_def"].Unpack(signatures)
         spec, definition = (
             json_format.MessageToDict(message, preserving_proto_field_name=True)
-            for message in (answer.model_spec, signatures)
+            for message in (response.model_spec, signatures)
         )
         return {"model_spec": spec, "metadata": {"signature_def": definition}}
 
-    def _name(self, spec: Any) -> None:
+    def _set_model(self, spec: Any) -> None:
         spec.name = self._model
         if self._version is not None:
             spec.version.value = self._version
 
-    def _ask(self, method: Any, request: Any) -> Any:
+    def _call(self, method: Any, request: Any) -> Any:
         try:
             return method(request, timeout=self._timeout)
         except grpc.RpcError as error:

@@ -51,10 +51,11 @@ class Client(RemoteEstimator):
         """
         if version is not None and label is not None:
             raise InputError("give a version or a label, not both")
-        chosen = "" if version is None else f"/versions/{version}"
-        chosen = f"/labels/{label}" if label is not None else chosen
+        version_path = "" if version is None else f"/versions/{version}"
+        if label is not None:
+            version_path = f"/labels/{label}"
         self._path = f"v1/models/{model}"
-        self._version = chosen
+        self._version_path = version_path
         self._retries = retries
         self.batch = batch
         self._connections = connections
@@ -78,13 +79,13 @@ class Client(RemoteEstimator):
 
     def status(self) -> list[dict[str, Any]]:
         """The versions that the server knows, with their states."""
-        answer = self._request("GET", self._path + self._version)
-        versions: list[dict[str, Any]] = answer["model_version_status"]
+        response = self._request("GET", self._path + self._version_path)
+        versions: list[dict[str, Any]] = response["model_version_status"]
         return versions
 
     def metadata(self) -> dict[str, Any]:
         """Name, version and signatures of the model."""
-        return self._request("GET", f"{self._path}{self._version}/metadata")
+        return self._request("GET", f"{self._path}{self._version_path}/metadata")
 
     def call(self, signature: str, instances: Sequence[dict[str, Any]]) -> list[Any]:
         """The predictions of any signature, row by row, in requests of ``batch`` instances.
@@ -98,9 +99,9 @@ class Client(RemoteEstimator):
         def send(part: Sequence[dict[str, Any]]) -> list[Any]:
             rows = [{key: _value(value) for key, value in row.items()} for row in part]
             body = orjson.dumps({"signature_name": signature, "instances": rows})
-            path = f"{self._path}{self._version}:predict"
-            answer: list[Any] = _binary(self._request("POST", path, body)["predictions"])
-            return answer
+            path = f"{self._path}{self._version_path}:predict"
+            predictions: list[Any] = _binary(self._request("POST", path, body)["predictions"])
+            return predictions
 
         with ThreadPoolExecutor(self._connections) as pool:
             return [row for rows in pool.map(send, parts) for row in rows]
@@ -109,14 +110,14 @@ class Client(RemoteEstimator):
         headers = {} if body is None else {"Content-Type": "application/json"}
         for pause in _pauses(self._retries):
             try:
-                answer = self._http.request(method, path, content=body, headers=headers)
+                response = self._http.request(method, path, content=body, headers=headers)
             except httpx.TransportError as error:
                 failure = ServerError(f"{self._http.base_url}: no answer ({error})")
             else:
-                if answer.is_success:
-                    return _parsed(answer)
-                failure = ServerError(_reason(answer), answer.status_code)
-                if answer.status_code not in RETRIED:
+                if response.is_success:
+                    return _parsed(response)
+                failure = ServerError(_reason(response), response.status_code)
+                if response.status_code not in RETRIED:
                     raise failure
             if pause is None:
                 raise failure
@@ -132,24 +133,24 @@ def _pauses(retries: int) -> Iterator[float | None]:
     yield None
 
 
-def _parsed(answer: httpx.Response) -> dict[str, Any]:
+def _parsed(response: httpx.Response) -> dict[str, Any]:
     try:
-        document: dict[str, Any] = orjson.loads(answer.content)
+        document: dict[str, Any] = orjson.loads(response.content)
     except orjson.JSONDecodeError as error:
-        raise ServerError(f"{answer.url}: the answer is no JSON ({error})") from error
+        raise ServerError(f"{response.url}: the answer is no JSON ({error})") from error
     return document
 
 
-def _reason(answer: httpx.Response) -> str:
+def _reason(response: httpx.Response) -> str:
     try:
-        reason = readable(orjson.loads(answer.content)["error"])
+        reason = readable(orjson.loads(response.content)["error"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        reason = answer.reason_phrase
-    return f"{answer.url}: {answer.status_code}: {reason}"
+        reason = response.reason_phrase
+    return f"{response.url}: {response.status_code}: {reason}"
 
 
 def _binary(value: Any) -> Any:
-    """An answer with its base64 objects made bytes."""
+    """A JSON value with its base64 objects made bytes."""
     if isinstance(value, list) and value and isinstance(value[0], dict | list):
         return [_binary(part) for part in value]
     if isinstance(value, dict):

@@ -5,20 +5,26 @@ import io
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
 
 from semtf.adaptation import adapter
+from semtf.adaptation.base import Adapter
 from semtf.config import IndexKind
 from semtf.errors import InputError
 from semtf.estimation.estimator import load_models
+from semtf.estimation.graph import EstimatorModels
+from semtf.formats import stamped
 from semtf.outputs import check_folder, is_free, take_name
 from semtf.run import Run
 from semtf.serving.saved_model.docker_files import write_docker_files
 from semtf.serving.saved_model.export_metadata import EXPORT_METADATA
 from semtf.serving.saved_model.graph_assertions import MAX_BATCH
-from semtf.serving.saved_model.signatures import Model
+from semtf.serving.saved_model.model import Model
+from semtf.serving.saved_model.samples import Samples
+from semtf.serving.saved_model.signatures import SIGNATURES
 from semtf.serving.saved_model.verify import Verification, verify
 from semtf.serving.saved_model.warmup import write_warmup
 
@@ -39,14 +45,15 @@ def export(
         index: ``"exact"`` has only stock TensorFlow operations; ``"scann"`` loads only where
             ScaNN's operations are registered.
         recall: share of the best rows that a ScaNN index must find; as trained where None.
-        check: load the export in fresh processes, with both loaders, and compare every
-            signature with the estimator.
+        check: load the export in fresh processes, with both loaders, and compare every output
+            of every signature with what Python computes.
 
     Returns:
-        What the check found; None without it.
+        How far the export is from what Python computes; None without the check.
 
     Raises:
         InputError: there is no run, or ``out`` is in use.
+        RuntimeError: the check found a difference; ``out`` is not made.
     """
     out = Path(out)
     if not is_free(out):
@@ -60,38 +67,51 @@ def export(
     # Hidden, because TensorFlow Serving takes every folder with a number for a version.
     work = Path(tempfile.mkdtemp(prefix=".export-", dir=out.parent))
     try:
-        _write(opened, work / "model", index, recall)
-        found = verify(opened, work / "model", index, recall) if check else None
+        adapters = {
+            case: adapter.load(
+                opened.adaptation(case), opened.config.image, opened.config.adaptation
+            )
+            for case in opened.cases
+        }
+        models = load_models(opened, index, recall=recall)
+        _write_saved_model(work / "model", models, adapters)
+        _write_metadata(work / "model", opened, index)
+        samples = Samples.of_run(opened, models, images_per_case=1)
+        requests = {name: entry.sample_inputs(samples) for name, entry in SIGNATURES.items()}
+        write_warmup(work / "model", requests)
+        verification = verify(opened, work / "model", adapters, index, recall) if check else None
         take_name(work / "model", out)
     finally:
         shutil.rmtree(work)
     write_docker_files(out.parent)
-    return found
+    return verification
 
 
-def _write(run: Run, folder: Path, index: IndexKind, recall: float | None) -> None:
-    parts = load_models(run, index, recall=recall)
-    settings = run.config.adaptation
-    adapters = {
-        case: adapter.load(run.adaptation(case), run.config.image, settings) for case in run.cases
-    }
-    model = Model(parts, adapters)
+def _write_saved_model(
+    folder: Path, models: EstimatorModels, adapters: Mapping[int, Adapter]
+) -> None:
+    model = Model(models, adapters)
     # Keras is imported after semtf.adaptation has made sure of its backend.
     import keras
 
     archive = keras.export.ExportArchive()
-    translators = [resource for made in adapters.values() for resource in made.tracked]
-    owners = (parts.classifier, *parts.retrievers.values(), *translators, *model.variables)
+    adapter_owners = [owner for loaded in adapters.values() for owner in loaded.tracked]
+    owners = (models.classifier, *models.retrievers.values(), *adapter_owners, *model.variables)
     for owner in owners:
         archive.track(owner)
-    for name, (function, specs) in model.signatures.items():
-        archive.add_endpoint(name, function, input_signature=specs)
+    for name, entry in SIGNATURES.items():
+        archive.add_endpoint(name, entry.endpoint(model), input_signature=entry.specs(model))
     with contextlib.redirect_stdout(io.StringIO()):  # it lists every captured variable
         archive.write_out(str(folder))
-    note = {
+
+
+def _write_metadata(folder: Path, run: Run, index: IndexKind) -> None:
+    import keras
+
+    metadata = {
         "index": index,
         "needs_scann_operations": index == "scann",
-        "signatures": sorted(model.signatures),
+        "signatures": sorted(SIGNATURES),
         "max_batch": MAX_BATCH,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
@@ -99,5 +119,6 @@ def _write(run: Run, folder: Path, index: IndexKind, recall: float | None) -> No
         "image": list(run.config.image.shape),
         "run": run.path.name,
     }
-    (folder / EXPORT_METADATA).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-    write_warmup(folder, run, parts.cases)
+    (folder / EXPORT_METADATA).write_text(
+        json.dumps(stamped("export", metadata), indent=2) + "\n", encoding="utf-8"
+    )

@@ -8,13 +8,13 @@ MAX_BATCH = 256
 """Images that one request may hold."""
 
 
-def require(true: tf.Tensor, message: str, *values: tf.Tensor) -> tf.Operation:
-    """Fail with one sentence, in which each ``{}`` is a value."""
-    return tf.debugging.Assert(true, [tf.strings.format(message, values)])
+def require(condition: tf.Tensor, message: str, *values: tf.Tensor) -> tf.Operation:
+    """Fail with a message where a condition is false; each ``{}`` in it is a value."""
+    return tf.debugging.Assert(condition, [tf.strings.format(message, values)])
 
 
 def check_batch(count: tf.Tensor) -> tf.Operation:
-    """Fail where a request holds no image, or too many."""
+    """Fail where a request holds no image, or more than `MAX_BATCH`."""
     return require(
         (count >= 1) & (count <= MAX_BATCH),
         f"a request holds 1 to {MAX_BATCH} images; got {{}}",
@@ -24,23 +24,24 @@ def check_batch(count: tf.Tensor) -> tf.Operation:
 
 def check_floats(images: tf.Tensor, height: int, width: int) -> list[tf.Operation]:
     """Fail where float images have another shape, are too many, or cannot be grey levels."""
-    wanted = f"images must be [batch, {height}, {width}] or [batch, {height}, {width}, 1]"
+    expected = f"images must be [batch, {height}, {width}] or [batch, {height}, {width}, 1]"
     shape = tf.shape(images)
     padded = tf.concat([shape, [0, 0, 0]], axis=0)
-    right = tf.logical_and(
+    fits = tf.logical_and(
         tf.reduce_all(tf.equal(padded[1:3], [height, width])),
         tf.equal(tf.size(images), padded[0] * height * width),
     )
-    shaped = require(right, f"{wanted} (rows, columns); got shape {{}}", shape)
-    with tf.control_dependencies([shaped]):
-        batch = check_batch(padded[0])
-    finite = require(
+    shape_checked = require(fits, f"{expected} (rows, columns); got shape {{}}", shape)
+    with tf.control_dependencies([shape_checked]):
+        batch_checked = check_batch(padded[0])
+    finite_checked = require(
         tf.reduce_all(tf.math.is_finite(images)),
         "images must be finite grey levels; got NaN or infinity",
     )
-    with tf.control_dependencies([shaped, batch, finite]):
+    checked = [shape_checked, batch_checked, finite_checked]
+    with tf.control_dependencies(checked):
         flat = tf.reshape(images, [-1, height * width])
-    return [shaped, batch, finite, *_check_levels(flat)]
+    return [*checked, *_check_levels(flat)]
 
 
 def _check_levels(flat: tf.Tensor) -> list[tf.Operation]:

@@ -1,7 +1,7 @@
 """PNG bytes to grey levels inside the graph, under the grey policy of `semtf.data.images`.
 
 ``tf.io.decode_png`` cuts 16-bit samples to 8 bits, takes JPEG data, drops an alpha channel and
-decodes any size, all without a word. So the graph reads the PNG header (ISO/IEC 15948) itself and
+decodes any size, all without an error. So the graph reads the PNG header (ISO/IEC 15948) itself and
 refuses what is no 8-bit grey image, or RGB of three equal channels, of the wanted size.
 """
 
@@ -36,12 +36,12 @@ def decode(files: tf.Tensor, height: int, width: int) -> tf.Tensor:
 
     Returns:
         float32 ``[n, height, width]`` in grey levels. The graph fails with a message that names
-        the place of the first image that breaks the policy, and the reason.
+        the index of the first image that breaks the policy, and the reason.
     """
     reasons = [reason.format(rows=height, columns=width) for reason in REASONS]
     reason = _reason(files, height, width)
-    place = tf.argmax(tf.not_equal(reason, 0), output_type=tf.int32)
-    message = _about(place, tf.gather(reasons, tf.gather(reason, place)))
+    index = tf.argmax(tf.not_equal(reason, 0), output_type=tf.int32)
+    message = _message(index, tf.gather(reasons, tf.gather(reason, index)))
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(reason == 0), [message])]):
         files = tf.identity(files)
     pixels = tf.map_fn(
@@ -50,9 +50,9 @@ def decode(files: tf.Tensor, height: int, width: int) -> tf.Tensor:
         fn_output_signature=tf.TensorSpec([height, width, 3], tf.uint8),
     )
     differ = tf.reduce_any(pixels != pixels[..., :1], axis=[1, 2, 3])
-    message = _about(tf.argmax(differ, output_type=tf.int32), tf.constant(COLOUR))
-    equal = tf.debugging.Assert(tf.logical_not(tf.reduce_any(differ)), [message])
-    with tf.control_dependencies([equal]):
+    message = _message(tf.argmax(differ, output_type=tf.int32), tf.constant(COLOUR))
+    channels_checked = tf.debugging.Assert(tf.logical_not(tf.reduce_any(differ)), [message])
+    with tf.control_dependencies([channels_checked]):
         return tf.cast(pixels[..., 0], tf.float32)
 
 
@@ -62,22 +62,23 @@ def encode(images: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(tf.io.encode_png, levels, fn_output_signature=tf.TensorSpec([], tf.string))
 
 
-def _about(place: tf.Tensor, reason: tf.Tensor) -> tf.Tensor:
-    return tf.strings.join(["image ", tf.strings.as_string(place), ": ", reason])
+def _message(index: tf.Tensor, reason: tf.Tensor) -> tf.Tensor:
+    return tf.strings.join(["image ", tf.strings.as_string(index), ": ", reason])
 
 
 def _reason(files: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """For each file the place in `REASONS` of the first thing wrong with it; 0 for nothing."""
+    """For each file the index in `REASONS` of why it is refused; 0 where it is not."""
     size = tf.strings.length(files)
     head = tf.cast(tf.io.decode_raw(files, tf.uint8, fixed_length=HEADER_END), tf.int32)
-    rows, columns = _number(head[:, 20:24]), _number(head[:, 16:20])
+    rows, columns = _big_endian(head[:, 20:24]), _big_endian(head[:, 16:20])
     depth, colour = head[:, 24], head[:, 25]
-    # What stands before the pixels; in RE2, \C is any byte.
-    front = tf.strings.regex_replace(files, r"IDAT\C*", "")
+    # Only chunks before the pixels count; in RE2, \C is any byte.
+    chunks_before_pixels = tf.strings.regex_replace(files, r"IDAT\C*", "")
     refused = [
-        tf.strings.regex_full_match(front, rf"\C*{kind.decode()}\C*") for kind in REFUSED_CHUNKS
+        tf.strings.regex_full_match(chunks_before_pixels, rf"\C*{kind.decode()}\C*")
+        for kind in REFUSED_CHUNKS
     ]
-    wrong = [
+    conditions = [
         size == 0,
         size > EXTRA_BYTES + 8 * height * width,
         tf.reduce_all(head[:, :2] == [0xFF, 0xD8], axis=1),
@@ -90,10 +91,15 @@ def _reason(files: tf.Tensor, height: int, width: int) -> tf.Tensor:
         tf.reduce_any(head[:, 26:28] != 0, axis=1) | (head[:, 28] > 1),
         *refused,
     ]
-    first = tf.argmax(tf.stack([tf.zeros_like(wrong[0]), *wrong], axis=1), axis=1)
+    first = tf.argmax(tf.stack([tf.zeros_like(conditions[0]), *conditions], axis=1), axis=1)
     return tf.cast(first, tf.int32)
 
 
-def _number(four: tf.Tensor) -> tf.Tensor:
-    """Big-endian 32-bit numbers; the largest ones become negative, and fit no size."""
-    return tf.bitwise.left_shift(four[:, 0], 24) + tf.tensordot(four[:, 1:], [65536, 256, 1], 1)
+def _big_endian(four_bytes: tf.Tensor) -> tf.Tensor:
+    """Big-endian 32-bit numbers ``[n]`` from bytes ``[n, 4]``.
+
+    Those of 2³¹ and more become negative, and so fit no size.
+    """
+    return tf.bitwise.left_shift(four_bytes[:, 0], 24) + tf.tensordot(
+        four_bytes[:, 1:], [65536, 256, 1], 1
+    )

@@ -13,9 +13,9 @@ from semtf.serving.saved_model.export_metadata import read_export_metadata
 SCANN = "scann.scann_ops.py.scann_ops"
 
 
-def register_operations(note: dict[str, Any]) -> None:
+def register_operations(metadata: dict[str, Any]) -> None:
     """Register ScaNN's operations where an export needs them."""
-    if note.get("needs_scann_operations"):
+    if metadata.get("needs_scann_operations"):
         importlib.import_module(SCANN)
 
 

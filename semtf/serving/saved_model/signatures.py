@@ -1,197 +1,258 @@
-"""The signatures of an export: the estimation graph behind checks that a client can read."""
+"""The signatures of an export, each registered once.
 
-from collections.abc import Callable, Mapping
-from typing import Any
+Export, warm-up requests, the check of an export and the tables of docs/serving.md are made from or
+compared with `SIGNATURES`.
+"""
 
+import numpy as np
 import tensorflow as tf
 
-from semtf.adaptation.base import Adapter
-from semtf.autograph import no_autograph
-from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
-from semtf.estimation.result import FLAGS
-from semtf.serving.saved_model.graph_assertions import check_batch, check_floats, require
-from semtf.serving.saved_model.graph_png import decode, encode
-from semtf.serving.saved_model.stored_pairs import stored_pngs
+from semtf.serving.saved_model.graph_assertions import check_batch, check_floats
+from semtf.serving.saved_model.graph_png import decode
+from semtf.serving.saved_model.model import Model
+from semtf.serving.saved_model.reference import Reference
+from semtf.serving.saved_model.signature import (
+    Input,
+    Output,
+    Signature,
+    largest_difference,
+    png_difference,
+)
 
-Outputs = dict[str, tf.Tensor]
-SUM_TOLERANCE = 1e-3
+SIGNATURES: dict[str, Signature] = {}
+"""By name, every signature of an export."""
 
 
-class Model(tf.Module):
-    """Everything that the signatures compute, traced once and called by each of them.
+def register(signature: Signature) -> Signature:
+    """Add a signature to `SIGNATURES`: it is exported, warmed up and verified from then on.
 
-    Args:
-        parts: classifier and retrievers of a run.
-        adapters: by case, simulator images ``[n, H, W]`` in grey levels to fab-like ones.
+    Raises:
+        ValueError: there is one of that name.
     """
-
-    def __init__(self, parts: EstimatorModels, adapters: Mapping[int, Adapter]) -> None:
-        super().__init__(name="semtf")
-        self.cases = parts.cases
-        self.height, self.width = next(iter(parts.retrievers.values())).shape
-        self._adapters = dict(adapters)
-        with tf.device("CPU"):
-            self._names = {
-                str(case): tf.Variable(retriever.storage.names, trainable=False, name="names")
-                for case, retriever in parts.retrievers.items()
-            }
-        images = tf.TensorSpec([None, self.height, self.width], tf.float32)
-        shares = tf.TensorSpec([None, len(self.cases)], tf.float32)
-        cases = tf.TensorSpec([None], tf.int32)
-        self._classify = _function(lambda images: classify(images, parts), images)
-        self._estimate = _function(
-            lambda images, shares: estimate(images, shares, parts), images, shares
-        )
-        self._adapt = _function(self._adapted, images, cases)
-        self._pngs = _function(
-            lambda *asked: stored_pngs(parts.retrievers, *asked),
-            cases,
-            cases,
-            tf.TensorSpec([None, 2], tf.int32),
-        )
-
-    @property
-    def signatures(self) -> dict[str, tuple[Callable[..., Outputs], list[tf.TensorSpec]]]:
-        """By name, each signature's function and the specs of its inputs."""
-        files = tf.TensorSpec([None], tf.string, name="image_bytes")
-        floats = tf.TensorSpec(None, tf.float32, name="images")
-        shares = tf.TensorSpec([None, len(self.cases)], tf.float32, name="case_probabilities")
-        case = tf.TensorSpec([None], tf.int32, name="case")
-        pair = tf.TensorSpec([None], tf.int32, name="pair")
-        shift = tf.TensorSpec([None, 2], tf.int32, name="shift")
-        return {
-            "serving_default": (self._png(self._prediction), [files]),
-            "predict_float": (self._float(self._prediction), [floats]),
-            "predict_png": (self._png(self._depth_png), [files]),
-            "estimate": (self._png(self._everything), [files]),
-            "estimate_given_case": (self._png(self._everything), [files, shares]),
-            "neighbours": (self._png(self._neighbours), [files]),
-            "classify": (self._png(self._classified), [files]),
-            "adapt": (self._png(self._fab_like), [files, case]),
-            "adapt_float": (self._float(self._fab_like), [floats, case]),
-            "stored": (self._stored, [case, pair, shift]),
-        }
-
-    def _png(self, answer: Callable[..., Outputs]) -> Callable[..., Outputs]:
-        @no_autograph
-        def signature(image_bytes: tf.Tensor, *more: tf.Tensor) -> Outputs:
-            with tf.control_dependencies([check_batch(tf.shape(image_bytes)[0])]):
-                files = tf.identity(image_bytes)
-            return answer(decode(files, self.height, self.width), *more)
-
-        return signature
-
-    def _float(self, answer: Callable[..., Outputs]) -> Callable[..., Outputs]:
-        @no_autograph
-        def signature(images: tf.Tensor, *more: tf.Tensor) -> Outputs:
-            with tf.control_dependencies(check_floats(images, self.height, self.width)):
-                images = tf.reshape(images, [-1, self.height, self.width])
-            return answer(images, *more)
-
-        return signature
-
-    def _found(self, images: tf.Tensor, shares: tf.Tensor | None = None) -> Estimate:
-        if shares is None:
-            return Estimate(*self._estimate(images, self._classify(images)))
-        same = tf.equal(tf.shape(shares)[0], tf.shape(images)[0])
-        message = "case_probabilities: give one row for each image; got {}"
-        sums = tf.abs(tf.reduce_sum(shares, axis=1) - 1.0) <= SUM_TOLERANCE
-        valid = tf.reduce_all(sums) & tf.reduce_all(shares >= 0.0)
-        checks = [
-            require(same, message, tf.shape(shares)),
-            require(valid, "case_probabilities must not be negative and must sum to 1"),
-        ]
-        with tf.control_dependencies(checks):
-            return Estimate(*self._estimate(images, tf.identity(shares)))
-
-    def _prediction(self, images: tf.Tensor) -> Outputs:
-        return self._told(self._found(images))
-
-    def _told(self, found: Estimate) -> Outputs:
-        words = [tf.where(getattr(found, field), word, "") for field, word in FLAGS.items()]
-        spaced = tf.strings.regex_replace(tf.strings.join(words, " "), " +", " ")
-        return {
-            "depth": found.depth,
-            "sigma": found.sigma,
-            "case": found.case,
-            "case_probabilities": found.case_probability,
-            "similarity": found.similarity,
-            "flags": tf.strings.strip(spaced),
-        }
-
-    def _depth_png(self, images: tf.Tensor) -> Outputs:
-        return {"depth_png_bytes": encode(self._found(images).depth)}
-
-    def _everything(self, images: tf.Tensor, shares: tf.Tensor | None = None) -> Outputs:
-        found = self._found(images, shares)
-        chosen = found.case[:, tf.newaxis] == tf.constant(self.cases)
-        probability = tf.reduce_sum(tf.where(chosen, found.case_probability, 0.0), axis=1)
-        return {**self._told(found), **self._pairs(found), "case_probability": probability}
-
-    def _neighbours(self, images: tf.Tensor) -> Outputs:
-        return self._pairs(self._found(images))
-
-    def _pairs(self, found: Estimate) -> Outputs:
-        present = (found.pair >= 0) & tf.math.is_finite(found.similarities)
-        name = tf.fill(tf.shape(found.pair), "")
-        for case, names in self._names.items():
-            here = present & (found.case == int(case))[:, tf.newaxis]
-            name = tf.where(here, tf.gather(names, tf.where(here, found.pair, 0)), name)
-        return {
-            "pair": tf.where(present, found.pair, -1),
-            "name": name,
-            "shifts": found.shift,
-            "weights": found.weight,
-            "similarities": tf.where(present, found.similarities, 0.0),
-        }
-
-    def _classified(self, images: tf.Tensor) -> Outputs:
-        probability = self._classify(images)
-        best = tf.argmax(probability, axis=1)
-        return {
-            "case": tf.gather(tf.constant(self.cases), best),
-            "case_probabilities": probability,
-        }
-
-    def _fab_like(self, images: tf.Tensor, case: tf.Tensor) -> Outputs:
-        known = tf.constant(sorted(self._adapters), tf.int32)
-        fits = tf.reduce_all(tf.reduce_any(case[:, tf.newaxis] == known, axis=1))
-        same = tf.shape(case)[0] == tf.shape(images)[0]
-        cases = ", ".join(map(str, sorted(self._adapters)))
-        checks = [
-            require(same, "case: give one for each image; got {}", tf.shape(case)),
-            require(fits, f"case must be one of {cases}; got {{}}", case),
-        ]
-        with tf.control_dependencies(checks):
-            adapted = self._adapt(images, tf.identity(case))
-        return {"adapted": adapted, "adapted_png_bytes": encode(adapted)}
-
-    @no_autograph
-    def _stored(self, case: tf.Tensor, pair: tf.Tensor, shift: tf.Tensor) -> Outputs:
-        with tf.control_dependencies([check_batch(tf.shape(case)[0])]):
-            case = tf.identity(case)
-        pngs: Outputs = self._pngs(case, pair, shift)
-        return pngs
-
-    def _adapted(self, images: tf.Tensor, cases: tf.Tensor) -> tf.Tensor:
-        adapted = tf.zeros_like(images)
-        for case, adapter in self._adapters.items():
-            adapted = _replaced(adapted, images, tf.where(cases == case), adapter)
-        return adapted
+    if signature.name in SIGNATURES:
+        raise ValueError(f"there is a signature {signature.name} already")
+    SIGNATURES[signature.name] = signature
+    return signature
 
 
-def _replaced(
-    adapted: tf.Tensor, images: tf.Tensor, rows: tf.Tensor, adapter: Adapter
-) -> tf.Tensor:
-    """``adapted`` with some rows replaced; convolutions of no images may fail in a graph."""
-
-    def replaced() -> tf.Tensor:
-        some = adapter(tf.gather(images, rows[:, 0]))
-        return tf.tensor_scatter_nd_update(adapted, rows, some)
-
-    return tf.cond(tf.size(rows) > 0, replaced, lambda: adapted)
+def _images_of_files(model: Model, files: tf.Tensor) -> tf.Tensor:
+    with tf.control_dependencies([check_batch(tf.shape(files)[0])]):
+        files = tf.identity(files)
+    return decode(files, model.height, model.width)
 
 
-def _function(function: Callable[..., Any], *specs: tf.TensorSpec) -> Callable[..., Any]:
-    traced: Callable[..., Any] = tf.function(function, input_signature=specs, autograph=False)
-    return traced
+def _images_of_floats(model: Model, images: tf.Tensor) -> tf.Tensor:
+    with tf.control_dependencies(check_floats(images, model.height, model.width)):
+        return tf.reshape(images, [-1, model.height, model.width])
+
+
+IMAGE_BYTES = Input(
+    "image_bytes",
+    tf.string,
+    "[n]",
+    "SEM images as PNG files",
+    spec_shape=lambda _: [None],
+    sample=lambda samples: samples.files,
+    read=_images_of_files,
+)
+IMAGES = Input(
+    "images",
+    tf.float32,
+    "[n, H, W] or [n, H, W, 1]",
+    "SEM images in grey levels 0–255",
+    spec_shape=lambda _: None,
+    sample=lambda samples: samples.images.astype(np.float32),
+    read=_images_of_floats,
+)
+CASE_PROBABILITIES_GIVEN = Input(
+    "case_probabilities",
+    tf.float32,
+    "[n, cases]",
+    "the probability of each case, where it is known better than from the image alone",
+    spec_shape=lambda model: [None, len(model.cases)],
+    sample=lambda samples: samples.case_probabilities,
+)
+CASE_GIVEN = Input(
+    "case",
+    tf.int32,
+    "[n]",
+    "the case of each image or pair",
+    spec_shape=lambda _: [None],
+    sample=lambda samples: samples.cases,
+)
+PAIR_GIVEN = Input(
+    "pair",
+    tf.int32,
+    "[n]",
+    "the index of a stored pair of the case, as `neighbours` gives it",
+    spec_shape=lambda _: [None],
+    sample=lambda samples: samples.pairs,
+)
+SHIFT = Input(
+    "shift",
+    tf.int32,
+    "[n, 2]",
+    "rows and columns in pixels by which the pair is moved",
+    spec_shape=lambda _: [None, 2],
+    sample=lambda samples: samples.shifts,
+)
+
+MAP = "[n, H, W]"
+DEPTH = Output(
+    "depth", "float32", MAP, "depth in grey levels, smaller is deeper", largest_difference, 1e-3
+)
+SIGMA = Output(
+    "sigma", "float32", MAP, "uncertainty of the depth in grey levels", largest_difference, 1e-3
+)
+CASE = Output("case", "int32", "[n]", "the case")
+CASE_PROBABILITIES = Output(
+    "case_probabilities",
+    "float32",
+    "[n, cases]",
+    "the probability of each case",
+    largest_difference,
+    1e-5,
+)
+CASE_PROBABILITY = Output(
+    "case_probability", "float32", "[n]", "the probability of `case`", largest_difference, 1e-5
+)
+SIMILARITY = Output(
+    "similarity", "float32", "[n]", "cosine of the best neighbour", largest_difference, 1e-5
+)
+FLAGS = Output("flags", "string", "[n]", "what is doubtful, as words with spaces between them")
+DEPTH_PNG = Output(
+    "depth_png_bytes", "string", "[n]", "a depth map as a PNG file", png_difference, 1e-3
+)
+PAIR = Output("pair", "int32", "[n, k]", "index of a neighbour in the storage of the case, or −1")
+NAME = Output("name", "string", "[n, k]", "name of that pair, or nothing")
+SHIFTS = Output("shifts", "int32", "[n, k, 2]", "rows and columns in pixels that it is moved by")
+WEIGHTS = Output(
+    "weights", "float32", "[n, k]", "its part of the estimate", largest_difference, 1e-4
+)
+SIMILARITIES = Output(
+    "similarities", "float32", "[n, k]", "its cosine with the image", largest_difference, 1e-5
+)
+ADAPTED = Output(
+    "adapted",
+    "float32",
+    MAP,
+    "the image as the fab's microscope would show it, in grey levels",
+    largest_difference,
+    1e-2,
+)
+ADAPTED_PNG = Output(
+    "adapted_png_bytes", "string", "[n]", "the same as a PNG file", png_difference, 1e-2
+)
+SEM_PNG = Output(
+    "sem_png_bytes", "string", "[n]", "a stored (adapted) image as a PNG file", png_difference, 1e-3
+)
+
+PREDICTION = (DEPTH, SIGMA, CASE, CASE_PROBABILITIES, SIMILARITY, FLAGS)
+NEIGHBOURS = (PAIR, NAME, SHIFTS, WEIGHTS, SIMILARITIES)
+ADAPTATION = (ADAPTED, ADAPTED_PNG)
+
+
+def _estimate(reference: Reference) -> dict[str, np.ndarray]:
+    return reference.estimate
+
+
+register(
+    Signature(
+        "serving_default",
+        "Depth maps with their uncertainty, case and flags.",
+        inputs=(IMAGE_BYTES,),
+        outputs=PREDICTION,
+        function=Model.predict,
+        expected=_estimate,
+    )
+)
+register(
+    Signature(
+        "predict_float",
+        "The same of images as numbers.",
+        inputs=(IMAGES,),
+        outputs=PREDICTION,
+        function=Model.predict,
+        expected=_estimate,
+    )
+)
+register(
+    Signature(
+        "predict_png",
+        "The depth maps alone, rounded.",
+        inputs=(IMAGE_BYTES,),
+        outputs=(DEPTH_PNG,),
+        function=Model.predict_png,
+        expected=_estimate,
+    )
+)
+register(
+    Signature(
+        "neighbours",
+        "The stored pairs that each depth map is made of, best first.",
+        inputs=(IMAGE_BYTES,),
+        outputs=NEIGHBOURS,
+        function=Model.neighbours,
+        expected=_estimate,
+    )
+)
+register(
+    Signature(
+        "estimate",
+        "Depth maps and neighbours together.",
+        inputs=(IMAGE_BYTES,),
+        outputs=(*PREDICTION, CASE_PROBABILITY, *NEIGHBOURS),
+        function=Model.estimate,
+        expected=_estimate,
+    )
+)
+register(
+    Signature(
+        "estimate_given_case",
+        "The same for probabilities of the cases that are known better, as those of a site.",
+        inputs=(IMAGE_BYTES, CASE_PROBABILITIES_GIVEN),
+        outputs=(*PREDICTION, CASE_PROBABILITY, *NEIGHBOURS),
+        function=Model.estimate,
+        expected=lambda reference: reference.estimate_given_case,
+    )
+)
+register(
+    Signature(
+        "classify",
+        "The most probable case.",
+        inputs=(IMAGE_BYTES,),
+        outputs=(CASE, CASE_PROBABILITIES),
+        function=Model.classify,
+        expected=lambda reference: reference.classification,
+    )
+)
+register(
+    Signature(
+        "adapt",
+        "Simulator images as the fab's microscope would show them.",
+        inputs=(IMAGE_BYTES, CASE_GIVEN),
+        outputs=ADAPTATION,
+        function=Model.adapt,
+        expected=lambda reference: reference.adaptation,
+    )
+)
+register(
+    Signature(
+        "adapt_float",
+        "The same of images as numbers.",
+        inputs=(IMAGES, CASE_GIVEN),
+        outputs=ADAPTATION,
+        function=Model.adapt,
+        expected=lambda reference: reference.adaptation,
+    )
+)
+register(
+    Signature(
+        "stored",
+        "Stored pairs, moved as an estimate moves them.",
+        inputs=(CASE_GIVEN, PAIR_GIVEN, SHIFT),
+        outputs=(SEM_PNG, DEPTH_PNG),
+        function=Model.stored_pair,
+        expected=lambda reference: reference.stored_pairs,
+    )
+)

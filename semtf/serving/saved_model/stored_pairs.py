@@ -12,7 +12,7 @@ from semtf.serving.saved_model.graph_png import encode
 
 
 @no_autograph
-def stored_pngs(
+def stored_pair_pngs(
     retrievers: Mapping[int, Retriever], case: tf.Tensor, pair: tf.Tensor, shift: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     """Stored pairs as PNG files.
@@ -20,25 +20,30 @@ def stored_pngs(
     Args:
         retrievers: by case.
         case: int32 ``[n]``.
-        pair: int32 ``[n]``, places in the storage of the case, as ``neighbours`` gives them.
+        pair: int32 ``[n]``, indices in the storage of the case, as ``neighbours`` gives them.
         shift: int32 ``[n, 2]``, (rows, columns) in pixels.
 
     Returns:
         ``sem_png_bytes`` and ``depth_png_bytes``, string ``[n]``. The graph fails with a message
-        for a case, pair or shift that there is not.
+        where a case, pair or shift does not exist.
     """
     with tf.control_dependencies(_checks(retrievers, case, pair, shift)):
         case, pair, shift = tf.identity(case), tf.identity(pair), tf.identity(shift)
     size = [tf.shape(case)[0], *next(iter(retrievers.values())).shape]
     sem, depth = tf.zeros(size), tf.zeros(size)
     for number, retriever in retrievers.items():
-        rows = tf.where(case == number)
-        chosen = tf.gather_nd(pair, rows)[:, tf.newaxis]
-        moves = tf.gather_nd(shift, rows)[:, tf.newaxis]
-        none = tf.zeros_like(moves, tf.float32)
-        found = Neighbours(chosen, moves, tf.ones_like(chosen, tf.float32), none)
-        sem = tf.tensor_scatter_nd_update(sem, rows, retriever.pixels.keys(found)[:, 0])
-        depth = tf.tensor_scatter_nd_update(depth, rows, retriever.pixels.values(found)[:, 0])
+        indices = tf.where(case == number)
+        pair_of_case = tf.gather_nd(pair, indices)[:, tf.newaxis]
+        shift_of_case = tf.gather_nd(shift, indices)[:, tf.newaxis]
+        neighbours = Neighbours(
+            pair_of_case,
+            shift_of_case,
+            similarity=tf.ones_like(pair_of_case, tf.float32),
+            fraction=tf.zeros_like(shift_of_case, tf.float32),
+        )
+        keys, values = retriever.pixels.keys(neighbours), retriever.pixels.values(neighbours)
+        sem = tf.tensor_scatter_nd_update(sem, indices, keys[:, 0])
+        depth = tf.tensor_scatter_nd_update(depth, indices, values[:, 0])
     return {"sem_png_bytes": encode(sem), "depth_png_bytes": encode(depth)}
 
 
@@ -46,20 +51,23 @@ def _checks(
     retrievers: Mapping[int, Retriever], case: tf.Tensor, pair: tf.Tensor, shift: tf.Tensor
 ) -> list[tf.Operation]:
     count = tf.shape(case)[0]
-    same = (tf.shape(pair)[0] == count) & (tf.shape(shift)[0] == count)
-    alike = require(same, "give one case, pair and shift for each image; got {} cases", count)
+    same_count = (tf.shape(pair)[0] == count) & (tf.shape(shift)[0] == count)
+    counts_checked = require(
+        same_count, "give one case, pair and shift for each image; got {} cases", count
+    )
     known = tf.constant(list(retrievers))
     sizes = tf.constant([len(retriever.storage) for retriever in retrievers.values()])
     radius = max(retriever.config.shift for retriever in retrievers.values())
-    with tf.control_dependencies([alike]):
-        hit = case[:, tf.newaxis] == known
-    size = tf.reduce_sum(tf.where(hit, sizes, 0), axis=1)
+    with tf.control_dependencies([counts_checked]):
+        is_case = case[:, tf.newaxis] == known
+    size = tf.reduce_sum(tf.where(is_case, sizes, 0), axis=1)
     cases = ", ".join(map(str, sorted(retrievers)))
-    right = tf.reduce_all(tf.reduce_any(hit, axis=1))
-    with tf.control_dependencies([require(right, f"case must be one of {cases}; got {{}}", case)]):
-        there = tf.reduce_all((pair >= 0) & (pair < size))
-    near = tf.reduce_all(tf.abs(shift) <= radius)
+    all_known = tf.reduce_all(tf.reduce_any(is_case, axis=1))
+    cases_checked = require(all_known, f"case must be one of {cases}; got {{}}", case)
+    with tf.control_dependencies([cases_checked]):
+        all_stored = tf.reduce_all((pair >= 0) & (pair < size))
+    within_radius = tf.reduce_all(tf.abs(shift) <= radius)
     return [
-        require(there, "pair: the storage has {} pairs; got {}", size, pair),
-        require(near, f"shift: at most {radius} pixels; got {{}}", shift),
+        require(all_stored, "pair: the storage has {} pairs; got {}", size, pair),
+        require(within_radius, f"shift: at most {radius} pixels; got {{}}", shift),
     ]

@@ -1,42 +1,43 @@
-"""Load an export in fresh processes, with both of TensorFlow's loaders, and compare its answers."""
+"""Load an export in fresh processes, with both of TensorFlow's loaders, and compare its outputs."""
 
-import argparse
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from semtf.adaptation.base import Adapter
 from semtf.config import IndexKind
 from semtf.estimation.estimator import load as load_estimator
 from semtf.estimation.result import DepthResult
-from semtf.retrieval.storage import Storage
 from semtf.run import Run
-from semtf.serving.frames import Tensors, frames, pack
-from semtf.serving.saved_model.export_metadata import read_export_metadata
-from semtf.serving.saved_model.loading import load, register_operations
-from semtf.serving.saved_model.warmup import sample_inputs
+from semtf.serving.frames import Tensors
+from semtf.serving.saved_model.fresh_process import LOADERS, signature_outputs
+from semtf.serving.saved_model.reference import Reference
+from semtf.serving.saved_model.samples import Samples
+from semtf.serving.saved_model.signature import Output, Signature
+from semtf.serving.saved_model.signatures import (
+    DEPTH,
+    NAME,
+    PAIR,
+    SHIFTS,
+    SIGMA,
+    SIGNATURES,
+    WEIGHTS,
+)
 
-LOADERS = ("saved_model", "graph")
 IMAGES_PER_CASE = 4
-TOLERANCE = 1e-3
-Answers = Mapping[str, Tensors]
-"""Outputs by name, by signature."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of an export found.
+    """How far an export is from what Python computes.
 
     Attributes:
         difference: by loader, the largest difference of depth and sigma between the export and
             the estimator, in grey levels.
         images: how many were compared.
-        recall: for ScaNN, the share of the exact search's neighbours that are found.
+        recall: for ScaNN, the share of the exact search's neighbours that it finds.
         rmse: for ScaNN, the depth's RMSE against the exact search, in grey levels.
     """
 
@@ -46,129 +47,116 @@ class Verification:
     rmse: float | None = None
 
 
-def verify(run: Run, export: Path, index: IndexKind, recall: float | None = None) -> Verification:
-    """Compare all signatures of an export with the estimator on some of the run's own keys.
+def verify(
+    run: Run,
+    export: Path,
+    adapters: Mapping[int, Adapter],
+    index: IndexKind,
+    recall: float | None = None,
+) -> Verification:
+    """Compare every output of every signature with what Python computes for the run's own keys.
 
     Each loader runs in a process of its own: ``tf.saved_model.load``, and the graph loader in a
     session, which is what TensorFlow Serving does.
 
+    Args:
+        run: the run that was exported.
+        export: its version folder.
+        adapters: the run's adapters by case.
+        index: the kind of index that was exported.
+        recall: the recall that it was exported with; as trained where None.
+
     Raises:
-        RuntimeError: a loader fails, or a signature gives something else than the estimator.
+        RuntimeError: a loader fails, or an output is further from Python's than its tolerance.
     """
-    images = np.concatenate(
-        [Storage.open(run.storage(case)).keys[:IMAGES_PER_CASE] for case in run.cases]
-    )
-    each = [len(Storage.open(run.storage(case)).keys[:IMAGES_PER_CASE]) for case in run.cases]
-    cases = tuple(np.repeat(run.cases, each).tolist())
     estimator = load_estimator(run.path, index=index, recall=recall)
-    inputs = sample_inputs(images, cases, estimator.models.cases)
-    expected = estimator.predict(images)
+    samples = Samples.of_run(run, estimator.models, IMAGES_PER_CASE)
+    reference = Reference(estimator, adapters, samples)
+    inputs = {name: entry.sample_inputs(samples) for name, entry in SIGNATURES.items()}
     difference = {}
     for loader in LOADERS:
-        found = answers(export, inputs, loader)
-        difference[loader] = _difference(found, expected)
-        if not difference[loader] <= TOLERANCE:
-            raise RuntimeError(
-                f"{export}: with the {loader} loader the depth is {difference[loader]:.3g} grey "
-                "levels off the estimator's"
-            )
+        outputs = signature_outputs(export, inputs, loader)
+        try:
+            compared = [
+                compare(entry, outputs[name], entry.expected(reference))
+                for name, entry in SIGNATURES.items()
+            ]
+        except ValueError as error:
+            raise RuntimeError(f"{export}: with the {loader} loader {error}") from error
+        difference[loader] = max(
+            part.get(output.name, 0.0) for part in compared for output in (DEPTH, SIGMA)
+        )
+    count = len(samples.images)
     if index == "exact":
-        return Verification(difference, len(images))
-    exact = load_estimator(run.path, index="exact").predict(images)
-    rmse = float(np.sqrt(np.mean(np.square(expected.depth - exact.depth))))
-    return Verification(difference, len(images), _recall(expected, exact), rmse)
+        return Verification(difference, count)
+    exact = load_estimator(run.path, index="exact").predict(samples.images)
+    rmse = float(np.sqrt(np.mean(np.square(reference.result.depth - exact.depth))))
+    return Verification(difference, count, _recall(reference.result, exact), rmse)
 
 
-def _difference(found: Answers, expected: DepthResult) -> float:
-    """Largest difference of depth and sigma over the signatures that give them."""
-    whole = ("serving_default", "predict_float", "estimate")
-    parts = [np.abs(found[name]["depth"] - expected.depth).max() for name in whole]
-    parts += [np.abs(found[name]["sigma"] - expected.sigma).max() for name in whole]
-    for name in (*whole, "classify"):
-        if not np.array_equal(found[name]["case"], expected.case):
-            raise RuntimeError(f"the signature {name} gives other cases than the estimator")
-    for name in ("estimate", "neighbours"):
-        names = [[pair.decode() for pair in row if pair] for row in found[name]["name"].tolist()]
-        if names != [[n.pair for n in row] for row in expected.neighbours]:
-            raise RuntimeError(f"the signature {name} gives other neighbours than the estimator")
-    return float(max(parts))
+def compare(signature: Signature, outputs: Tensors, expected: Tensors) -> dict[str, float]:
+    """The difference of each output of a signature from what Python computes.
+
+    Raises:
+        ValueError: an output is missing, of another type or shape, or beyond its tolerance.
+    """
+    names = {output.name for output in signature.outputs}
+    if set(outputs) != names:
+        raise ValueError(
+            f"the signature {signature.name} gives {sorted(outputs)} instead of {sorted(names)}"
+        )
+    outputs, expected = _in_order_of_pairs(outputs), _in_order_of_pairs(expected)
+    differences = {}
+    for output in signature.outputs:
+        actual, reference = outputs[output.name], expected[output.name]
+        label = f"the output {output.name} of the signature {signature.name}"
+        _check_form(label, output, actual, reference)
+        difference = output.difference(actual, reference)
+        if not difference <= output.tolerance:
+            raise ValueError(
+                f"{label} is {difference:.3g} off what Python computes (at most "
+                f"{output.tolerance:g})"
+            )
+        differences[output.name] = difference
+    return differences
 
 
-def _recall(found: DepthResult, exact: DepthResult) -> float:
+def _check_form(label: str, output: Output, actual: np.ndarray, reference: np.ndarray) -> None:
+    """Raise ValueError where an output is of another type or shape than it must be."""
+    dtype = "string" if actual.dtype == object else actual.dtype.name
+    if dtype != output.dtype:
+        raise ValueError(f"{label} is {dtype} instead of {output.dtype}")
+    # A PNG file is one string for what is an image in Python.
+    is_png = output.dtype == "string" and reference.dtype != object
+    shape = reference.shape[:1] if is_png else reference.shape
+    if actual.shape != shape:
+        raise ValueError(f"{label} has shape {list(actual.shape)} instead of {list(shape)}")
+
+
+def _in_order_of_pairs(outputs: Tensors) -> Tensors:
+    """Neighbours sorted by pair, where there are neighbours.
+
+    The loaders optimise the graph differently, so that neighbours of the same similarity may
+    change places. The similarities stay as they are: they show that the best come first.
+    """
+    pair = outputs.get(PAIR.name)
+    if pair is None or NAME.name not in outputs:
+        return outputs
+    order = np.argsort(pair, axis=1, kind="stable")
+    columns = (PAIR, NAME, SHIFTS, WEIGHTS)
+    moved = {
+        column.name: np.stack([row[i] for row, i in zip(outputs[column.name], order, strict=True)])
+        for column in columns
+        if column.name in outputs
+    }
+    return {**outputs, **moved}
+
+
+def _recall(result: DepthResult, exact: DepthResult) -> float:
+    """The mean share of the exact neighbours that are among those of ``result``."""
     shares = [
-        len({n.pair for n in some} & {n.pair for n in all_}) / max(1, len(all_))
-        for some, all_ in zip(found.neighbours, exact.neighbours, strict=True)
+        len({n.pair for n in neighbours} & {n.pair for n in exact_neighbours})
+        / max(1, len(exact_neighbours))
+        for neighbours, exact_neighbours in zip(result.neighbours, exact.neighbours, strict=True)
     ]
     return float(np.mean(shares))
-
-
-def answers(export: Path, inputs: Mapping[str, Tensors], loader: str) -> Answers:
-    """What the signatures of an export give, computed in a fresh process.
-
-    Args:
-        export: a version folder.
-        inputs: by signature, its inputs by name.
-        loader: one of `LOADERS`.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        asked, told = Path(folder) / "requests", Path(folder) / "answers"
-        asked.write_bytes(b"".join(pack({"name": name}, given) for name, given in inputs.items()))
-        command = [sys.executable, "-m", "semtf.serving.saved_model.verify", loader]
-        done = subprocess.run(  # noqa: S603 - our own interpreter and module
-            [*command, str(export), str(asked), str(told)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise RuntimeError(f"{export}: the {loader} loader fails: {last}")
-        with told.open("rb") as file:
-            return {head["name"]: outputs for head, outputs in frames(file)}
-
-
-def _with_saved_model(export: Path) -> Callable[[str, Tensors], Tensors]:
-    # The graph loader optimises the graph as a server does; once is enough, it takes long.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    model = load(export)
-
-    def run(name: str, inputs: Tensors) -> Tensors:
-        outputs = model.signatures[name](**{k: tf.constant(v) for k, v in inputs.items()})
-        return {key: np.asarray(value.numpy()) for key, value in outputs.items()}
-
-    return run
-
-
-def _with_graph(export: Path) -> Callable[[str, Tensors], Tensors]:
-    register_operations(read_export_metadata(export))
-    session = tf.compat.v1.Session(graph=tf.Graph())
-    with session.graph.as_default():
-        model = tf.compat.v1.saved_model.load(session, ["serve"], str(export))
-
-    def run(name: str, inputs: Tensors) -> Tensors:
-        signature = model.signature_def[name]
-        given = {signature.inputs[key].name: value for key, value in inputs.items()}
-        wanted = {key: info.name for key, info in signature.outputs.items()}
-        found = session.run(wanted, given)
-        return {key: np.asarray(value) for key, value in found.items()}
-
-    return run
-
-
-def main() -> None:
-    """Entry point of the fresh process."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("loader", choices=LOADERS)
-    parser.add_argument("export", type=Path)
-    parser.add_argument("requests", type=Path)
-    parser.add_argument("answers", type=Path)
-    arguments = parser.parse_args()
-    start = _with_saved_model if arguments.loader == "saved_model" else _with_graph
-    run = start(arguments.export)
-    with arguments.requests.open("rb") as asked, arguments.answers.open("wb") as told:
-        for head, inputs in frames(asked):
-            told.write(pack(head, run(head["name"], inputs)))
-
-
-if __name__ == "__main__":
-    main()

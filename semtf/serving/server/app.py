@@ -21,11 +21,17 @@ from starlette.types import Scope
 
 from semtf.errors import InputError
 from semtf.serving.saved_model.export_metadata import read_export_metadata
-from semtf.serving.server import answers
 from semtf.serving.server.json_tensor import RequestError
 from semtf.serving.server.measure_route import measurements
 from semtf.serving.server.metrics import CONTENT_TYPE, Metrics
-from semtf.serving.server.rest import parse_json, read_request
+from semtf.serving.server.rest import (
+    error_response,
+    metadata_response,
+    parse_json,
+    predict_response,
+    read_request,
+    status_response,
+)
 from semtf.serving.server.versions import Versions
 
 log = logging.getLogger("semtf.serving")
@@ -37,7 +43,7 @@ INLINE_BYTES = 1 << 18
 """A longer body is parsed in a thread, so that it does not keep other requests waiting."""
 DISCARDED = 64 << 20
 """Bytes beyond the limit that are read and thrown away: a client that is still sending when the
-connection closes would never see why."""
+connection closes does not read the response, which says why."""
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -49,7 +55,7 @@ SECURITY = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What one client may ask for.
+    """The limits of requests.
 
     Attributes:
         body: bytes of a request.
@@ -82,21 +88,21 @@ class Api:
     async def __call__(self, request: Request) -> Response:
         """Answer a request of the contract; every failure has a JSON body that says why."""
         kind = "predict" if request.method == "POST" else "status"
-        return await self._reply(request, kind, self._answer)
+        return await self._respond(request, kind, self._body_for)
 
     async def measure(self, request: Request) -> Response:
         """Measure depth maps; see `semtf.serving.server.measure_route`."""
-        return await self._reply(request, "measure", self._measured)
+        return await self._respond(request, "measure", self._measurements)
 
-    async def _reply(
-        self, request: Request, kind: str, answer: Callable[[Request], Awaitable[bytes]]
+    async def _respond(
+        self, request: Request, kind: str, body_for: Callable[[Request], Awaitable[bytes]]
     ) -> Response:
         headers = {}
         try:
             self._authorise(request)
-            status, body = 200, await answer(request)
+            status, body = 200, await body_for(request)
         except RequestError as error:
-            status, body = error.status, answers.error(str(error))
+            status, body = error.status, error_response(str(error))
             if status == 401:
                 headers["WWW-Authenticate"] = "Bearer"
             if status in (429, 503):
@@ -104,26 +110,26 @@ class Api:
             if status in (408, 413):
                 headers["Connection"] = "close"
         except ClientDisconnect:
-            status, body = 499, answers.error("the client went away")
-        except Exception:  # the server must go on, and its client must be told something
+            status, body = 499, error_response("the client went away")
+        except Exception:  # the server goes on, and its client learns that it failed
             log.exception("%s %s failed", request.method, request.url.path)
-            status, body = 500, answers.error("the server failed; its log says why")
+            status, body = 500, error_response("the server failed; its log says why")
         self.metrics.requests.labels(kind, str(status)).inc()
         return Response(body, status, headers, "application/json")
 
     def _authorise(self, request: Request) -> None:
         if self._token is None:
             return
-        given = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(given, self._token):
+        authorization = request.headers.get("authorization", "").encode()
+        if not hmac.compare_digest(authorization, self._token):
             raise RequestError(401, "a bearer token is needed: Authorization: Bearer TOKEN")
 
-    async def _measured(self, request: Request) -> bytes:
-        body = await self._body(request)
+    async def _measurements(self, request: Request) -> bytes:
+        body = await self._received(request)
         async with self._measuring:  # one at a time: it takes the processor from other requests
             return await asyncio.to_thread(measurements, body)
 
-    async def _answer(self, request: Request) -> bytes:
+    async def _body_for(self, request: Request) -> bytes:
         path = request.url.path
         if request.method == "POST" and (match := PREDICT.fullmatch(path)):
             method = match["method"].lower()
@@ -144,20 +150,20 @@ class Api:
             version = self.versions.find(number, label)
             if version.worker is None:
                 raise RequestError(503, f"version {version.number} is being loaded again")
-            return answers.metadata(
+            return metadata_response(
                 self.versions.name, version.number, version.worker.signature_def
             )
         if label is not None:
             number = self.versions.find(None, label).number
-        return answers.status(self.versions.states(number))
+        return status_response(self.versions.states(number))
 
-    def _check_name(self, given: str, number: int | None, *, served: bool) -> None:
-        name = unquote(given)
+    def _check_name(self, quoted: str, number: int | None, *, served: bool) -> None:
+        name = unquote(quoted)
         if name == self.versions.name:
             return
-        wanted = f"Latest({name})" if number is None else f"Specific({name}, {number})"
+        servable = f"Latest({name})" if number is None else f"Specific({name}, {number})"
         if served:
-            raise RequestError(404, f"Servable not found for request: {wanted}")
+            raise RequestError(404, f"Servable not found for request: {servable}")
         missing = "any versions" if number is None else f"version {number}"
         raise RequestError(404, f"Could not find {missing} of model {name}")
 
@@ -176,7 +182,7 @@ class Api:
 
     async def _predict(self, request: Request, match: re.Match[str]) -> bytes:
         start = time.perf_counter()
-        body = await self._body(request)
+        body = await self._received(request)
         small = len(body) <= INLINE_BYTES
         document = parse_json(body) if small else await asyncio.to_thread(parse_json, body)
         number, label = _version(match)
@@ -186,38 +192,41 @@ class Api:
             raise RequestError(503, f"version {version.number} is being loaded again")
         arguments = (document, version.worker.signature_def, self.limits.instances)
         if small:
-            asked = read_request(*arguments)
+            predict_request = read_request(*arguments)
         else:
-            asked = await asyncio.to_thread(read_request, *arguments)
+            predict_request = await asyncio.to_thread(read_request, *arguments)
+        signature = predict_request.signature
         seconds = self.limits.answering
         try:
             async with asyncio.timeout(seconds):
-                outputs = await version.ask(asked.signature, asked.tensors)
+                outputs = await version.predict(signature, predict_request.tensors)
         except TimeoutError:
             raise RequestError(504, f"Timed out: no answer within {seconds:g} s") from None
-        answer = answers.predictions(outputs, asked.rows)
-        self.metrics.seconds.labels(asked.signature).observe(time.perf_counter() - start)
-        return answer
+        response = predict_response(outputs, predict_request.by_row)
+        self.metrics.seconds.labels(signature).observe(time.perf_counter() - start)
+        return response
 
-    async def _body(self, request: Request) -> bytes:
-        seconds, most = self.limits.receiving, self.limits.body
-        too_long = RequestError(413, f"the body is longer than {most} bytes")
+    async def _received(self, request: Request) -> bytes:
+        seconds, limit = self.limits.receiving, self.limits.body
+        too_long = RequestError(413, f"the body is longer than {limit} bytes")
         length = request.headers.get("content-length", "0")
         declared = int(length) if length.isdecimal() else 0
-        if declared > most and "expect" in request.headers:
-            raise too_long  # this client waits for a word before it sends
+        if declared > limit and "expect" in request.headers:
+            # A client with "Expect: 100-continue" sends its body only when it is told to, so
+            # there is nothing to read and throw away.
+            raise too_long
         parts, received = [], 0
         try:
             async with asyncio.timeout(seconds):
                 async for part in request.stream():
                     received += len(part)
-                    if received > most + DISCARDED:
+                    if received > limit + DISCARDED:
                         break
-                    if max(received, declared) <= most:
+                    if max(received, declared) <= limit:
                         parts.append(part)
         except TimeoutError:
             raise RequestError(408, f"the body did not arrive within {seconds:g} s") from None
-        if max(received, declared) > most:
+        if max(received, declared) > limit:
             raise too_long
         return b"".join(parts)
 
@@ -253,11 +262,11 @@ def application(
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     async def describe(_: Request) -> Response:
-        note = {}
+        metadata = {}
         with contextlib.suppress(RequestError, InputError):
-            note = read_export_metadata(versions.latest().folder)
-        known = {name: note[name] for name in ("cases", "image") if name in note}
-        return JSONResponse({"model": versions.name, **known})
+            metadata = read_export_metadata(versions.latest().folder)
+        shown = {name: metadata[name] for name in ("cases", "image") if name in metadata}
+        return JSONResponse({"model": versions.name, **shown})
 
     api = Api(versions, limits, metrics, token)
     methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
@@ -274,7 +283,7 @@ def application(
 
 
 class _Page(StaticFiles):
-    """The files of the page, with headers that keep it to itself."""
+    """The files of the page, with headers that keep other sites out of it."""
 
     def file_response(
         self,

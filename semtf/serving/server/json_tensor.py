@@ -1,4 +1,4 @@
-"""Values of JSON as arrays of a TensorFlow type, and what is said of those that do not fit."""
+"""Values of JSON as arrays of a TensorFlow type; those that do not fit have error messages."""
 
 import base64
 import binascii
@@ -17,7 +17,7 @@ TYPES = {
     "DT_BOOL": ("bool", np.bool_, "b"),
 }
 """By type of a tensor: TensorFlow's name, NumPy's type, and the kinds of numbers it takes."""
-SHOWN = 100
+MAX_SHOWN = 100
 """Characters of a wrong value that an error message repeats."""
 
 
@@ -38,28 +38,28 @@ def tensor(value: Any, kind: str) -> npt.NDArray[Any]:
     if kind == "DT_STRING":
         return _strings(value)
     if kind not in TYPES:
-        raise RequestError(501, f"Conversion of JSON Value: {shown(value)} to type: {kind}")
+        raise RequestError(501, f"Conversion of JSON Value: {shortened(value)} to type: {kind}")
     _, dtype, kinds = TYPES[kind]
     try:
         array = np.array(value)
     except ValueError:
         array = np.array(None)
-    # No number at all has NumPy's type of floats.
+    # An empty array fits every type, though NumPy gives it the type float64.
     if array.dtype.kind not in kinds and array.size:
         _refuse(value, kind)
     with np.errstate(over="ignore"):
-        found: npt.NDArray[Any] = array.astype(dtype)
-    if dtype == np.float32 and np.any(np.isinf(found) & np.isfinite(array)):
+        converted: npt.NDArray[Any] = array.astype(dtype)
+    if dtype == np.float32 and np.any(np.isinf(converted) & np.isfinite(array)):
         _refuse(value, kind)
-    if "f" not in kinds and np.any(found != array):
+    if "f" not in kinds and np.any(converted != array):
         _refuse(value, kind)
-    return found
+    return converted
 
 
 def _strings(value: Any) -> npt.NDArray[Any]:
     shape = _shape(value)
     flat: list[bytes] = []
-    _fill(value, shape, 0, lambda leaf: flat.append(_bytes(leaf)))
+    _visit_leaves(value, shape, 0, lambda leaf: flat.append(_bytes(leaf)))
     array = np.empty(len(flat), object)
     array[:] = flat
     return array.reshape(shape)
@@ -72,7 +72,7 @@ def _bytes(leaf: Any) -> bytes:
         raise RequestError(400, _type_error(leaf, "string"))
     if not is_b64(leaf):
         raise RequestError(
-            400, f"JSON Value: {shown(leaf)} not formatted correctly for base64 data"
+            400, f"JSON Value: {shortened(leaf)} not formatted correctly for base64 data"
         )
     try:
         return base64.b64decode(leaf["b64"], validate=True)
@@ -81,23 +81,24 @@ def _bytes(leaf: Any) -> bytes:
 
 
 def _refuse(value: Any, kind: str) -> None:
-    """Go through the values one by one to say which does not fit."""
+    """Raise RequestError that names the first of the values that does not fit the type."""
     name, dtype, kinds = TYPES[kind]
 
     def check(leaf: Any) -> None:
-        number = isinstance(leaf, bool) if kinds == "b" else _is_number(leaf, "f" in kinds)
-        if not number:
+        fits = isinstance(leaf, bool) if kinds == "b" else _is_number(leaf, "f" in kinds)
+        if not fits:
             raise RequestError(400, _type_error(leaf, name))
         if kinds != "b" and "f" not in kinds and not _within(leaf, dtype):
             raise RequestError(400, _type_error(leaf, name))
         if "f" in kinds and np.isfinite(float(leaf)) and abs(leaf) > float(np.finfo(dtype).max):
             raise RequestError(
                 400,
-                f"Cannot convert JSON value: {shown(leaf)} to {name} without loss of precision.",
+                f"Cannot convert JSON value: {shortened(leaf)} to {name} without loss of "
+                "precision.",
             )
 
-    _fill(value, _shape(value), 0, check)
-    raise RequestError(400, f"JSON Value: {shown(value)} is not of expected type: {name}")
+    _visit_leaves(value, _shape(value), 0, check)
+    raise RequestError(400, f"JSON Value: {shortened(value)} is not of expected type: {name}")
 
 
 def _is_number(leaf: Any, fractions: bool) -> bool:
@@ -109,7 +110,7 @@ def _within(leaf: int, dtype: Any) -> bool:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    """The shape that the first elements tell."""
+    """The shape that nested lists have if all are as long as the first ones."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -119,16 +120,16 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _fill(value: Any, shape: tuple[int, ...], level: int, take: Any) -> None:
-    """Call ``take`` with every leaf; raise where the lists are not of the shape."""
+def _visit_leaves(value: Any, shape: tuple[int, ...], level: int, visit: Any) -> None:
+    """Call ``visit`` with every leaf; raise RequestError where the lists are not of the shape."""
     if not isinstance(value, list):
         if level != len(shape):
             raise RequestError(
                 400,
-                f"JSON Value: {shown(value)} found at incorrect level: {level + 1} in the JSON "
+                f"JSON Value: {shortened(value)} found at incorrect level: {level + 1} in the JSON "
                 f"DOM. Expected at level: {len(shape)}",
             )
-        take(value)
+        visit(value)
         return
     if level >= len(shape):
         raise RequestError(
@@ -141,13 +142,13 @@ def _fill(value: Any, shape: tuple[int, ...], level: int, take: Any) -> None:
             f"{shape[level]}",
         )
     for part in value:
-        _fill(part, shape, level + 1, take)
+        _visit_leaves(part, shape, level + 1, visit)
 
 
 def _type_error(leaf: Any, name: str) -> str:
     kinds = {str: "String", list: "Array", dict: "Object", type(None): "Null"}
     kind = str(leaf) if isinstance(leaf, bool) else kinds.get(type(leaf), "Number")
-    return f"JSON Value: {shown(leaf)} Type: {kind} is not of expected type: {name}"
+    return f"JSON Value: {shortened(leaf)} Type: {kind} is not of expected type: {name}"
 
 
 def is_b64(value: Any) -> bool:
@@ -155,7 +156,7 @@ def is_b64(value: Any) -> bool:
     return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
 
 
-def shown(value: Any) -> str:
+def shortened(value: Any) -> str:
     """A value as an error message repeats it: JSON, shortened."""
     text = json.dumps(value, separators=(",", ":"), default=str)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."

@@ -18,9 +18,9 @@ KEYS = ("depth", "pixel_size_nm", "level_nm")
 
 
 def measurements(body: bytes) -> bytes:
-    """Answer ``{"depth": [n][rows][columns], "pixel_size_nm": x, "level_nm": y}``.
+    """The response to ``{"depth": [n][rows][columns], "pixel_size_nm": x, "level_nm": y}``.
 
-    The scales may be left out. The answer has, for each map, one object of ``measurements`` (the
+    The scales may be left out. The response has, for each map, one object of ``measurements`` (the
     columns of `semtf.metrology.hole.measure`, null where one does not exist) and one of ``edges``
     (the contour at half depth as [row, column] in pixels, or null).
 
@@ -28,18 +28,18 @@ def measurements(body: bytes) -> bytes:
         RequestError: 400, saying what is wrong with the request.
     """
     try:
-        return orjson.dumps(_answer(parse_json(body)))
+        return orjson.dumps(_measured(parse_json(body)))
     except InputError as error:
         raise RequestError(400, str(error)) from error
 
 
-def _answer(given: Mapping[str, Any]) -> dict[str, list[Any]]:
-    if "depth" not in given:
+def _measured(document: Mapping[str, Any]) -> dict[str, list[Any]]:
+    if "depth" not in document:
         raise InputError("Missing 'depth' key: give a list of depth maps [n][rows][columns]")
-    if unknown := sorted(set(given) - set(KEYS)):
+    if unknown := sorted(set(document) - set(KEYS)):
         raise InputError(f"{unknown[0]}: not known; the keys are {', '.join(KEYS)}")
-    maps = _maps(given["depth"])
-    table = measure(maps, _scale(given, "pixel_size_nm"), _scale(given, "level_nm"))
+    maps = _maps(document["depth"])
+    table = measure(maps, _scale(document, "pixel_size_nm"), _scale(document, "level_nm"))
     rows = [
         {str(name): _number(value) for name, value in row.items()}
         for row in table.to_dict("records")
@@ -59,8 +59,8 @@ def _maps(depth: Any) -> npt.NDArray[np.float64]:
     return maps
 
 
-def _scale(given: Mapping[str, Any], name: str) -> float | None:
-    value = given.get(name)
+def _scale(document: Mapping[str, Any], name: str) -> float | None:
+    value = document.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise InputError(f"{name} {value!r}: must be a positive number of nanometres")
     return value
@@ -71,8 +71,8 @@ def _number(value: float) -> float | None:
 
 
 def _points(depth: npt.NDArray[np.float64]) -> list[list[float]] | None:
-    found = edge(depth)
-    if found is None:
+    contour = edge(depth)
+    if contour is None:
         return None
-    points: list[list[float]] = np.round(found, 2).tolist()
+    points: list[list[float]] = np.round(contour, 2).tolist()
     return points

@@ -1,4 +1,4 @@
-"""What the server counts, in Prometheus' format."""
+"""The server's counters, in Prometheus' format."""
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,

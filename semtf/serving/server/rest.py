@@ -1,17 +1,20 @@
-"""TensorFlow Serving's REST contract: JSON to arrays and back, with its words for what is wrong.
+"""TensorFlow Serving's REST contract: JSON to arrays and back, with its error messages.
 
 The behaviour, the messages included, is that of ``json_tensor.cc`` and ``http_rest_api_util.cc``
 of https://github.com/tensorflow/serving. No TensorFlow here: the server imports none.
 """
 
+import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from semtf.serving.frames import Tensors
-from semtf.serving.server.json_tensor import RequestError, is_b64, shown, tensor
+from semtf.serving.server.json_tensor import RequestError, is_b64, shortened, tensor
 
 DEFAULT_SIGNATURE = "serving_default"
 BYTES_SUFFIX = "_bytes"
@@ -19,11 +22,17 @@ Inputs = Mapping[str, Mapping[str, Any]]
 
 
 class Request(NamedTuple):
-    """What a body asks for: the arrays of a signature; ``rows`` says how to answer."""
+    """The contents of a predict request's body.
+
+    Attributes:
+        signature: the signature's name.
+        tensors: its inputs by name.
+        by_row: whether the response is by row (``predictions``) or by column (``outputs``).
+    """
 
     signature: str
     tensors: Tensors
-    rows: bool
+    by_row: bool
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -40,7 +49,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
                 400, f"JSON Parse error: {error.msg} at offset: {error.pos}"
             ) from error
     if not isinstance(document, dict):
-        raise RequestError(400, f"JSON Value: {shown(document)} Is not object")
+        raise RequestError(400, f"JSON Value: {shortened(document)} Is not object")
     return document
 
 
@@ -50,7 +59,7 @@ def signature_name(document: Mapping[str, Any]) -> str:
     if not isinstance(name, str):
         raise RequestError(
             400,
-            f"JSON Value: {shown(document)} not formatted correctly. "
+            f"JSON Value: {shortened(document)} not formatted correctly. "
             "'signature_name' key must be a string value.",
         )
     return name or DEFAULT_SIGNATURE
@@ -78,7 +87,7 @@ def read_request(
     if "instances" in document and "inputs" in document:
         raise RequestError(
             400,
-            f"JSON Value: {shown(document)} Not formatted correctly expecting only one of "
+            f"JSON Value: {shortened(document)} Not formatted correctly expecting only one of "
             "'inputs' or 'instances' keys to exist ",
         )
     if "instances" in document:
@@ -92,29 +101,29 @@ def _rows(document: Mapping[str, Any], inputs: Inputs, limit: int) -> Tensors:
     instances = document["instances"]
     if not isinstance(instances, list):
         raise RequestError(
-            400, f"JSON Value: {shown(document)} Excepting 'instances' to be an list/array"
+            400, f"JSON Value: {shortened(document)} Excepting 'instances' to be an list/array"
         )
     if not instances:
-        raise RequestError(400, f"JSON Value: {shown(document)} No values in 'instances' array")
+        raise RequestError(400, f"JSON Value: {shortened(document)} No values in 'instances' array")
     _check_count(len(instances), limit)
     if not _is_object(instances[0]):
         return _plain_rows(instances, inputs)
     columns: dict[str, list[Any]] = {name: [] for name in inputs}
-    for place, instance in enumerate(instances):
+    for index, instance in enumerate(instances):
         if not _is_object(instance):
-            raise RequestError(400, f"Expecting object but got list at item {place} of input list")
+            raise RequestError(400, f"Expecting object but got list at item {index} of input list")
         for name in instance:
             if name not in inputs:
                 raise RequestError(
                     400,
-                    f"Failed to process element: {place} key: {name} of 'instances' list. Error: "
+                    f"Failed to process element: {index} key: {name} of 'instances' list. Error: "
                     f"INVALID_ARGUMENT: JSON object: does not have named input: {name}",
                 )
         if set(instance) != set(inputs):
             raise RequestError(
                 400,
-                f"Failed to process element: {place} of 'instances' list. JSON object: "
-                f"{shown(instance)} keys must be equal to: {','.join(sorted(inputs))}",
+                f"Failed to process element: {index} of 'instances' list. JSON object: "
+                f"{shortened(instance)} keys must be equal to: {','.join(sorted(inputs))}",
             )
         for name, column in columns.items():
             column.append(instance[name])
@@ -128,30 +137,30 @@ def _plain_rows(instances: list[Any], inputs: Inputs) -> Tensors:
             "instances is a plain list, but expecting list of objects as multiple input tensors "
             "required as per tensorinfo_map",
         )
-    for place, instance in enumerate(instances):
+    for index, instance in enumerate(instances):
         if _is_object(instance):
             raise RequestError(
-                400, f"Expecting value/list but got object at item {place} of input list"
+                400, f"Expecting value/list but got object at item {index} of input list"
             )
     ((name, info),) = inputs.items()
     return {name: tensor(instances, info["dtype"])}
 
 
-def _columns(given: Any, inputs: Inputs, limit: int) -> Tensors:
-    if not _is_object(given):
+def _columns(columns: Any, inputs: Inputs, limit: int) -> Tensors:
+    if not _is_object(columns):
         if len(inputs) > 1:
             raise RequestError(
                 400,
                 "inputs is a plain value/list, but expecting an object as multiple input tensors "
                 "required as per tensorinfo_map",
             )
-        given = {next(iter(inputs)): given}
+        columns = {next(iter(inputs)): columns}
     for name in inputs:
-        if name not in given:
+        if name not in columns:
             raise RequestError(400, f"Missing named input: {name} in 'inputs' object.")
-        if isinstance(given[name], list):
-            _check_count(len(given[name]), limit)
-    return {name: tensor(given[name], info["dtype"]) for name, info in inputs.items()}
+        if isinstance(columns[name], list):
+            _check_count(len(columns[name]), limit)
+    return {name: tensor(columns[name], info["dtype"]) for name, info in inputs.items()}
 
 
 def _check_count(count: int, limit: int) -> None:
@@ -163,3 +172,72 @@ def _check_count(count: int, limit: int) -> None:
 
 def _is_object(value: Any) -> bool:
     return isinstance(value, dict) and not is_b64(value)
+
+
+def predict_response(outputs: Tensors, by_row: bool) -> bytes:
+    """The body that answers a predict request: ``predictions`` by row or ``outputs`` by column.
+
+    A single output loses its name; strings of outputs named ``*_bytes`` become base64.
+    """
+    columns = {name: _column(name, array) for name, array in sorted(outputs.items())}
+    single = next(iter(columns.values())) if len(columns) == 1 else None
+    if not by_row:
+        return _json({"outputs": columns if single is None else single}, outputs)
+    if single is not None:
+        return _json({"predictions": single}, outputs)
+    instances = [
+        dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+    ]
+    return _json({"predictions": instances}, outputs)
+
+
+def _column(name: str, array: npt.NDArray[Any]) -> Any:
+    """An output as a list of its rows, in types that JSON has."""
+    if array.dtype != object:
+        return list(array) if array.ndim else array.item()
+    return _strings(array.tolist(), name.endswith(BYTES_SUFFIX))
+
+
+def _strings(value: Any, binary: bool) -> Any:
+    if isinstance(value, list):
+        return [_strings(part, binary) for part in value]
+    if binary:
+        return {"b64": base64.b64encode(value).decode("ascii")}
+    return value.decode("utf-8", "replace")
+
+
+def _json(document: Any, outputs: Tensors) -> bytes:
+    finite = all(np.isfinite(array).all() for array in outputs.values() if array.dtype != object)
+    if finite:
+        return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    # TensorFlow Serving writes NaN and Infinity; orjson would write null.
+    return json.dumps(document, default=lambda array: array.tolist()).encode()
+
+
+def error_response(message: str) -> bytes:
+    """The body that tells an error."""
+    return orjson.dumps({"error": message})
+
+
+def status_response(states: Iterable[tuple[int, str, str, str]]) -> bytes:
+    """The body that answers a status request, from version, state, error code and message."""
+    entries = [
+        {
+            "version": str(version),
+            "state": state,
+            "status": {"error_code": code, "error_message": message},
+        }
+        for version, state, code, message in states
+    ]
+    return orjson.dumps({"model_version_status": entries}, option=orjson.OPT_INDENT_2)
+
+
+def metadata_response(model: str, version: int, signature_def: Mapping[str, Any]) -> bytes:
+    """The body that answers a metadata request."""
+    return orjson.dumps(
+        {
+            "model_spec": {"name": model, "signature_name": "", "version": str(version)},
+            "metadata": {"signature_def": {"signature_def": signature_def}},
+        },
+        option=orjson.OPT_INDENT_2,
+    )

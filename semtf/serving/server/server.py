@@ -59,8 +59,8 @@ def serve(
         timeout_graceful_shutdown=int(limits.receiving + limits.answering) + 1,
         timeout_keep_alive=75,
     )
-    where = f"[{host}]" if ":" in host else host
-    print(f"http://{where}:{listener.getsockname()[1]}/v1/models/{name}", flush=True)
+    address = f"[{host}]" if ":" in host else host
+    print(f"http://{address}:{listener.getsockname()[1]}/v1/models/{name}", flush=True)
     # After its shutdown uvicorn raises the signal that asked for it once more.
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run([listener])
@@ -72,8 +72,8 @@ def model_server(model: Path, name: str, host: str, port: int) -> None:
     Raises:
         InputError: it is not on the PATH, there is no version, or it needs ScaNN's operations.
     """
-    found = shutil.which(BINARY)
-    if found is None:
+    program = shutil.which(BINARY)
+    if program is None:
         raise InputError(
             f"--engine tensorflow: {BINARY} is not on the PATH; install TensorFlow Serving, or "
             "leave --engine out"
@@ -84,12 +84,12 @@ def model_server(model: Path, name: str, host: str, port: int) -> None:
             f"--host {host}: {BINARY} has no access control and listens on every address; "
             "put a proxy before it, or use --engine builtin"
         )
-    command = [found, f"--rest_api_port={port}", f"--model_name={name}"]
+    command = [program, f"--rest_api_port={port}", f"--model_name={name}"]
     command.append(f"--model_base_path={model.resolve()}")
     batching = model.resolve() / "serving" / "batching.config"
     if batching.is_file():
         command += ["--enable_batching=true", f"--batching_parameters_file={batching}"]
-    os.execv(found, command)  # noqa: S606 - no shell, and the program was found above
+    os.execv(program, command)  # noqa: S606 - no shell, and the program was found above
 
 
 def check_versions(model: Path) -> None:

@@ -1,4 +1,4 @@
-"""The versions of a model that are served: watched, loaded in fresh processes, swapped, drained."""
+"""The versions of a model: found in a folder, loaded in workers, swapped, drained, unloaded."""
 
 import asyncio
 import logging
@@ -10,7 +10,8 @@ from semtf.serving.frames import Tensors
 from semtf.serving.server.batching import Batcher
 from semtf.serving.server.json_tensor import RequestError
 from semtf.serving.server.metrics import Metrics
-from semtf.serving.server.worker_handle import WorkerEndedError, WorkerHandle
+from semtf.serving.server.worker_handle import StartWorker, WorkerEndedError, WorkerHandle
+from semtf.serving.server.worker_process import WorkerProcess
 
 log = logging.getLogger("semtf.serving")
 LOADING, AVAILABLE, UNLOADING, END = "LOADING", "AVAILABLE", "UNLOADING", "END"
@@ -37,7 +38,15 @@ class Options:
 
 
 class Version:
-    """One version folder and the process that holds it."""
+    """One version folder and the worker that holds it.
+
+    Attributes:
+        stamp: time of the SavedModel's last change, by which a mended folder is recognised.
+        state: LOADING, AVAILABLE, UNLOADING or END, as TensorFlow Serving names them.
+        message: why it is not served; empty where nothing is wrong.
+        active: requests under way.
+        idle: set while there are none.
+    """
 
     def __init__(self, number: int, folder: Path) -> None:
         self.number = number
@@ -51,14 +60,14 @@ class Version:
         self.idle = asyncio.Event()
         self.idle.set()
 
-    async def ask(self, signature: str, tensors: Tensors) -> Tensors:
+    async def predict(self, signature: str, tensors: Tensors) -> Tensors:
         """The outputs for a request; the version stays loaded until it is answered."""
         if self.batcher is None:
             raise RequestError(503, f"version {self.number} is being loaded again")
         self.active += 1
         self.idle.clear()
         try:
-            return await self.batcher.ask(signature, tensors)
+            return await self.batcher.predict(signature, tensors)
         except WorkerEndedError as error:
             raise RequestError(503, f"version {self.number}: {error}; try again") from error
         finally:
@@ -71,18 +80,25 @@ class Versions:
     """Serves the newest version of a folder, and those that have a label.
 
     A version is loaded in a process of its own and becomes the newest when that is warm; the one
-    before answers what it has been asked, and ends. A version that does not load leaves the old
+    before answers the requests it has, and ends. A version that does not load leaves the old
     one serving.
     """
 
-    def __init__(self, folder: Path, name: str, options: Options, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        options: Options,
+        metrics: Metrics,
+        start_worker: StartWorker = WorkerProcess.start,
+    ) -> None:
         self.folder = folder
         self.name = name
         self.options = options
         self.metrics = metrics
+        self._start_worker = start_worker
         self.known: dict[int, Version] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
 
     async def watch(self) -> None:
         """Follow the folder until cancelled."""
@@ -94,20 +110,20 @@ class Versions:
             await asyncio.sleep(self.options.poll)
 
     async def update(self) -> None:
-        """Load what is new and wanted, unload what is not wanted any more."""
-        found = version_folders(self.folder)
-        wanted = {number for number in self.options.labels.values() if number in found}
-        for number in sorted(found, reverse=True):
-            version = self._current(number, found[number])
+        """Load versions that are new and wanted, unload those that are not wanted any more."""
+        folders = version_folders(self.folder)
+        wanted = {number for number in self.options.labels.values() if number in folders}
+        for number in sorted(folders, reverse=True):
+            version = self._current(number, folders[number])
             if version is None:
-                version = self.known[number] = Version(number, found[number])
+                version = self.known[number] = Version(number, folders[number])
                 await self._load(version)
             if version.state in (LOADING, AVAILABLE):
                 wanted.add(number)
                 break
         for number in sorted(wanted):
-            if self._current(number, found[number]) is None:
-                version = self.known[number] = Version(number, found[number])
+            if self._current(number, folders[number]) is None:
+                version = self.known[number] = Version(number, folders[number])
                 await self._load(version)
         if any(self._serves(number) for number in wanted):
             for version in list(self.known.values()):
@@ -116,13 +132,13 @@ class Versions:
 
     def latest(self) -> Version:
         """The newest version that is served; raises RequestError where there is none."""
-        served = [number for number in self.known if self._serves(number)]
-        if not served:
+        available = [number for number in self.known if self._serves(number)]
+        if not available:
             for version in self.known.values():
                 if version.state == LOADING and version.message:
                     raise RequestError(503, f"version {version.number}: {version.message}")
             raise RequestError(404, f"Servable not found for request: Latest({self.name})")
-        return self.known[max(served)]
+        return self.known[max(available)]
 
     def find(self, number: int | None, label: str | None) -> Version:
         """The version that a request names; raises RequestError where it is not served."""
@@ -163,17 +179,17 @@ class Versions:
         return number in self.known and self.known[number].state == AVAILABLE
 
     def _current(self, number: int, folder: Path) -> Version | None:
-        """What is known of a version, unless it was unloaded, or has changed since it failed."""
+        """The known version; None where it was unloaded, or has changed since it failed to load."""
         version = self.known.get(number)
         if version is None or version.state != END:
             return version
-        failed = bool(version.message) and version.stamp == _stamp(folder)
-        return version if failed else None
+        failed_as_it_is = bool(version.message) and version.stamp == _stamp(folder)
+        return version if failed_as_it_is else None
 
     async def _load(self, version: Version) -> None:
         log.info("%s: loading version %d", self.name, version.number)
         try:
-            worker = await WorkerHandle.start(version.folder, self.options.threads)
+            worker = await self._start_worker(version.folder, self.options.threads)
         except (WorkerEndedError, OSError) as error:
             version.state, version.message = END, str(error)
             log.error("%s: version %d does not load: %s", self.name, version.number, error)
@@ -181,7 +197,7 @@ class Versions:
         version.worker = worker
         version.batcher = Batcher(
             worker,
-            most=self.options.batch,
+            max_images=self.options.batch,
             window=self.options.window,
             threads=self.options.threads,
             observe=self.metrics.batch,
@@ -212,8 +228,8 @@ class Versions:
         version.state = END
         log.info("%s: version %d is unloaded", self.name, version.number)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

@@ -71,18 +71,18 @@ def test_grpc_client_gives_what_the_estimator_gives(
     target: str, expected: DepthResult, images: np.ndarray
 ) -> None:
     with GrpcClient(target, batch=3) as client:
-        found = client.predict(images)
+        result = client.predict(images)
         np.testing.assert_array_equal(client.depth(images), expected.grey())
         assert client.shape == (72, 48)
         adapted = client.adapt(images, [1, 2, 3, 4, 1, 2, 3, 4])
         assert adapted.shape == images.shape
         with pytest.raises(ServerError, match="INVALID_ARGUMENT: image 1: it is no PNG file"):
             client.classify([png(images[0]), b"hello"])
-    np.testing.assert_allclose(found.depth, expected.depth, atol=1e-3)
-    np.testing.assert_allclose(found.sigma, expected.sigma, atol=1e-3)
-    np.testing.assert_array_equal(found.case, expected.case)
-    assert found.flags == expected.flags
-    for row, wanted in zip(found.neighbours, expected.neighbours, strict=True):
+    np.testing.assert_allclose(result.depth, expected.depth, atol=1e-3)
+    np.testing.assert_allclose(result.sigma, expected.sigma, atol=1e-3)
+    np.testing.assert_array_equal(result.case, expected.case)
+    assert result.flags == expected.flags
+    for row, wanted in zip(result.neighbours, expected.neighbours, strict=True):
         assert [(n.pair, n.shift) for n in row] == [(n.pair, n.shift) for n in wanted]
     with GrpcClient(target, model="other") as client, pytest.raises(ServerError, match="NOT_FOUND"):
         client.classify(images)
@@ -90,22 +90,20 @@ def test_grpc_client_gives_what_the_estimator_gives(
 
 def test_warmup_requests_are_prediction_logs(exact: Path) -> None:
     records = list(tf.data.TFRecordDataset(str(exact / WARMUP)).as_numpy_iterator())
-    read = read_warmup(exact)
+    requests = read_warmup(exact)
     logs = [prediction_log_pb2.PredictionLog.FromString(record) for record in records]
-    assert [log.predict_log.request.model_spec.signature_name for log in logs] == [
-        name for name, _ in read
-    ]
-    signatures = set(tf.saved_model.load(str(exact)).signatures)
-    assert {name for name, _ in read} == signatures
-    for log, (_, inputs) in zip(logs, read, strict=True):
-        given = log.predict_log.request.inputs
-        assert set(given) == set(inputs)
+    names = [log.predict_log.request.model_spec.signature_name for log in logs]
+    assert names == list(requests)
+    assert set(names) == set(tf.saved_model.load(str(exact)).signatures)
+    for log, inputs in zip(logs, requests.values(), strict=True):
+        protos = log.predict_log.request.inputs
+        assert set(protos) == set(inputs)
         for name, value in inputs.items():
-            np.testing.assert_array_equal(tf.make_ndarray(given[name]), value)
-        # Written anew without the fields that TensorFlow Serving does not know, it is as long.
-        again = prediction_log_pb2.PredictionLog.FromString(log.SerializeToString())
-        again.DiscardUnknownFields()
-        assert again.ByteSize() == log.ByteSize()
+            np.testing.assert_array_equal(tf.make_ndarray(protos[name]), value)
+        # Without fields that TensorFlow Serving does not know, the message is as long.
+        known = prediction_log_pb2.PredictionLog.FromString(log.SerializeToString())
+        known.DiscardUnknownFields()
+        assert known.ByteSize() == log.ByteSize()
 
 
 def test_models_config_is_one_of_tensorflow_serving() -> None:

@@ -30,15 +30,15 @@ def client(served: Server) -> Iterator[Client]:
 def test_predict_gives_what_the_estimator_gives(
     client: Client, expected: DepthResult, images: np.ndarray
 ) -> None:
-    found = client.predict(images)
-    np.testing.assert_allclose(found.depth, expected.depth, atol=1e-3)
-    np.testing.assert_allclose(found.sigma, expected.sigma, atol=1e-3)
-    np.testing.assert_allclose(found.case_probability, expected.case_probability, atol=1e-6)
-    np.testing.assert_allclose(found.similarity, expected.similarity, atol=1e-5)
-    np.testing.assert_array_equal(found.case, expected.case)
-    assert found.depth.dtype == np.float32
-    assert found.flags == expected.flags
-    for row, wanted in zip(found.neighbours, expected.neighbours, strict=True):
+    result = client.predict(images)
+    np.testing.assert_allclose(result.depth, expected.depth, atol=1e-3)
+    np.testing.assert_allclose(result.sigma, expected.sigma, atol=1e-3)
+    np.testing.assert_allclose(result.case_probability, expected.case_probability, atol=1e-6)
+    np.testing.assert_allclose(result.similarity, expected.similarity, atol=1e-5)
+    np.testing.assert_array_equal(result.case, expected.case)
+    assert result.depth.dtype == np.float32
+    assert result.flags == expected.flags
+    for row, wanted in zip(result.neighbours, expected.neighbours, strict=True):
         assert [(n.pair, n.shift) for n in row] == [(n.pair, n.shift) for n in wanted]
         np.testing.assert_allclose([n.weight for n in row], [n.weight for n in wanted], atol=1e-5)
     files = client.predict([png(image) for image in images])
@@ -60,9 +60,9 @@ def test_other_signatures(
     assert client.shape == (72, 48)
     assert client.status()[0]["state"] == "AVAILABLE"
     shares = np.tile(np.float32([0, 0, 1, 0]), (len(images), 1))
-    given = client.predict(images, shares)
-    np.testing.assert_array_equal(given.case, 3)
-    np.testing.assert_allclose(given.depth, estimator.predict(images, shares).depth, atol=1e-3)
+    result = client.predict(images, shares)
+    np.testing.assert_array_equal(result.case, 3)
+    np.testing.assert_allclose(result.depth, estimator.predict(images, shares).depth, atol=1e-3)
     assert client.call("classify", []) == []
     assert client.predict(images[:0]).flags == []
 
@@ -132,17 +132,17 @@ def semtf(*arguments: str | Path) -> int:
 def test_predict_from_a_server_writes_the_same_files(
     served: Server, run: Run, fab: Path, tmp_path: Path
 ) -> None:
-    given = ("predict", "--images", fab / "test/SEM", "--arrays")
+    command = ("predict", "--images", fab / "test/SEM", "--arrays")
     here, there = tmp_path / "here", tmp_path / "there"
-    assert semtf(*given, "--out", here, "--run", run.path, "--index", "exact") == 0
-    assert semtf(*given, "--out", there, "--server", served.url) == 0
+    assert semtf(*command, "--out", here, "--run", run.path, "--index", "exact") == 0
+    assert semtf(*command, "--out", there, "--server", served.url) == 0
     names = sorted(path.name for path in here.iterdir())
     assert sorted(path.name for path in there.iterdir()) == names
     assert len(names) == 24 * 3 + 1
     for name in names:
         if name.endswith(".npy"):
             np.testing.assert_allclose(np.load(there / name), np.load(here / name), atol=1e-3)
-    one, other = ((where / "predictions.csv").read_text().splitlines() for where in (here, there))
+    one, other = ((folder / "predictions.csv").read_text().splitlines() for folder in (here, there))
     assert one[0] == other[0]
     for row, wanted in zip(other[1:], one[1:], strict=True):
         assert row.split(",")[:2] == wanted.split(",")[:2]
@@ -154,7 +154,7 @@ def test_predict_from_a_server_writes_the_same_files(
 def test_wrong_calls(
     served: Server, run: Run, fab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ("predict", "--images", fab / "test/SEM", "--out", tmp_path / "out")
+    command = ("predict", "--images", fab / "test/SEM", "--out", tmp_path / "out")
     short = tmp_path / "token"
     short.write_text("short\n")
     for options, message in (
@@ -166,6 +166,6 @@ def test_wrong_calls(
         (("--server", "localhost:8501"), "not a URL"),
         (("--server", served.url, "--model", "other"), "404: Servable not found for request"),
     ):
-        assert semtf(*given, *options) == 2
+        assert semtf(*command, *options) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

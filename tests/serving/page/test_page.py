@@ -66,15 +66,15 @@ def opened(browser: "playwright.Browser", url: str, **options: object) -> Iterat
     said: list[str] = []
     page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: said.append(f"error: {error}"))
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url))
     page.goto(url)
     page.wait_for_selector("#model[data-state=AVAILABLE]")
     yield page
     context.close()
     # A refused request is a line of the browser's own, and no failure of the page.
     assert [line for line in said if "Failed to load resource" not in line] == []
-    assert [one for one in asked if not one.startswith((url, "blob:", "data:"))] == []
+    assert [address for address in urls if not address.startswith((url, "blob:", "data:"))] == []
 
 
 def predict(url: str, signature: str, data: bytes) -> dict:
@@ -103,8 +103,8 @@ def open_sample(page: "playwright.Page", name: str = "000000.png") -> bytes:
 
 def test_sample_is_drawn_as_the_endpoint_estimates_it(page: "playwright.Page", url: str) -> None:
     data = open_sample(page)
-    found = predict(url, "serving_default", data)
-    depth, sigma = np.array(found["depth"]), np.array(found["sigma"])
+    estimate = predict(url, "serving_default", data)
+    depth, sigma = np.array(estimate["depth"]), np.array(estimate["sigma"])
     for selector, values, low, scale in (
         ("#map-depth", depth, depth.min(), "viridis"),
         ("#map-sigma", sigma, 0.0, "magma"),
@@ -117,8 +117,8 @@ def test_sample_is_drawn_as_the_endpoint_estimates_it(page: "playwright.Page", u
     sem = np.asarray(Image.open(io.BytesIO(data)))
     sem = sem if sem.ndim == 2 else sem[..., 0]
     np.testing.assert_array_equal(pixels(page, "#map-sem .stage canvas")[..., 0], sem)
-    assert page.inner_text("#cases .chosen th") == f"Case {found['case']}"
-    for case, probability in enumerate(found["case_probabilities"], 1):
+    assert page.inner_text("#cases .chosen th") == f"Case {estimate['case']}"
+    for case, probability in enumerate(estimate["case_probabilities"], 1):
         row = page.inner_text(f"#cases tr:nth-child({case})")
         assert f"{100 * probability:.1f} %" in row
     flags = page.locator("#flags li strong").all_inner_texts()
@@ -128,23 +128,27 @@ def test_sample_is_drawn_as_the_endpoint_estimates_it(page: "playwright.Page", u
         "unlike_storage": "Unlike the stored pairs",
         "unusual_scale": "Unusual scale",
     }
-    assert flags == [words[flag] for flag in found["flags"].split()]
+    assert flags == [words[flag] for flag in estimate["flags"].split()]
 
 
 def test_neighbours_and_measurements(page: "playwright.Page", url: str) -> None:
     data = open_sample(page)
-    found = predict(url, "neighbours", data)
-    best = int(np.argmax(np.abs(found["weights"])))
+    neighbours = predict(url, "neighbours", data)
+    best = int(np.argmax(np.abs(neighbours["weights"])))
     row = page.inner_text("#neighbours tbody tr:first-child")
-    assert found["name"][best] in row
-    assert f"{found['weights'][best]:.3f}" in row
-    assert f"{found['similarities'][best]:.4f}" in row
+    assert neighbours["name"][best] in row
+    assert f"{neighbours['weights'][best]:.3f}" in row
+    assert f"{neighbours['similarities'][best]:.4f}" in row
     assert page.locator("#neighbours tr:first-child img").evaluate("one => one.naturalHeight") == 72
     estimate = predict(url, "serving_default", data)
     stored = {
         "signature_name": "stored",
         "instances": [
-            {"case": estimate["case"], "pair": found["pair"][best], "shift": found["shifts"][best]}
+            {
+                "case": estimate["case"],
+                "pair": neighbours["pair"][best],
+                "shift": neighbours["shifts"][best],
+            }
         ],
     }
     answer = httpx.post(f"{url}/v1/models/semtf:predict", json=stored, trust_env=False).json()
@@ -271,7 +275,7 @@ def test_surface_turns_with_the_mouse(page: "playwright.Page") -> None:
 
 
 def test_hover_shows_the_values_of_a_pixel(page: "playwright.Page", url: str) -> None:
-    found = predict(url, "serving_default", open_sample(page))
+    estimate = predict(url, "serving_default", open_sample(page))
     box = page.locator("#map-depth .stage canvas").bounding_box()
     row, column = 20, 9
     page.mouse.move(
@@ -279,7 +283,7 @@ def test_hover_shows_the_values_of_a_pixel(page: "playwright.Page", url: str) ->
     )
     said = " ".join(page.inner_text("#readout").split())
     assert f"row {row} column {column}" in said
-    assert f"depth {found['depth'][row][column]:.1f}" in said
+    assert f"depth {estimate['depth'][row][column]:.1f}" in said
 
 
 def saved(page: "playwright.Page", selector: str) -> bytes:
@@ -293,10 +297,10 @@ def test_downloads(page: "playwright.Page", url: str) -> None:
     playwright.expect(page.locator("#film canvas")).to_have_count(8)
     page.wait_for_selector("#measurements tbody tr")
     names = [f"{i:06d}.png" for i in range(8)]
-    found = [predict(url, "serving_default", (SAMPLES / name).read_bytes()) for name in names]
-    depth = np.array([one["depth"] for one in found], np.float32)
+    estimates = [predict(url, "serving_default", (SAMPLES / name).read_bytes()) for name in names]
+    depth = np.array([estimate["depth"] for estimate in estimates], np.float32)
     np.testing.assert_allclose(np.load(io.BytesIO(saved(page, "#all-npy"))), depth, atol=1e-4)
-    sigma = np.array([one["sigma"] for one in found], np.float32)
+    sigma = np.array([estimate["sigma"] for estimate in estimates], np.float32)
     np.testing.assert_allclose(np.load(io.BytesIO(saved(page, "#all-sigma"))), sigma, atol=1e-4)
     one = np.load(io.BytesIO(saved(page, "#one-npy")))
     np.testing.assert_allclose(one, depth[0], atol=1e-4)
@@ -310,7 +314,7 @@ def test_downloads(page: "playwright.Page", url: str) -> None:
     assert np.abs(last - depth[-1]).max() < 0.501
     table = pd.read_csv(io.BytesIO(saved(page, "#all-csv")))
     assert table["name"].tolist() == names
-    assert table["case"].tolist() == [one["case"] for one in found]
+    assert table["case"].tolist() == [estimate["case"] for estimate in estimates]
     assert table["neighbours"].str.count(":").min() >= 3
     expected = measure(depth)
     np.testing.assert_allclose(table["cd_rows_px"], expected["cd_rows_px"], atol=1e-2)

@@ -1,4 +1,4 @@
-"""An export in fresh processes: both loaders, both indexes, the checks in the graph."""
+"""Files of an export, its ScaNN variant, and the checks in the graph."""
 
 import json
 import subprocess
@@ -10,99 +10,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semtf.adaptation import adapter
 from semtf.errors import InputError
-from semtf.estimation.estimator import Estimator
-from semtf.estimation.result import DepthResult, Neighbour
-from semtf.retrieval.storage import Storage
 from semtf.run import Run
 from semtf.serving.saved_model.export import export
-from semtf.serving.saved_model.verify import LOADERS, Answers, answers
-from semtf.serving.saved_model.warmup import sample_inputs
+from semtf.serving.saved_model.fresh_process import LOADERS
 from tests.serving.pngs import bad_files, png
 from tests.wrong_scales import GREY, wrong_scales
 
 CASES = (1, 2, 3, 4, 1, 2, 3, 4)
-
-
-@pytest.fixture(scope="module", params=LOADERS)
-def found(request: pytest.FixtureRequest, exact: Path, images: np.ndarray) -> Answers:
-    """What every signature gives in a fresh process, from an export that was moved."""
-    moved = exact.rename(exact.with_name("7"))
-    try:
-        return answers(moved, sample_inputs(images, CASES, CASES[:4]), request.param)
-    finally:
-        moved.rename(exact)
-
-
-def test_every_signature_agrees_with_the_estimator(
-    found: Answers, estimator: Estimator, expected: DepthResult, images: np.ndarray
-) -> None:
-    for name in ("serving_default", "predict_float", "estimate"):
-        np.testing.assert_allclose(found[name]["depth"], expected.depth, atol=1e-3)
-        np.testing.assert_allclose(found[name]["sigma"], expected.sigma, atol=1e-3)
-        np.testing.assert_allclose(found[name]["similarity"], expected.similarity, atol=1e-5)
-        np.testing.assert_array_equal(found[name]["case"], expected.case)
-        words = [text.decode().split() for text in found[name]["flags"]]
-        assert words == expected.flags
-        # The last image has half its brightness.
-        assert ["unusual_scale" in flags for flags in words] == [False] * 7 + [True]
-    for name in ("serving_default", "classify"):
-        probability = estimator.classify(images)
-        np.testing.assert_allclose(found[name]["case_probabilities"], probability, atol=1e-6)
-    probability = found["estimate"]["case_probability"]
-    np.testing.assert_allclose(probability, expected.case_probability, atol=1e-6)
-    shares = np.eye(4, dtype=np.float32)[np.array(CASES) - 1]
-    given = found["estimate_given_case"]
-    np.testing.assert_array_equal(given["case"], CASES)
-    np.testing.assert_allclose(given["depth"], estimator.predict(images, shares).depth, atol=1e-3)
-    for i, depth in enumerate(expected.grey()):
-        decoded = tf.io.decode_png(found["predict_png"]["depth_png_bytes"][i])[..., 0]
-        np.testing.assert_array_equal(decoded, depth)
-
-
-def test_neighbours(found: Answers, estimator: Estimator, expected: DepthResult) -> None:
-    for name in ("neighbours", "estimate"):
-        for i, row in enumerate(expected.neighbours):
-            outputs = {key: value[i] for key, value in found[name].items()}
-            # A case with fewer neighbours than another has empty columns behind its own.
-            none = [Neighbour("", (0, 0), 0.0, 0.0)] * (len(outputs["pair"]) - len(row))
-            row = [*row, *none]
-            assert [text.decode() for text in outputs["name"]] == [n.pair for n in row]
-            assert [tuple(shift) for shift in outputs["shifts"]] == [n.shift for n in row]
-            np.testing.assert_allclose(outputs["weights"], [n.weight for n in row], atol=1e-5)
-            names = [*estimator.models.retrievers[int(expected.case[i])].storage.names, ""]
-            assert [names[pair] for pair in outputs["pair"]] == [n.pair for n in row]
-            similarity = [n.similarity for n in row]
-            np.testing.assert_allclose(outputs["similarities"], similarity, atol=1e-5)
-
-
-def test_adapt(found: Answers, run: Run, images: np.ndarray) -> None:
-    for i, case in enumerate(CASES):
-        config = run.config
-        translate = adapter.load(run.adaptation(case), config.image, config.adaptation)
-        expected = translate(tf.constant(images[i : i + 1], tf.float32))[0]
-        for name in ("adapt", "adapt_float"):
-            np.testing.assert_allclose(found[name]["adapted"][i], expected, atol=1e-2)
-            pixels = tf.io.decode_png(found[name]["adapted_png_bytes"][i])[..., 0]
-            rounded = np.clip(np.rint(found[name]["adapted"][i]), 0, 255)
-            np.testing.assert_array_equal(pixels, rounded)
-
-
-def test_stored_pairs_are_moved_as_asked(signatures: dict[str, Callable], run: Run) -> None:
-    asked = {"case": [3, 1, 3], "pair": [7, 0, 2], "shift": [[1, -2], [0, 0], [-2, 1]]}
-    given = {name: tf.constant(value, tf.int32) for name, value in asked.items()}
-    found = signatures["stored"](**given)
-    for i, (rows, columns) in enumerate(asked["shift"]):
-        storage = Storage.open(run.storage(asked["case"][i]))
-        for name, images in (("sem", storage.keys), ("depth", storage.values)):
-            pixels = tf.io.decode_png(found[f"{name}_png_bytes"][i]).numpy()[..., 0]
-            image = images[asked["pair"][i]]
-            # What is moved in from outside is the retrieval's business; here the part that stays.
-            np.testing.assert_array_equal(
-                pixels[max(rows, 0) : 72 + min(rows, 0), max(columns, 0) : 48 + min(columns, 0)],
-                image[max(-rows, 0) : 72 - max(rows, 0), max(-columns, 0) : 48 - max(columns, 0)],
-            )
 
 
 @pytest.mark.parametrize(
@@ -119,28 +34,28 @@ def test_stored_pairs_are_moved_as_asked(signatures: dict[str, Callable], run: R
 def test_pairs_that_are_not_stored_are_refused(
     case: list[int], pair: list[int], shift: list, message: str, signatures: dict[str, Callable]
 ) -> None:
-    asked = {"case": case, "pair": pair, "shift": shift}
+    inputs = {"case": case, "pair": pair, "shift": shift}
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        signatures["stored"](**{name: tf.constant(v, tf.int32) for name, v in asked.items()})
+        signatures["stored"](**{name: tf.constant(v, tf.int32) for name, v in inputs.items()})
 
 
 def test_scann_export_is_verified(run: Run, tmp_path: Path) -> None:
-    found = export(run.path, tmp_path / "1", index="scann")
-    assert found is not None
-    assert set(found.difference) == set(LOADERS)
-    assert max(found.difference.values()) < 1e-3
-    # So few rows are searched one by one.
-    assert found.recall == 1.0
-    assert found.rmse is not None
-    assert found.rmse < 1e-3
+    verification = export(run.path, tmp_path / "1", index="scann")
+    assert verification is not None
+    assert set(verification.difference) == set(LOADERS)
+    assert max(verification.difference.values()) < 1e-3
+    # ScaNN compares so few embeddings one by one.
+    assert verification.recall == 1.0
+    assert verification.rmse is not None
+    assert verification.rmse < 1e-3
     assert json.loads((tmp_path / "1" / "semtf.json").read_text())["needs_scann_operations"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "serving"]
 
 
 def test_exact_export_has_stock_operations_only(exact: Path) -> None:
-    note = json.loads((exact / "semtf.json").read_text())
-    assert not note["needs_scann_operations"]
-    assert note["index"] == "exact"
+    metadata = json.loads((exact / "semtf.json").read_text())
+    assert not metadata["needs_scann_operations"]
+    assert metadata["index"] == "exact"
     assert b"Scann" not in (exact / "saved_model.pb").read_bytes()
 
 
@@ -164,8 +79,8 @@ def test_grey_png_as_rgb_or_interlaced_is_read(
     rgb = [png(np.stack([image] * 3, axis=-1)) for image in images]
     grey = [png(image) for image in images]
     expected = signatures["adapt"](image_bytes=tf.constant(grey), case=tf.constant(CASES))
-    found = signatures["adapt"](image_bytes=tf.constant(rgb), case=tf.constant(CASES))
-    np.testing.assert_array_equal(found["adapted"], expected["adapted"])
+    outputs = signatures["adapt"](image_bytes=tf.constant(rgb), case=tf.constant(CASES))
+    np.testing.assert_array_equal(outputs["adapted"], expected["adapted"])
 
 
 @pytest.mark.parametrize(

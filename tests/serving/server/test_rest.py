@@ -1,4 +1,4 @@
-"""TensorFlow Serving's JSON without a server: arrays, messages and answers."""
+"""TensorFlow Serving's JSON without a server: arrays, messages and responses."""
 
 import base64
 import json
@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semtf.serving.server.answers import predictions
 from semtf.serving.server.json_tensor import RequestError, tensor
-from semtf.serving.server.rest import parse_json, read_request
+from semtf.serving.server.rest import parse_json, predict_response, read_request
 
 INT = {"dtype": "DT_INT32"}
 FLOAT = {"dtype": "DT_FLOAT"}
@@ -23,8 +22,8 @@ SIGNATURES: dict[str, Any] = {
 
 
 def read(text: str, limit: int = 4) -> dict[str, list[Any]]:
-    found = read_request(parse_json(text.encode()), SIGNATURES, limit)
-    return {name: array.tolist() for name, array in found.tensors.items()}
+    request = read_request(parse_json(text.encode()), SIGNATURES, limit)
+    return {name: array.tolist() for name, array in request.tensors.items()}
 
 
 @pytest.mark.parametrize(
@@ -155,23 +154,25 @@ def strings(*values: bytes) -> np.ndarray:
     return array
 
 
-def test_answers() -> None:
+def test_responses() -> None:
     case, depth = np.array([1, 2], np.int32), np.array([[0.1, 2], [3, 4.5]], np.float32)
     both = {"depth": depth, "case": case}
-    assert predictions(both, rows=True) == (
+    assert predict_response(both, by_row=True) == (
         b'{"predictions":[{"case":1,"depth":[0.1,2.0]},{"case":2,"depth":[3.0,4.5]}]}'
     )
-    assert predictions(both, rows=False) == (
+    assert predict_response(both, by_row=False) == (
         b'{"outputs":{"case":[1,2],"depth":[[0.1,2.0],[3.0,4.5]]}}'
     )
-    assert predictions({"case": case}, rows=True) == b'{"predictions":[1,2]}'
-    assert predictions({"case": case}, rows=False) == b'{"outputs":[1,2]}'
+    assert predict_response({"case": case}, by_row=True) == b'{"predictions":[1,2]}'
+    assert predict_response({"case": case}, by_row=False) == b'{"outputs":[1,2]}'
     encoded = base64.b64encode(b"\xff\x00").decode()
-    assert json.loads(predictions({"png_bytes": strings(b"\xff\x00")}, rows=True)) == {
+    assert json.loads(predict_response({"png_bytes": strings(b"\xff\x00")}, by_row=True)) == {
         "predictions": [{"b64": encoded}]
     }
-    assert json.loads(predictions({"flags": strings("é".encode(), b"")}, rows=False)) == {
+    assert json.loads(predict_response({"flags": strings("é".encode(), b"")}, by_row=False)) == {
         "outputs": ["é", ""]
     }
     weights = np.array([[0.5, np.nan, np.inf]], np.float32)
-    assert predictions({"w": weights}, rows=True) == b'{"predictions": [[0.5, NaN, Infinity]]}'
+    assert (
+        predict_response({"w": weights}, by_row=True) == b'{"predictions": [[0.5, NaN, Infinity]]}'
+    )

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from semtf.serving.saved_model.verify import answers
+from semtf.serving.saved_model.fresh_process import signature_outputs
 from tests.serving.conftest import Server
 from tests.serving.pngs import b64, bad_files, body, png
 from tests.wrong_scales import GREY
@@ -39,7 +39,7 @@ def test_curl_and_a_plain_session_give_the_same_depth(
     rows = json.loads(done.stdout)["predictions"]
     files = np.array([png(image) for image in images[:3]], object)
     inputs = {"serving_default": {"image_bytes": files}}
-    expected = answers(exact, inputs, "graph")["serving_default"]
+    expected = signature_outputs(exact, inputs, "graph")["serving_default"]
     np.testing.assert_allclose([row["depth"] for row in rows], expected["depth"], atol=1e-3)
     assert [row["case"] for row in rows] == expected["case"].tolist()
     assert set(rows[0]) == {
@@ -66,16 +66,16 @@ def test_rows_columns_and_single_outputs(http: httpx.Client, images: np.ndarray)
     assert data.startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("where", ["semtf", "semtf/versions/1", "semtf/labels/stable"])
-def test_status_and_metadata(http: httpx.Client, where: str) -> None:
+@pytest.mark.parametrize("version", ["semtf", "semtf/versions/1", "semtf/labels/stable"])
+def test_status_and_metadata(http: httpx.Client, version: str) -> None:
     state = {"version": "1", "state": "AVAILABLE"}
     good = {"error_code": "OK", "error_message": ""}
-    assert http.get(f"models/{where}").json() == {
+    assert http.get(f"models/{version}").json() == {
         "model_version_status": [{**state, "status": good}]
     }
-    found = http.get(f"models/{where}/metadata").json()
-    assert found["model_spec"] == {"name": "semtf", "signature_name": "", "version": "1"}
-    signature = found["metadata"]["signature_def"]["signature_def"]["adapt"]
+    metadata = http.get(f"models/{version}/metadata").json()
+    assert metadata["model_spec"] == {"name": "semtf", "signature_name": "", "version": "1"}
+    signature = metadata["metadata"]["signature_def"]["signature_def"]["adapt"]
     assert signature["method_name"] == "tensorflow/serving/predict"
     assert signature["inputs"]["case"]["dtype"] == "DT_INT32"
     shape = signature["inputs"]["image_bytes"]["tensor_shape"]
@@ -168,8 +168,8 @@ def bad_requests() -> dict[str, tuple[Any, int, str]]:
 
 @pytest.mark.parametrize("name", bad_requests())
 def test_bad_bodies(name: str, http: httpx.Client) -> None:
-    given, code, message = bad_requests()[name]
-    text = given if isinstance(given, bytes) else json.dumps(given).encode()
+    document, code, message = bad_requests()[name]
+    text = document if isinstance(document, bytes) else json.dumps(document).encode()
     answer = http.post("models/semtf:predict", content=text)
     assert answer.headers["content-type"] == "application/json"
     assert (answer.status_code, list(answer.json())) == (code, ["error"])
@@ -196,7 +196,8 @@ def test_bad_bodies(name: str, http: httpx.Client) -> None:
         ("GET", "semtf/versions/9", 404, "Could not find version 9 of model semtf"),
         ("GET", "semtf/versions/9/metadata", 404, "request: Specific(semtf, 9)"),
         ("GET", "x/metadata", 404, "Servable not found for request: Latest(x)"),
-        ("GET", "", 400, "M"),
+        ("GET", "", 400, "Malformed request: GET /v1/models/"),
+        ("GET", "semtf/", 400, "Malformed request: GET /v1/models/semtf/"),
     ],
 )
 def test_bad_addresses(method: str, path: str, code: int, message: str, http: httpx.Client) -> None:
@@ -204,6 +205,12 @@ def test_bad_addresses(method: str, path: str, code: int, message: str, http: ht
     answer = http.request(method, f"models/{path}", content=content)
     assert answer.status_code == code
     assert message in answer.json()["error"]
+
+
+def test_a_status_request_names_a_model(http: httpx.Client) -> None:
+    answer = http.get("models")
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "Missing model name in request."}
 
 
 def test_too_long_bodies(served: Server, http: httpx.Client) -> None:
@@ -216,6 +223,17 @@ def test_too_long_bodies(served: Server, http: httpx.Client) -> None:
 
     answer = httpx.post(f"{served.model}:predict", content=chunks(), trust_env=False)
     assert answer.status_code == 413
+
+
+def test_a_client_that_waits_to_send_a_too_long_body_is_refused_at_once(served: Server) -> None:
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        head = (
+            "POST /v1/models/semtf:predict HTTP/1.1\r\nHost: x\r\n"
+            f"Content-Length: {50 << 20}\r\nExpect: 100-continue\r\n\r\n"
+        )
+        connection.sendall(head.encode())
+        assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 413 ")
 
 
 def test_slow_body(served: Server) -> None:
@@ -232,13 +250,13 @@ def test_one_clients_bad_image_is_not_anothers_error(served: Server, images: np.
     alone = served.post(body(images[:1]))
     gate = threading.Barrier(8)
 
-    def ask(number: int) -> httpx.Response:
-        given = body(images[:1]) if number % 2 else {"instances": [b64(b"x")]}
+    def post(number: int) -> httpx.Response:
+        document = body(images[:1]) if number % 2 else {"instances": [b64(b"x")]}
         gate.wait()
-        return served.post(given)
+        return served.post(document)
 
     with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(ask, range(8)))
+        replies = list(pool.map(post, range(8)))
     assert [reply.status_code for reply in replies] == [400, 200] * 4
     expected = np.array(alone.json()["predictions"][0]["depth"])
     for reply in replies[1::2]:
