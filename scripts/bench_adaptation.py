@@ -32,7 +32,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pandas as pd
-from run_isolated import run_isolated
+from isolated import run_isolated
 
 from semtf.config import AdaptationConfig, RetrievalConfig, preset
 

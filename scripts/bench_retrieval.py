@@ -22,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 from challenge_size import IMAGES, World, full_size_run, stored, world
+from isolated import run_isolated
 from PIL import Image
-from run_isolated import run_isolated
 
 from semtf.cli.predict import predict_files
 from semtf.config import RetrievalConfig, Weights

@@ -11,7 +11,7 @@ import dataclasses
 import os
 import time
 
-from run_isolated import run_isolated
+from isolated import run_isolated
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

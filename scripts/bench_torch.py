@@ -20,7 +20,7 @@ from unittest import mock
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from run_isolated import run_isolated
+from isolated import run_isolated
 
 from semtf.config import AdaptationConfig, ImageConfig, preset
 

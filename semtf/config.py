@@ -6,12 +6,11 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from semtf.adapter_table import ADAPTERS, AUTO, check_adapters
 from semtf.errors import InputError
 
 CASES = (1, 2, 3, 4)
 Case = Literal[1, 2, 3, 4]
-Adapter = Literal["cyclegan", "none", "percentile", "moment", "fda", "adain", "cut"]
-AdapterChoice = Literal[Adapter, "auto"]
 Norm = Literal["batch", "instance", "group", "none"]
 Padding = Literal["replicate", "zero"]
 Loss = Literal["wgan-gp", "lsgan"]
@@ -53,13 +52,14 @@ class ImageConfig:
 class AdaptationConfig:
     """The adapter: networks, losses and schedule (facts of the recipe in docs/adaptation.md).
 
-    ``candidates`` are what ``adapter="auto"`` chooses from. ``fda_beta`` is the half width of
-    FDA's window over the images' shorter side. ``nce_…`` belong to CUT: patches a layer, features
-    a patch, temperature, weight of the loss, and whether it is taken on fab images too.
+    ``adapter`` is a name in `ADAPTERS` or ``"auto"``, which chooses from ``candidates``.
+    ``fda_beta`` is the half width of FDA's window over the images' shorter side. ``nce_…`` belong
+    to CUT: patches a layer, features a patch, temperature, weight of the loss, and whether it is
+    taken on fab images too.
     """
 
-    adapter: AdapterChoice = "cyclegan"
-    candidates: tuple[Adapter, ...] = ("cyclegan", "none", "percentile", "moment", "fda", "adain")
+    adapter: str = "cyclegan"
+    candidates: tuple[str, ...] = tuple(name for name, info in ADAPTERS.items() if info.candidate)
     width: int = 16
     blocks: int = 2
     norm: Norm = "instance"
@@ -90,6 +90,12 @@ class AdaptationConfig:
     nce_temperature: float = 0.07
     lambda_nce: float = 1.0
     nce_identity: bool = True
+
+    def __post_init__(self) -> None:
+        check_adapters("adaptation.adapter", (self.adapter,), (*ADAPTERS, AUTO))
+        check_adapters("adaptation.candidates", self.candidates, tuple(ADAPTERS))
+        if self.adapter == AUTO and not self.candidates:
+            raise InputError("adaptation.candidates: is empty, so there is nothing to choose from")
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ import csv
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from semtf.adaptation import adapter
+from semtf.adaptation.task import AdaptationTask
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.config import CASES, RunConfig, preset
@@ -37,6 +39,7 @@ def train(
     resume: bool = False,
     skip_bad: bool = False,
     cache: Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Train adaptation, storage and classifier of the chosen cases.
 
@@ -58,6 +61,11 @@ def train(
         resume: go on with a run that was interrupted.
         skip_bad: leave bad images out and list them in the run folder's ``skipped.csv``.
         cache: where the packed images are kept.
+        callbacks: Keras callbacks that are given to every ``fit``: that of each case's adapter
+            where it is trained (`semtf.adaptation.train.train`), and then that of the classifier
+            (`semtf.classification.train.train`); not to those of ``folds``. ``self.model.name``
+            tells them apart, as in ``cyclegan_case_1`` and ``efficientnet_b0``. After a resume
+            epochs are counted on. docs/tracking.md has an example.
 
     Returns:
         The finished run.
@@ -65,6 +73,7 @@ def train(
     Raises:
         InputError: bad data or options, or the run exists and does not fit them.
     """
+    _check_callbacks(callbacks)
     folder = Path(run) if run is not None else _new_name()
     cases = _chosen(case)
     opened = _open(folder, config, resume)
@@ -87,8 +96,8 @@ def train(
     current.begin()
     _note_data(current, dataset)
     for number in dataset.cases:
-        _train_case(current, dataset, number)
-    _train_classifier(current, dataset, classifier_weights, folds, resume)
+        _train_case(current, dataset, number, callbacks)
+    _train_classifier(current, dataset, classifier_weights, folds, resume, callbacks)
     current.finish()
     return current
 
@@ -153,6 +162,15 @@ def adapted_keys(run: Run, simulator: SimulatorSet) -> np.ndarray:
     return loaded.adapt(simulator.mean_sem())
 
 
+def _check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise InputError(
+                f"callbacks: {callback!r} is no Keras callback; give instances of subclasses of "
+                "keras.callbacks.Callback"
+            )
+
+
 def _new_name() -> Path:
     return Path("saved_models") / datetime.now().strftime("run-%Y%m%d-%H%M%S")
 
@@ -195,12 +213,14 @@ def _note_data(run: Run, dataset: Dataset) -> None:
         writer.writerows((bad.path, bad.reason) for bad in dataset.skipped)
 
 
-def _train_case(run: Run, dataset: Dataset, case: int) -> None:
+def _train_case(
+    run: Run, dataset: Dataset, case: int, callbacks: Sequence[keras.callbacks.Callback]
+) -> None:
     if not run.adaptation(case).is_dir():
         first = run.adaptation(1)
         with run.stage(run.adaptation(case)) as folder:
             adapter.fit(
-                adapter.Case(
+                AdaptationTask(
                     dataset.simulator(case),
                     dataset.fab(case),
                     run.config.image,
@@ -208,6 +228,7 @@ def _train_case(run: Run, dataset: Dataset, case: int) -> None:
                     seed=run.config.seed + case,
                     average_depth=dataset.site_depths(case),
                     strategy=choose_strategy(),
+                    callbacks=callbacks,
                 ),
                 folder,
                 first if case != 1 and first.is_dir() else None,
@@ -230,7 +251,12 @@ def _store(run: Run, dataset: Dataset, case: int, folder: Path) -> None:
 
 
 def _train_classifier(
-    run: Run, dataset: Dataset, weights_file: Path | None, folds: int | None, resume: bool
+    run: Run,
+    dataset: Dataset,
+    weights_file: Path | None,
+    folds: int | None,
+    resume: bool,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     if run.classifier.is_dir() and Classifier.load(run.classifier).cases == dataset.cases:
         return
@@ -250,6 +276,7 @@ def _train_classifier(
             strategy=strategy,
             weights_file=weights_file,
             resume=resume,
+            callbacks=callbacks,
         )
         if folds is not None:
             trained, _ = classification.cross_validate(

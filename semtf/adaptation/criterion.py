@@ -5,6 +5,7 @@ that a user can check; `Criterion.score` weighs them. The weights were found by 
 score with the depth error on synthetic fabs, whose true depth is known (docs/adaptation.md).
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,10 @@ class Criterion:
     width: float
     depth: float | None
     score: float
+
+    def parts(self) -> dict[str, float]:
+        """The parts and the score by name, without the depth where it is not known."""
+        return {name: v for name, v in dataclasses.asdict(self).items() if v is not None}
 
 
 def criterion(

@@ -25,8 +25,10 @@ class CUT(GAN):
 
     logs = ("critic", "penalty", "adversarial", "contrast")
 
-    def __init__(self, image: ImageConfig, config: AdaptationConfig, seed: int) -> None:
-        super().__init__()
+    def __init__(
+        self, image: ImageConfig, config: AdaptationConfig, seed: int, *, name: str = "cut"
+    ) -> None:
+        super().__init__(name=name)
         self.config = config
         self.to_target = networks.generator(image, config, "to_target")
         self.target_critic = networks.critic(image, config, "target_critic")

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.adaptation.base import Adapter
+from semtf.adaptation.base import FittedAdapter
+from semtf.adaptation.registry import register
+from semtf.adaptation.task import AdaptationTask
 from semtf.autograph import no_autograph
-from semtf.config import AdaptationConfig
+from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
 
@@ -33,7 +35,26 @@ REACH = 3.0
 Floats = npt.NDArray[np.float32]
 
 
-class StatisticalAdapter(tf.Module, Adapter):
+@register("none")
+class Unchanged(FittedAdapter):
+    """No adaptation: the images as they are."""
+
+    @no_autograph
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.identity(images)
+
+    @classmethod
+    def fit(cls, task: AdaptationTask, folder: Path, warm_start: Path | None = None) -> "Unchanged":
+        """There is nothing to fit and nothing to write."""
+        return cls()
+
+    @classmethod
+    def load(cls, folder: Path, image: ImageConfig, config: AdaptationConfig) -> "Unchanged":
+        """There is nothing to read."""
+        return cls()
+
+
+class StatisticalAdapter(tf.Module, FittedAdapter):
     """An adapter that is a few arrays; they are saved as ``NAME.npy``.
 
     Attributes:
@@ -51,10 +72,19 @@ class StatisticalAdapter(tf.Module, Adapter):
 
     @classmethod
     @abstractmethod
-    def fit(
+    def from_images(
         cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig
     ) -> "StatisticalAdapter":
         """Take the statistics of both domains, uint8 images of one case."""
+
+    @classmethod
+    def fit(
+        cls, task: AdaptationTask, folder: Path, warm_start: Path | None = None
+    ) -> "StatisticalAdapter":
+        """Take the statistics and write them; there is nothing to start from."""
+        adapter = cls.from_images(task.simulator, task.fab, task.config)
+        adapter.save(folder)
+        return adapter
 
     @property
     def tracked(self) -> tuple[tf.Module, ...]:
@@ -69,21 +99,24 @@ class StatisticalAdapter(tf.Module, Adapter):
         (folder / "statistics.json").write_text(json.dumps(note) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "StatisticalAdapter":
+    def load(
+        cls, folder: Path, image: ImageConfig, config: AdaptationConfig
+    ) -> "StatisticalAdapter":
         """Read what `save` wrote; raises InputError where it is not there."""
         try:
             note = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
             arrays = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in cls.names]
-            wanted = [note["arrays"][name] for name in cls.names]
+            shapes = [note["arrays"][name] for name in cls.names]
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise InputError(f"{folder}: no {cls.__name__} ({error}); train the case again") from (
                 error
             )
-        if wanted != [list(array.shape) for array in arrays]:
+        if shapes != [list(array.shape) for array in arrays]:
             raise InputError(f"{folder}: its arrays do not belong together; train the case again")
         return cls(*arrays)
 
 
+@register("percentile")
 class PercentileMatching(StatisticalAdapter):
     """One grey curve for all images: the mean percentiles of one domain become the other's.
 
@@ -94,7 +127,7 @@ class PercentileMatching(StatisticalAdapter):
     names = ("source", "target")
 
     @classmethod
-    def fit(
+    def from_images(
         cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig
     ) -> "PercentileMatching":
         source, target = (
@@ -120,13 +153,14 @@ class PercentileMatching(StatisticalAdapter):
         return tf.reshape(below + share * (above - below), tf.shape(images))
 
 
+@register("moment")
 class MomentMatching(StatisticalAdapter):
     """Each pixel is shifted and scaled: its mean and spread over all images become the fab's."""
 
     names = ("source_mean", "source_std", "target_mean", "target_std")
 
     @classmethod
-    def fit(
+    def from_images(
         cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig
     ) -> "MomentMatching":
         return cls(*_moments(_sources(simulator)), *_moments(_targets(fab)))
@@ -138,6 +172,7 @@ class MomentMatching(StatisticalAdapter):
         return (images - source_mean) * scale + target_mean
 
 
+@register("fda")
 class FourierAmplitude(StatisticalAdapter):
     """FDA (Yang and Soatto 2020): low frequencies take the fab's amplitude and keep their phase.
 
@@ -149,7 +184,7 @@ class FourierAmplitude(StatisticalAdapter):
     names = ("amplitude", "window")
 
     @classmethod
-    def fit(
+    def from_images(
         cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig
     ) -> "FourierAmplitude":
         total = sum(np.abs(np.fft.fft2(part)).sum(axis=0) for part in _targets(fab))
@@ -167,6 +202,7 @@ class FourierAmplitude(StatisticalAdapter):
         return tf.math.real(tf.signal.ifft2d(spectrum * tf.cast(scale, tf.complex64)))
 
 
+@register("adain")
 class AdaIN(StatisticalAdapter):
     """Adaptive instance normalisation (Huang and Belongie 2017) on the bands of a pyramid.
 
@@ -181,7 +217,7 @@ class AdaIN(StatisticalAdapter):
     names = ("mean", "std")
 
     @classmethod
-    def fit(cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig) -> "AdaIN":
+    def from_images(cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig) -> "AdaIN":
         parts = [_statistics(bands(tf.constant(part))) for part in _targets(fab)]
         mean, std = (np.concatenate([np.asarray(p[i]) for p in parts]) for i in range(2))
         return cls(mean.mean(axis=0)[0, 0], std.mean(axis=0)[0, 0])

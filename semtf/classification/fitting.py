@@ -1,5 +1,6 @@
 """The optimizer, its schedule, and `fit` with the callbacks."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def fit(
     seed: int,
     folder: Path,
     resume: bool,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Checkpoint:
     """Run `keras.Model.fit`, with a CSV history and a checkpoint in ``folder``.
 
@@ -58,6 +60,7 @@ def fit(
         seed: of the order and the augmentation.
         folder: where history and checkpoint go.
         resume: go on from the checkpoint, if there is one.
+        callbacks: other Keras callbacks, called when the checkpoint is written.
 
     Returns:
         The checkpoint, to be removed when the classifier is saved.
@@ -75,14 +78,13 @@ def fit(
         start=done * steps,
     )
     known = len(validation[0]) > 0
-    callbacks: list[keras.callbacks.Callback] = []
+    schedule: list[keras.callbacks.Callback] = []
     if config.schedule == "plateau":
         monitor = "val_loss" if known else "loss"
         past = folder / HISTORY if done else None
-        callbacks.append(
+        schedule.append(
             Plateau(config.learning_rate, past, monitor=monitor, patience=config.patience)
         )
-    callbacks.append(keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0))
     with progress("classifier", (config.epochs - done) * steps) as advance:
         model.fit(
             with_noise(data, config.noise, seed=seed, start=done * steps),
@@ -93,8 +95,10 @@ def fit(
             if known
             else None,
             callbacks=[
-                *callbacks,
+                *schedule,
+                keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
                 checkpoint,
+                *callbacks,
                 keras.callbacks.LambdaCallback(
                     on_train_batch_end=lambda _, logs: advance(1, _note(logs))
                 ),
