@@ -1,7 +1,7 @@
-"""Cheap adapters: statistics of simulator images are replaced by those of the fab's.
+"""Adapters without training: statistics of simulator images are replaced by those of the fab's.
 
-Nothing is trained: each takes seconds to fit. They correct tone, brightness, sharpness and noise
-to different degrees, but none moves an edge.
+Each is fitted within seconds. They correct tone, brightness, sharpness and noise to different
+degrees, but none moves an edge.
 """
 
 import itertools
@@ -25,7 +25,7 @@ from semtf.errors import InputError
 CHUNK = 256
 PERCENTILES = np.arange(0, 100.5, 0.5)
 SMALLEST = 1e-3
-"""What is spread less than this, in grey levels, is taken for constant."""
+"""Standard deviation, in grey levels, below which values are taken for constant."""
 
 SIGMAS = (1.0, 2.0, 4.0)
 """Standard deviations of the Gaussian pyramid of `AdaIN`, in pixels."""
@@ -189,8 +189,8 @@ class FourierAmplitude(StatisticalAdapter):
     ) -> "FourierAmplitude":
         total = sum(np.abs(np.fft.fft2(part)).sum(axis=0) for part in _targets(fab))
         height, width = fab.images.shape[1:]
-        most = int(config.fda_beta * min(height, width))
-        rows, columns = (np.abs(np.fft.fftfreq(n, 1 / n)) <= most for n in (height, width))
+        limit = int(config.fda_beta * min(height, width))
+        rows, columns = (np.abs(np.fft.fftfreq(n, 1 / n)) <= limit for n in (height, width))
         return cls(total / len(fab), rows[:, None] & columns)
 
     @no_autograph
@@ -264,6 +264,7 @@ def _sources(simulator: SimulatorSet) -> list[Floats]:
 
 
 def _targets(fab: FabSet) -> list[Floats]:
+    """The fab's images in chunks, float32 ``[≤ CHUNK, H, W]`` grey levels."""
     return [
         fab.images[first : first + CHUNK].astype(np.float32) for first in range(0, len(fab), CHUNK)
     ]
@@ -272,8 +273,8 @@ def _targets(fab: FabSet) -> list[Floats]:
 def _percentiles(images: Floats) -> npt.NDArray[np.float64]:
     """Percentiles of each image, ``[n, percentiles]``."""
     flat = images.reshape(len(images), -1)
-    found: npt.NDArray[np.float64] = np.percentile(flat, PERCENTILES, axis=1).T
-    return found
+    percentiles: npt.NDArray[np.float64] = np.percentile(flat, PERCENTILES, axis=1).T
+    return percentiles
 
 
 def _moments(parts: list[Floats]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""The optimizer, its schedule, and `fit` with the callbacks."""
+"""The optimizer of a classifier, its schedule, and `fit` with the callbacks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,13 +77,13 @@ def fit(
         augmentation=augmentation(config),
         start=done * steps,
     )
-    known = len(validation[0]) > 0
+    validated = len(validation[0]) > 0
     schedule: list[keras.callbacks.Callback] = []
     if config.schedule == "plateau":
-        monitor = "val_loss" if known else "loss"
-        past = folder / HISTORY if done else None
+        monitor = "val_loss" if validated else "loss"
+        history = folder / HISTORY if done else None
         schedule.append(
-            Plateau(config.learning_rate, past, monitor=monitor, patience=config.patience)
+            Plateau(config.learning_rate, history, monitor=monitor, patience=config.patience)
         )
     with progress("classifier", (config.epochs - done) * steps) as advance:
         model.fit(
@@ -92,7 +92,7 @@ def fit(
             initial_epoch=done,
             epochs=config.epochs,
             validation_data=labelled(*validation, batch=256, seed=seed, shuffle=False, repeat=False)
-            if known
+            if validated
             else None,
             callbacks=[
                 *schedule,

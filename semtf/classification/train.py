@@ -202,7 +202,7 @@ def _check(images: Images, cases: Ints, sites: NDArray[np.str_]) -> None:
 
 
 def _hold_out(cases: Ints, sites: NDArray[np.str_], fraction: float, seed: int) -> Mask:
-    """A share of the sites of every case; none of a case that has one site only."""
+    """Mark the images of a share of every case's sites; none of a case that has a single site."""
     held_out = np.zeros(len(cases), bool)
     for case in np.unique(cases):
         members = np.flatnonzero(cases == case)
