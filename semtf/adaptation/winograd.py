@@ -22,7 +22,7 @@ TILE, PATCH = 4, 6
 GROUP = 8
 """Images that are convolved at a time; the pixels of so few stay in the processor's cache."""
 LEAST_CHANNELS = 64
-"""With fewer channels TensorFlow's own convolution is as fast."""
+"""Channels from which on this is faster than TensorFlow's convolution."""
 
 Rows = list[list[float]]
 Matrix = npt.NDArray[np.float32]
