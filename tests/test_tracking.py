@@ -97,12 +97,17 @@ def recorded(
     return run, recorder
 
 
+def losses(folder: Path) -> pd.DataFrame:
+    """The history of a training, without Keras' columns for a validation that there was not."""
+    return pd.read_csv(folder / "history.csv").drop(columns="epoch").dropna(axis="columns")
+
+
 def test_a_callback_sees_every_network_with_its_losses(recorded: tuple[Run, Recorder]) -> None:
     run, recorder = recorded
     assert list(recorder.models) == ["cyclegan_case_1", "small", "cyclegan_case_3"]
     assert recorder.batches["cyclegan_case_1"] == 2 * 2
     for case in (1, 3):
-        history = pd.read_csv(run.adaptation(case) / "history.csv").drop(columns="epoch")
+        history = losses(run.adaptation(case))
         criteria = pd.read_csv(run.adaptation(case) / "criterion.csv")
         epochs = recorder.epochs[f"cyclegan_case_{case}"]
         assert len(epochs) == len(history)
@@ -111,7 +116,7 @@ def test_a_callback_sees_every_network_with_its_losses(recorded: tuple[Run, Reco
             assert logs["criterion_score"] == pytest.approx(criteria.score[i + 1], rel=1e-5)
             known = criteria.drop(columns="epoch").iloc[i + 1].dropna()
             assert set(logs) - set(history) == {f"criterion_{part}" for part in known.index}
-    history = pd.read_csv(run.classifier / "history.csv").drop(columns="epoch")
+    history = losses(run.classifier)
     assert recorder.epochs["small"][-1] == pytest.approx(dict(history.iloc[-1]), rel=1e-5)
     assert {"loss", "accuracy"} <= set(history)
 
