@@ -35,7 +35,7 @@ class Row(NamedTuple):
     domain: str
     case: str
     quantity: str
-    calibration_report: float
+    achieved: float
 
 
 def _relative(tolerance: float, *values: float) -> list[Target]:
@@ -110,7 +110,7 @@ def report(root: Path | str, cache: Path | None = None) -> "pd.DataFrame":
     table.insert(3, "target", [np.nan if target is None else target.value for target in found])
     table["tolerance"] = [np.nan if target is None else target.tolerance for target in found]
     table["inside"] = [
-        None if target is None else abs(row.calibration_report - target.value) <= target.tolerance
+        None if target is None else abs(row.achieved - target.value) <= target.tolerance
         for row, target in zip(rows, found, strict=True)
     ]
     return table.sort_values("domain", kind="stable", ignore_index=True)
@@ -138,9 +138,7 @@ def _over_cases(rows: list[Row]) -> Iterator[Row]:
     for domain, case, quantity in TARGETS:
         if case == "all":
             values = [
-                row.calibration_report
-                for row in rows
-                if (row.domain, row.quantity) == (domain, quantity)
+                row.achieved for row in rows if (row.domain, row.quantity) == (domain, quantity)
             ]
             yield Row(domain, "all", quantity, float(np.mean(values)))
 
