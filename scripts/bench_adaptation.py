@@ -34,14 +34,15 @@ import numpy as np
 import pandas as pd
 from isolated import run_isolated
 
+from semtf.adapter_table import ADAPTERS
 from semtf.config import SHAPE, AdaptationConfig, RetrievalConfig, preset
 
 REFERENCES = ("none", "true")
-CHEAP = ("percentile", "moment", "fda", "adain")
-TRAINED = ("cyclegan", "lsgan", "cut")
+STATISTICAL = [n for n, info in ADAPTERS.items() if not info.trained and n not in REFERENCES]
+TRAINED = [*(n for n, info in ADAPTERS.items() if info.trained), "lsgan"]
 ONCE = ("lsgan", "cut")
 """Trained for the first seed only: they take as long as the CycleGAN and are no candidates."""
-METHODS = (*REFERENCES, *CHEAP, *TRAINED)
+METHODS = (*REFERENCES, *STATISTICAL, *TRAINED)
 PAIRS, FAB, TEST = 1000, 400, 400
 MAGNIFICATION = (1.04, 1.05)
 Row = dict[str, Any]
@@ -98,7 +99,7 @@ class Bench:
         """Where holes are and how wide, beside those that the fab's own microscope shows, pixels.
 
         Its magnification moves holes, and so does its shading: a wall that is brighter than the
-        other moves the apparent centroid. Both are asked for, what is beyond them is not.
+        other moves the apparent centroid. An adapter should move holes as both do, and no further.
         """
         from semtf.adaptation.criterion import holes
 
@@ -122,47 +123,58 @@ def measure(work: Path, seed: int, case: int, method: str) -> Row:
     from semtf.adaptation import adapter
     from semtf.adaptation.criterion import KEYS, spread
     from semtf.adaptation.epoch_selection import CriterionEvaluator
+    from semtf.adaptation.task import AdaptationTask
 
     bench = Bench(fab_folder(work, seed), case, seed)
-    watch = Watch(bench) if method in TRAINED else None
-    given = adapter.Case(
+    watch = epoch_errors(bench) if method in TRAINED else None
+    task = AdaptationTask(
         bench.simulator,
         bench.fab,
         preset("quick").image,
         configured(method if method != "true" else "none"),
         seed=seed + case,
         average_depth=bench.average_depth,
-        watch=watch,
+        callbacks=[watch] if watch else [],
     )
     folder, start = trained_folder(work, seed, method, case), None
     if case != 1 and method in TRAINED:
         start = trained_folder(work, seed, method, 1)
     began = time.perf_counter()
-    fitted = adapter.fit(given, folder, start)
+    fitted = adapter.fit(task, folder, start)
     seconds = time.perf_counter() - began - (watch.seconds if watch else 0.0)
     keys = bench.true if method == "true" else fitted.adapt(bench.simulator.mean_sem())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     one, eight = bench.rmse(keys)
     row = {"method": method, "case": case, "seed": seed, "rmse": one, "softmax": eight}
     row |= {"seconds": seconds, "gib": peak, "load": os.getloadavg()[0]} | bench.geometry(keys)
-    judge = CriterionEvaluator(bench.simulator, bench.fab, bench.average_depth)
-    row["criterion"] = judge(keys[spread(len(keys), KEYS)]).score
+    evaluator = CriterionEvaluator(bench.simulator, bench.fab, bench.average_depth)
+    row["criterion"] = evaluator(keys[spread(len(keys), KEYS)]).score
     if watch:
         row |= {"epochs": watch.rmse, "best": min(watch.rmse)}
     return row
 
 
-class Watch:
-    """RMSE of every epoch's averaged generator, and the seconds that it took to find out."""
+def epoch_errors(bench: Bench) -> Any:
+    """A callback with the RMSE of every epoch's averaged generator, and the seconds it took."""
+    import keras
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench, self.rmse, self.seconds = bench, [], 0.0
-        self.sem = bench.simulator.mean_sem()
+    from semtf.adaptation.base import Generated
 
-    def __call__(self, epoch: int, fitted: Any) -> None:
-        began = time.perf_counter()
-        self.rmse.append(self.bench.rmse(fitted.adapt(self.sem))[0])
-        self.seconds += time.perf_counter() - began
+    class EpochErrors(keras.callbacks.Callback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rmse: list[float] = []
+            self.seconds = 0.0
+            self.sem = bench.simulator.mean_sem()
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            began = time.perf_counter()
+            with self.model.averaged():
+                keys = Generated(self.model.to_target).adapt(self.sem)
+            self.rmse.append(bench.rmse(keys)[0])
+            self.seconds += time.perf_counter() - began
+
+    return EpochErrors()
 
 
 def fab_folder(work: Path, seed: int) -> Path:
@@ -206,8 +218,8 @@ def tables(rows: list[Row]) -> str:
     """Every row, and what must hold, as Markdown."""
     table = pd.DataFrame(rows)
     table["gap"] = [gap_closed(row, rows) for row in rows]
-    table["place"] = table.method.map(METHODS.index)
-    table = table.sort_values(["seed", "case", "place"])
+    table["order"] = table.method.map(METHODS.index)
+    table = table.sort_values(["seed", "case", "order"])
     lines = [
         "| seed | case | method | RMSE, K = 1 | softmax of 8 | gap closed | criterion | seconds "
         "| GiB | shift (px) | distance (px) | from magnified (px) | width bias (px) "
@@ -235,11 +247,11 @@ def summary(table: pd.DataFrame) -> list[str]:
         "| s, others | GiB | shift, worst (px) | width bias, worst (px) | chosen over best |",
         "|" + "---|" * 11,
     ]
-    for method, rows in table.groupby("place"):
-        name = METHODS[int(method)]
+    for order, rows in table.groupby("order"):
+        name = METHODS[int(order)]
         over = f"{(rows.rmse / rows.best - 1).max():+.1%}" if name in TRAINED else ""
         width = rows.width.loc[rows.width.abs().idxmax()]
-        seconds = [rows.seconds[mine].max() for mine in (rows.case == 1, rows.case != 1)]
+        seconds = [rows.seconds[part].max() for part in (rows.case == 1, rows.case != 1)]
         lines.append(
             f"| {name} | {rows.rmse.mean():.3f} | {rows.softmax.mean():.3f} "
             f"| {rows.gap.mean():.1%} | {rows.gap.min():.1%} | {seconds[0]:.0f} "

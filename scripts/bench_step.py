@@ -2,8 +2,8 @@
 
     scripts/bench step [--preset quick] [--width 16] [--steps 20] [--only float32 …]
 
-Every way runs in a process of its own, on random images; the first steps, which trace and compile,
-are told apart from the others. The median of the others counts.
+Every mode runs in a process of its own, on random images. The time of the first steps, which trace
+and compile, is given apart; of the others the median counts.
 """
 
 import argparse
@@ -15,16 +15,16 @@ from isolated import run_isolated
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-WAYS = {
+MODES = {
     "float32": ("float32", False),
     "bfloat16": ("mixed_bfloat16", False),
     "float32, XLA": ("float32", True),
     "bfloat16, XLA": ("mixed_bfloat16", True),
 }
-WARM = 3
+WARM_UP = 3
 
 
-def measure(way: str, name: str, width: int | None, steps: int) -> tuple[float, float, float]:
+def measure(mode: str, name: str, width: int | None, steps: int) -> tuple[float, float, float]:
     """The seconds of the warm-up, the median of a step, and the peak memory."""
     import resource
 
@@ -35,7 +35,7 @@ def measure(way: str, name: str, width: int | None, steps: int) -> tuple[float, 
     from semtf.adaptation.cyclegan import CycleGAN
     from semtf.config import preset
 
-    precision, xla = WAYS[way]
+    precision, xla = MODES[mode]
     run = preset(name)
     config = dataclasses.replace(run.adaptation, xla=xla, width=width or run.adaptation.width)
     keras.utils.set_random_seed(0)
@@ -52,9 +52,13 @@ def measure(way: str, name: str, width: int | None, steps: int) -> tuple[float, 
 
     data = tf.data.Dataset.from_tensors(tuple(map(tf.constant, images))).repeat()
     start = time.perf_counter()
-    network.fit(data, steps_per_epoch=WARM + steps, epochs=1, verbose=0, callbacks=[Clock()])
+    network.fit(data, steps_per_epoch=WARM_UP + steps, epochs=1, verbose=0, callbacks=[Clock()])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return times[WARM - 1] - start, float(np.median(np.diff(times[WARM - 1 :]))), peak
+    return (
+        times[WARM_UP - 1] - start,
+        float(np.median(np.diff(times[WARM_UP - 1 :]))),
+        peak,
+    )
 
 
 def main() -> None:
@@ -62,17 +66,17 @@ def main() -> None:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--width", type=int)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--only", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--only", nargs="+", choices=list(MODES), default=list(MODES))
     arguments = parser.parse_args()
     print(
-        "| way | first steps (s) | a step (s) | peak memory (GiB) | load |\n|---|---|---|---|---|"
+        "| mode | first steps (s) | a step (s) | peak memory (GiB) | load |\n|---|---|---|---|---|"
     )
-    for way in arguments.only:
+    for mode in arguments.only:
         first, step, peak = run_isolated(
-            measure, way, arguments.preset, arguments.width, arguments.steps
+            measure, mode, arguments.preset, arguments.width, arguments.steps
         )
         load = os.getloadavg()[0]
-        print(f"| {way} | {first:.1f} | {step:.3f} | {peak:.2f} | {load:.1f} |", flush=True)
+        print(f"| {mode} | {first:.1f} | {step:.3f} | {peak:.2f} | {load:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

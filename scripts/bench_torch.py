@@ -63,15 +63,16 @@ def measure_tensorflow(config: AdaptationConfig, steps: int) -> Found:
     variables = network.generator_variables() + network.critic_variables()
     return {
         "seconds": float(np.median(np.diff(clock.times))),
-        "flop": needed(config, data),
+        "flop": count_operations(config, data),
         "parameters": int(sum(np.prod(v.shape) for v in variables)),
     }
 
 
-def needed(config: AdaptationConfig, data: tuple[Any, Any]) -> int:
+def count_operations(config: AdaptationConfig, data: tuple[Any, Any]) -> int:
     """Floating point operations of a step, with Keras' own convolutions everywhere.
 
-    Neither the zeros that `OneChannelConv2D` multiplies count, nor what Winograd's way saves.
+    The multiplications by zero of `OneChannelConv2D` are not counted, and those that Winograd's
+    algorithm saves are.
     """
     import keras
     import tensorflow as tf
@@ -251,7 +252,7 @@ def torch_critic(config: AdaptationConfig) -> Any:
 
 
 def measure_peak() -> float:
-    """GFLOP/s of `tf.matmul`, the best of some."""
+    """GFLOP/s of `tf.matmul`, the best of six runs."""
     import tensorflow as tf
 
     matrix = tf.random.stateless_uniform((SIDE, SIDE), (0, 0))
@@ -286,13 +287,13 @@ def main() -> None:
 
 def report(name: str, found: dict[str, Found], peak: float) -> None:
     """A row a library; the ratio is how many steps TensorFlow takes while it takes one."""
-    own = found["tensorflow"]
+    tensorflow = found["tensorflow"]
     counts = {kind: result["parameters"] for kind, result in found.items()}
     if len(set(counts.values())) > 1:
         raise SystemExit(f"{name}: the networks are not the same: {counts}")
     for kind, result in found.items():
-        speed = 1e-9 * own["flop"] / result["seconds"]
-        ratio = result["seconds"] / own["seconds"]
+        speed = 1e-9 * tensorflow["flop"] / result["seconds"]
+        ratio = result["seconds"] / tensorflow["seconds"]
         print(
             f"| {name} | {settings(name).width} | {kind} | {result['seconds']:.2f} | {ratio:.2f} "
             f"| {speed:.0f} | {speed / peak:.0%} |",

@@ -1,4 +1,4 @@
-"""What a killed training goes on from: one file of variables, and tables cut to match it."""
+"""The checkpoint that a killed training goes on from: one file, and tables cut to match it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ class Checkpoint(keras.callbacks.Callback):
     """Write variables into one ``.npz`` after every epoch.
 
     Args:
-        variables: all that decides how training goes on, in a fixed order.
+        variables: all variables that later training depends on, in a fixed order.
         folder: where ``checkpoint.npz`` goes.
         tables: by name of a CSV file in the folder that gains a row an epoch, its number of
             lines before the first epoch's.
@@ -64,9 +64,12 @@ class Checkpoint(keras.callbacks.Callback):
         temporary.replace(self.path)
 
     def restore(self) -> int:
-        """Read the last checkpoint into the variables; epochs done, 0 where there is none.
+        """Read the last checkpoint into the variables.
 
         The tables are cut to those epochs: a kill may fall between a row and the checkpoint.
+
+        Returns:
+            The number of epochs done, 0 where there is no checkpoint.
 
         Raises:
             InputError: the checkpoint belongs to other networks.
@@ -80,11 +83,11 @@ class Checkpoint(keras.callbacks.Callback):
             for i, variable in enumerate(self.variables):
                 variable.assign(arrays[f"{i:04d}"])
             done = int(arrays["epochs"])
-        for table, before in self.tables.items():
+        for table, lines_before in self.tables.items():
             lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
-            table.write_text("".join(lines[: before + done]), encoding="utf-8")
+            table.write_text("".join(lines[: lines_before + done]), encoding="utf-8")
         return done
 
     def remove(self) -> None:
-        """Delete the file: training has come to its end and its result is saved."""
+        """Delete the file, once training has ended and its result is saved."""
         self.path.unlink(missing_ok=True)

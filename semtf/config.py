@@ -6,12 +6,11 @@ import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from semtf.adapter_table import ADAPTERS, AUTO, check_adapters
 from semtf.bounds import Bounds, Count, NotNegative, PartialShare, Positive, Share, Whole, check
 from semtf.cases import CHALLENGE, Cases, check_cases
 from semtf.errors import InputError
 
-Adapter = Literal["cyclegan", "none", "percentile", "moment", "fda", "adain", "cut"]
-AdapterChoice = Literal[Adapter, "auto"]
 Norm = Literal["batch", "instance", "group", "none"]
 Padding = Literal["replicate", "zero"]
 Loss = Literal["wgan-gp", "lsgan"]
@@ -66,13 +65,14 @@ class ImageConfig:
 class AdaptationConfig:
     """The adapter: networks, losses and schedule (facts of the recipe in docs/adaptation.md).
 
-    ``candidates`` are what ``adapter="auto"`` chooses from. ``fda_beta`` is the half width of
-    FDA's window over the images' shorter side. ``nce_…`` belong to CUT: patches a layer, features
-    a patch, temperature, weight of the loss, and whether it is taken on fab images too.
+    ``adapter`` is a name in `ADAPTERS` or ``"auto"``, which chooses from ``candidates``.
+    ``fda_beta`` is the half width of FDA's window over the images' shorter side. ``nce_…`` belong
+    to CUT: patches a layer, features a patch, temperature, weight of the loss, and whether it is
+    taken on fab images too.
     """
 
-    adapter: AdapterChoice = "cyclegan"
-    candidates: tuple[Adapter, ...] = ("cyclegan", "none", "percentile", "moment", "fda", "adain")
+    adapter: str = "cyclegan"
+    candidates: tuple[str, ...] = tuple(name for name, info in ADAPTERS.items() if info.candidate)
     width: Count = 16
     blocks: Whole = 2
     norm: Norm = "instance"
@@ -106,7 +106,9 @@ class AdaptationConfig:
 
     def __post_init__(self) -> None:
         check(self, "adaptation")
-        if self.adapter == "auto" and not self.candidates:
+        check_adapters("adaptation.adapter", (self.adapter,), (*ADAPTERS, AUTO))
+        check_adapters("adaptation.candidates", self.candidates, tuple(ADAPTERS))
+        if self.adapter == AUTO and not self.candidates:
             raise InputError("adaptation.candidates=[]: --adapter auto needs one to choose from")
         if "group" in (self.norm, self.critic_norm) and self.width % 4:
             raise InputError(f"adaptation.width={self.width}: 4 groups need a multiple of 4")

@@ -4,14 +4,16 @@ import csv
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from semtf.adaptation import adapter
+from semtf.adaptation.task import AdaptationTask
 from semtf.adaptation.train import BATCH
 from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
 from semtf.classification import train as classification
@@ -47,6 +49,7 @@ def train(
     skip_bad: bool = False,
     cache: Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Train adaptation, storage and classifier of the chosen cases.
 
@@ -71,6 +74,11 @@ def train(
         strategy: where networks are trained, such as
             ``tf.distribute.MirroredStrategy(["/gpu:0", "/gpu:1"])``; chosen by the visible
             devices (`semtf.distribution.choose_strategy`) where None.
+        callbacks: Keras callbacks that are given to every ``fit``: that of each case's adapter
+            where it is trained (`semtf.adaptation.train.train`), and then that of the classifier
+            (`semtf.classification.train.train`); not to those of ``folds``. ``self.model.name``
+            tells them apart, as in ``cyclegan_case_1`` and ``efficientnet_b0``. After a resume
+            epochs are counted on. docs/tracking.md has an example.
 
     Returns:
         The finished run.
@@ -81,6 +89,7 @@ def train(
             split evenly over the strategy's replicas.
         TrainingError: training went wrong, or the disk is full.
     """
+    _check_callbacks(callbacks)
     folder = Path(run) if run is not None else _new_name()
     with (
         hold(folder, "trained"),
@@ -118,8 +127,8 @@ def train(
         current.begin()
         _note_data(current, dataset)
         for number in dataset.cases:
-            _train_case(current, dataset, number, strategy)
-        _train_classifier(current, dataset, classifier_weights, folds, resume, strategy)
+            _train_case(current, dataset, number, strategy, callbacks)
+        _train_classifier(current, dataset, classifier_weights, folds, resume, strategy, callbacks)
         current.finish()
         return current
 
@@ -198,6 +207,15 @@ def adapted_keys(run: Run, simulator: SimulatorSet) -> np.ndarray:
     return loaded.adapt(simulator.mean_sem())
 
 
+def _check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            raise InputError(
+                f"callbacks: {callback!r} is no Keras callback; give instances of subclasses of "
+                "keras.callbacks.Callback"
+            )
+
+
 def _new_name() -> Path:
     return Path("saved_models") / datetime.now().strftime("run-%Y%m%d-%H%M%S")
 
@@ -265,13 +283,19 @@ def _check_batches(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
     check_batch(classification.BATCH, config.classification.batch, strategy)
 
 
-def _train_case(run: Run, dataset: Dataset, case: int, strategy: tf.distribute.Strategy) -> None:
+def _train_case(
+    run: Run,
+    dataset: Dataset,
+    case: int,
+    strategy: tf.distribute.Strategy,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
     if not run.adaptation(case).is_dir():
         start = run.config.cases[0].case
         first = run.adaptation(start)
         with run.stage(run.adaptation(case)) as folder:
             adapter.fit(
-                adapter.Case(
+                AdaptationTask(
                     dataset.simulator(case),
                     dataset.fab(case),
                     run.config.image,
@@ -279,6 +303,7 @@ def _train_case(run: Run, dataset: Dataset, case: int, strategy: tf.distribute.S
                     seed=run.config.seed + case,
                     average_depth=dataset.site_depths(case),
                     strategy=strategy,
+                    callbacks=callbacks,
                 ),
                 folder,
                 first if case != start and first.is_dir() else None,
@@ -307,6 +332,7 @@ def _train_classifier(
     folds: int | None,
     resume: bool,
     strategy: tf.distribute.Strategy,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     if run.classifier.is_dir() and Classifier.load(run.classifier).cases == dataset.cases:
         return
@@ -326,6 +352,7 @@ def _train_classifier(
             strategy=strategy,
             weights_file=weights_file,
             resume=resume,
+            callbacks=callbacks,
         )
         if folds is not None:
             trained, _ = classification.cross_validate(

@@ -33,7 +33,7 @@ class Run:
     Layout::
 
         config.json  manifest.json  data.json  skipped.csv  report.html
-        cases/case_K/     weights, losses, criterion and TensorBoard logs of the case's CycleGAN
+        cases/case_K/     the case's adapter; where it was trained, losses, criterion and logs, too
         storage/case_K/   adapted keys, depth values, index
         classifier/       weights, history and calibration of the case classifier
     """
@@ -104,7 +104,7 @@ class Run:
         temporary.replace(self.path / CONFIG)
 
     def adaptation(self, case: int) -> Path:
-        """Folder of the CycleGAN of a case."""
+        """Folder of the adapter of a case."""
         return self.path / "cases" / f"case_{case}"
 
     def storage(self, case: int) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from semtf.adaptation.criterion import Criterion
+from semtf.adapter_table import ADAPTERS
 from semtf.errors import InputError
 
 TABLE = "selection.csv"
@@ -14,7 +15,6 @@ SELECTION = "selection.json"
 MARGIN = 0.02
 """Scores that differ by less than this share are taken for equal."""
 
-SIMPLEST_FIRST = ("none", "percentile", "moment", "fda", "adain", "cut", "cyclegan")
 COLUMNS = ("adapter", "seconds", *(field.name for field in dataclasses.fields(Criterion)))
 
 
@@ -23,10 +23,10 @@ class AdapterTrial:
     """One adapter and what the criterion says of it.
 
     Attributes:
-        adapter: its name.
-        seconds: what it took to fit.
-        criterion: None where its training failed.
-        failure: why it failed.
+        adapter: name of the adapter.
+        seconds: time of fitting and judging it.
+        criterion: None where the training failed.
+        failure: why the training failed; None where it did not.
     """
 
     adapter: str
@@ -42,14 +42,14 @@ class AdapterTrial:
     def load(cls, path: Path) -> "AdapterTrial":
         """Read what `save` wrote."""
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        found = values.pop("criterion")
-        return cls(criterion=None if found is None else Criterion(**found), **values)
+        parts = values.pop("criterion")
+        return cls(criterion=None if parts is None else Criterion(**parts), **values)
 
 
 def choose(trials: list[AdapterTrial]) -> tuple[str, str]:
     """The name of the adapter to use, and the reason in one sentence.
 
-    It is the one with the smallest score; of those within `MARGIN` of it, the simplest.
+    The smallest score decides; among those within `MARGIN` of it, the lowest cost.
     """
     scores = {t.adapter: t.criterion.score for t in trials if t.criterion is not None}
     if not scores:
@@ -58,7 +58,7 @@ def choose(trials: list[AdapterTrial]) -> tuple[str, str]:
     ranked = sorted(scores, key=scores.__getitem__)
     best = scores[ranked[0]]
     equal = [name for name in ranked if scores[name] <= best + MARGIN * abs(best)]
-    chosen = min(equal, key=SIMPLEST_FIRST.index)
+    chosen = min(equal, key=lambda name: ADAPTERS[name].cost)
     others = [name for name in ranked if name != chosen]
     if not others:
         return chosen, f"{chosen} is the only candidate."

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from semtf.adaptation.task import AdaptationTask
 from semtf.autograph import no_autograph
-from semtf.checkpoint import save_weights
+from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.images import FULL_SCALE
 
 BATCH = 64
@@ -28,10 +29,6 @@ class Adapter(ABC):
     @abstractmethod
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Translate float32 ``[n, H, W]`` grey levels."""
-
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write everything that `semtf.adaptation.adapter.load` needs into an existing folder."""
 
     @property
     def tracked(self) -> tuple[tf.Module | keras.Model, ...]:
@@ -68,19 +65,8 @@ class Adapter(ABC):
         return {}
 
 
-class Unchanged(Adapter):
-    """No adaptation: the images as they are."""
-
-    @no_autograph
-    def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        return tf.identity(images)
-
-    def save(self, folder: Path) -> None:
-        """There is nothing to write."""
-
-
 class Generated(Adapter):
-    """The generator of a `CycleGAN` or a `CUT`."""
+    """The images that a generator makes, in grey levels."""
 
     def __init__(self, generator: keras.Model) -> None:
         self.generator = generator
@@ -94,6 +80,27 @@ class Generated(Adapter):
     def tracked(self) -> tuple[tf.Module | keras.Model, ...]:
         return (self.generator,)
 
-    def save(self, folder: Path) -> None:
-        """Write the generator's weights."""
-        save_weights(self.generator, folder / f"{self.generator.name}.weights.h5")
+
+class FittedAdapter(Adapter):
+    """An adapter that is fitted to the images of a case, written into a folder and read again.
+
+    `semtf.adaptation.registry.register` gives a subclass its name in the settings.
+    """
+
+    @classmethod
+    @abstractmethod
+    def fit(
+        cls, task: AdaptationTask, folder: Path, warm_start: Path | None = None
+    ) -> "FittedAdapter":
+        """Fit an adapter and write everything that `load` needs.
+
+        Args:
+            task: images and settings.
+            folder: where it goes; the folder exists, and may hold what an interruption left.
+            warm_start: folder of the same adapter, fitted to another case, to start from.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, image: ImageConfig, config: AdaptationConfig) -> "FittedAdapter":
+        """Read what `fit` wrote into a folder; raises InputError where it is not there."""

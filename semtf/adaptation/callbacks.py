@@ -1,4 +1,4 @@
-"""Keras callbacks of the adversarial training: moving average, learning rate, health, progress."""
+"""Keras callbacks of the adversarial training: average, learning rate, divergence, progress."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -27,6 +27,7 @@ class MovingAverage(keras.callbacks.Callback):
         self.network = network
         self.decay = decay
         self.average = [tf.Variable(v, trainable=False) for v in self._weights()]
+        network.moving_average = self.applied
 
     def _weights(self) -> list[tf.Variable]:
         return [weight for model in self.network.generators for weight in model.weights]
@@ -48,9 +49,9 @@ class MovingAverage(keras.callbacks.Callback):
 
     def _swap(self) -> None:
         for average, weight in zip(self.average, self._weights(), strict=True):
-            own = tf.identity(weight)
+            trained = tf.identity(weight)
             weight.assign(average)
-            average.assign(own)
+            average.assign(trained)
 
 
 @tf.function(reduce_retracing=True)
@@ -68,17 +69,18 @@ class HalveLearningRate(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         config = self.network.config
-        rate = config.learning_rate * 0.5 ** sum(epoch >= at for at in config.halve_at)
+        rate = config.learning_rate * 0.5 ** sum(epoch >= halving for halving in config.halve_at)
         self.network.optimizer.learning_rate = rate
 
 
 class TerminateOnDivergence(keras.callbacks.Callback):
     """Raise TrainingError, with the reason, where going on is of no use.
 
-    Watched are losses that are no numbers, a critic that exploded, and one that is dead: its
-    slope, whose norm the penalty holds at 1, is 0 everywhere. A critic of slope 1 cannot tell two
-    images further apart than they are, and no two images in [−1, 1] are further apart than
-    ``2·√(H·W)``: beyond that it has exploded, as it has with a slope as large.
+    That is so when a loss is NaN or infinite, when the critic exploded, and when the critic is
+    dead: its slope, whose norm the penalty holds at 1, is 0 everywhere. The scores that a critic
+    of slope 1 gives to two images differ by no more than the images' distance, and no two images
+    in [−1, 1] are further apart than ``2·√(H·W)``: a larger difference, or a slope as large, means
+    that the critic exploded.
     """
 
     def __init__(self, size: tuple[int, ...], *, penalised: bool) -> None:
@@ -110,8 +112,8 @@ class TerminateOnDivergence(keras.callbacks.Callback):
             )
 
 
-class Report(keras.callbacks.Callback):
-    """Tell a progress bar of every step, with the losses so far."""
+class ProgressReport(keras.callbacks.Callback):
+    """Advance a progress bar by every step, and show the epoch's mean losses so far."""
 
     def __init__(self, advance: Callable[[int, str], None]) -> None:
         super().__init__()

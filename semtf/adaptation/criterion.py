@@ -1,10 +1,11 @@
-"""How far adapted images are from the fab's, told without a single label.
+"""The label-free criterion: how far adapted images are from the fab's.
 
-It is what chooses among epochs of a training, and among adapters. Every part is a plain number
-that a user can check; `Criterion.score` weighs them. The weights were found by comparing the
+It chooses among epochs of a training, and among adapters. Every part is a plain number that a user
+can check; `Criterion.score` weighs them. The weights were found by comparing the
 score with the depth error on synthetic fabs, whose true depth is known (docs/adaptation.md).
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,20 +16,20 @@ Images = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float32]
 
 KEYS, QUERIES = 512, 256
-"""Simulator and fab images that are looked at, at most."""
+"""Largest numbers of simulator and of fab images that are compared."""
 
 RADIUS = 2
 """Largest shift in pixels, in rows and columns, between a fab image and its nearest key."""
 
 WEIGHTS = (0.05, 0.02, 100.0, 0.5, 0.5, 2.0)
-"""What a unit of each part costs, in the order of `Criterion`.
+"""Weights of the parts in the score, in the order of `Criterion`.
 
-The mismatch decides; the others are guards that outweigh it only where something is clearly wrong:
-grey levels that are off, holes that move, depths that the fab's own averages contradict.
+The mismatch decides. The other parts outweigh it only where something is clearly wrong: grey levels
+that are off, holes that move, depths that the fab's own averages contradict.
 """
 
 SITE_NOISE = 0.25
-"""Difference of sites' depths, in grey levels, that costs nothing.
+"""Difference of sites' depths, in grey levels, up to which the score does not grow.
 
 Nearest pairs are not the images' own, so even true target keys differ by 0.1 to 0.2; smaller
 differences between epochs are chance.
@@ -61,6 +62,10 @@ class Criterion:
     depth: float | None
     score: float
 
+    def parts(self) -> dict[str, float]:
+        """The parts and the score by name, without the depth where it is not known."""
+        return {name: v for name, v in dataclasses.asdict(self).items() if v is not None}
+
 
 def criterion(
     simulator: Images,
@@ -83,34 +88,34 @@ def criterion(
         plate: grey level of the plate in the depth maps; with ``depth`` and ``average_depth``.
 
     Returns:
-        The parts and the score. At most `KEYS` simulator and `QUERIES` fab images are looked
-        at, evenly spread, so the same arguments give the same numbers.
+        The parts and the score. At most `KEYS` simulator and `QUERIES` fab images are compared,
+        evenly spread, so the same arguments give the same numbers.
     """
     keys, queries = spread(len(adapted), KEYS), spread(len(fab), QUERIES)
-    own, shown, target = (
-        np.asarray(images[rows], np.float32)
-        for images, rows in ((simulator, keys), (adapted, keys), (fab, queries))
+    source, translated, target = (
+        np.asarray(images[indices], np.float32)
+        for images, indices in ((simulator, keys), (adapted, keys), (fab, queries))
     )
-    profile = _rms(_profile(shown) - _profile(target))
-    pixels = _rms(shown.mean(axis=0) - target.mean(axis=0))
-    similarity, nearest = nearest_keys(target, shown)
-    before, after = holes(own), holes(shown)
+    profile = _rms(_profile(translated) - _profile(target))
+    pixels = _rms(translated.mean(axis=0) - target.mean(axis=0))
+    similarity, nearest = nearest_keys(target, translated)
+    before, after = holes(source), holes(translated)
     row, column, width = (_unexplained(before[:, i], after[:, i]) for i in range(3))
-    site = None
+    site_depth = None
     if depth is not None and average_depth is not None and plate is not None:
         mean = np.asarray(depth[keys], np.float32).mean(axis=(1, 2))[nearest]
-        site = site_difference(mean, np.asarray(average_depth, float)[queries], plate)
+        site_depth = site_difference(mean, np.asarray(average_depth, float)[queries], plate)
     mismatch = float(1 - similarity.mean())
     centroid = float(np.hypot(row, column))
-    contradiction = max((site or 0.0) - SITE_NOISE, 0.0)
+    contradiction = max((site_depth or 0.0) - SITE_NOISE, 0.0)
     parts = (profile, pixels, mismatch, centroid, width, contradiction)
     score = sum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
-    return Criterion(profile, pixels, mismatch, centroid, width, site, score)
+    return Criterion(profile, pixels, mismatch, centroid, width, site_depth, score)
 
 
-def spread(count: int, most: int) -> npt.NDArray[np.int64]:
-    """At most ``most`` row numbers of ``count``, evenly spread."""
-    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+def spread(count: int, limit: int) -> npt.NDArray[np.int64]:
+    """At most ``limit`` indices of ``count`` items, evenly spread."""
+    return np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64)
 
 
 def nearest_keys(images: Floats, keys: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
@@ -121,29 +126,29 @@ def nearest_keys(images: Floats, keys: Floats) -> tuple[Floats, npt.NDArray[np.i
         keys: ``[n, H, W]``.
 
     Returns:
-        The correlation ``[m]`` and the row ``[m]`` of the most similar key.
+        The correlation ``[m]`` and the index ``[m]`` of the most similar key.
     """
     height, width = images.shape[1:]
     padded = np.pad(images, [(0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)], mode="edge")
-    rows = tf.constant(_normalise(keys))
+    vectors = tf.constant(_normalise(keys))
     best = np.full(len(images), -np.inf, np.float32)
     nearest = np.zeros(len(images), np.int64)
     for down in range(2 * RADIUS + 1):
         for right in range(2 * RADIUS + 1):
             moved = padded[:, down : down + height, right : right + width]
-            similarity = tf.matmul(_normalise(moved), rows, transpose_b=True).numpy()
-            found = similarity.argmax(axis=1)
-            value = similarity[np.arange(len(images)), found]
+            similarity = tf.matmul(_normalise(moved), vectors, transpose_b=True).numpy()
+            index = similarity.argmax(axis=1)
+            value = similarity[np.arange(len(images)), index]
             better = value > best
-            best[better], nearest[better] = value[better], found[better]
+            best[better], nearest[better] = value[better], index[better]
     return best, nearest
 
 
 def holes(images: Floats) -> Floats:
     """Centroid and width of the hole in each image, ``[n, 3]``: row, column, width in pixels.
 
-    The hole is what is darker than halfway between the floor (the 5th percentile) and the plate
-    (the 75th); the width is four standard deviations of its columns, the axis of an ellipse.
+    The hole is all pixels darker than halfway between the floor (the 5th percentile) and the plate
+    (the 75th); the width is four standard deviations of their columns, the axis of an ellipse.
     """
     floor, plate = np.percentile(images, (5, 75), axis=(1, 2), keepdims=True)
     hole = (images < (floor + plate) / 2).astype(np.float32)
@@ -158,8 +163,8 @@ def holes(images: Floats) -> Floats:
 def site_difference(mean: Floats, average: npt.NDArray[np.float64], plate: float) -> float | None:
     """Root mean square difference between estimated and given average depths of sites.
 
-    A site's average is over more plate than its crops show. The share of the plate that they
-    leave out is not known and is fitted: ``average = mean + share · (plate − mean)``.
+    A site's average is over more plate than its crops show. The share of plate outside the crops
+    is not known and is fitted: ``average = mean + share · (plate − mean)``.
 
     Args:
         mean: mean estimated depth of each image, ``[m]``.
@@ -191,7 +196,7 @@ def _normalise(images: Floats) -> Floats:
 
 
 def _unexplained(before: Floats, after: Floats) -> float:
-    """Root mean square of what a straight line from ``before`` does not explain of ``after``."""
+    """Root mean square distance of ``after`` from the straight line in ``before`` that fits it."""
     matrix = np.stack([before, np.ones_like(before)], axis=1)
     line = np.linalg.lstsq(matrix, after, rcond=None)[0]
     return _rms(after - matrix @ line)

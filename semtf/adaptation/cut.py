@@ -1,5 +1,7 @@
 """CUT: contrastive unpaired translation with one generator and one critic."""
 
+from collections.abc import Iterable
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -8,16 +10,16 @@ from semtf.adaptation import losses, networks
 from semtf.adaptation.gan import GAN
 from semtf.config import AdaptationConfig, ImageConfig
 
-PLACES = 32
-"""First stream of the random numbers that choose patches; those before are the penalty's."""
+PATCH_STREAM = 32
+"""First stream of the random numbers that choose patches; the penalty uses those before."""
 
 
 class CUT(GAN):
     """Translate simulator images to the fab's domain (Park et al. 2020).
 
-    There is no way back and no cycle: what keeps the hole in its place is that a patch of the
-    translated image must be recognised, by its features in the generator's own encoder, among
-    other patches of the image that it was made from (PatchNCE). Features come from the image
+    There is no generator back and no cycle. A contrast (PatchNCE) keeps the hole where it is: a
+    patch of the translated image must be recognised, by its features in the generator's own
+    encoder, among other patches of the image that it was made from. Features come from the image
     itself, both convolutions and every residual block; each layer has a head of two dense layers.
 
     Critic, optimizers and batches of ``fit`` are those of `CycleGAN`.
@@ -25,8 +27,10 @@ class CUT(GAN):
 
     logs = ("critic", "penalty", "adversarial", "contrast")
 
-    def __init__(self, image: ImageConfig, config: AdaptationConfig, seed: int) -> None:
-        super().__init__()
+    def __init__(
+        self, image: ImageConfig, config: AdaptationConfig, seed: int, *, name: str = "cut"
+    ) -> None:
+        super().__init__(name=name)
         self.config = config
         self.to_target = networks.generator(image, config, "to_target")
         self.target_critic = networks.critic(image, config, "target_critic")
@@ -88,38 +92,43 @@ class CUT(GAN):
         """PatchNCE between the features of images and of their translations.
 
         Args:
-            source: of each layer, ``[batch, rows, columns, channels]``; no gradient goes there.
-            translated: the same of the translations.
+            source: the images' features in each layer, ``[batch, rows, columns, channels]``; they
+                get no gradient.
+            translated: those of the translations.
 
         Returns:
             The mean over images, patches and layers.
         """
-        chosen = [self._places(layer, tensor) for layer, tensor in enumerate(source)]
-        keys = self.patch_heads(_patches(map(tf.stop_gradient, source), chosen))
-        queries = self.patch_heads(_patches(translated, chosen))
-        found = [
+        indices = [self._patch_indices(layer, tensor) for layer, tensor in enumerate(source)]
+        keys = self.patch_heads(_patches(map(tf.stop_gradient, source), indices))
+        queries = self.patch_heads(_patches(translated, indices))
+        contrasts = [
             losses.patch_nce(query, tf.stop_gradient(key), self.config.nce_temperature)
             for query, key in zip(queries, keys, strict=True)
         ]
-        return tf.add_n(found) / len(found)
+        return tf.add_n(contrasts) / len(contrasts)
 
-    def _places(self, layer: int, features: tf.Tensor) -> tf.Tensor:
-        """Different places in the images of a layer, drawn anew each step; the same in all."""
+    def _patch_indices(self, layer: int, features: tf.Tensor) -> tf.Tensor:
+        """Indices of different pixels in a layer's flattened images, the same in all of them.
+
+        They are drawn anew in each step.
+        """
         count = features.shape[1] * features.shape[2]
-        draws = tf.random.stateless_uniform([count], self.noise(PLACES + layer))
+        draws = tf.random.stateless_uniform([count], self.noise(PATCH_STREAM + layer))
         return tf.math.top_k(draws, min(self.config.nce_patches, count)).indices
 
 
 def encoded(generator: keras.Model) -> list[tf.Tensor]:
-    """The generator's image, both convolutions' and every residual block's output."""
+    """The image of a generator, and the outputs of both convolutions and all residual blocks."""
     rectified = [layer.output for layer in generator.layers if isinstance(layer, layers.ReLU)]
     residual = [layer.output for layer in generator.layers if isinstance(layer, layers.Add)]
     return [generator.inputs[0], *rectified[:2], *residual]
 
 
 def heads(channels: list[int], features: int) -> keras.Model:
-    """Two dense layers for each layer of the encoder: ``[batch, patches, channels]`` to unit
-    vectors ``[batch, patches, features]``.
+    """The model of two dense layers for each layer of the encoder.
+
+    It maps ``[batch, patches, channels]`` of each to unit vectors ``[batch, patches, features]``.
     """
     inputs = [keras.Input((None, count)) for count in channels]
     hidden = [layers.Dense(features, activation="relu")(x) for x in inputs]
@@ -128,7 +137,7 @@ def heads(channels: list[int], features: int) -> keras.Model:
     return keras.Model(inputs, [unit(x) for x in outputs], name="patch_heads")
 
 
-def _patches(features: "list[tf.Tensor] | map[tf.Tensor]", chosen: list[tf.Tensor]) -> list:
-    """The features at chosen places, ``[batch, patches, channels]`` of each layer."""
+def _patches(features: Iterable[tf.Tensor], indices: list[tf.Tensor]) -> list[tf.Tensor]:
+    """The features of chosen pixels, ``[batch, patches, channels]`` of each layer."""
     flat = (tf.reshape(f, [-1, f.shape[1] * f.shape[2], f.shape[3]]) for f in features)
-    return [tf.gather(f, places, axis=1) for f, places in zip(flat, chosen, strict=True)]
+    return [tf.gather(f, chosen, axis=1) for f, chosen in zip(flat, indices, strict=True)]

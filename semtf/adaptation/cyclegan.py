@@ -20,8 +20,10 @@ class CycleGAN(GAN):
 
     logs = ("critic", "penalty", "adversarial", "cycle", "identity")
 
-    def __init__(self, image: ImageConfig, config: AdaptationConfig, seed: int) -> None:
-        super().__init__()
+    def __init__(
+        self, image: ImageConfig, config: AdaptationConfig, seed: int, *, name: str = "cyclegan"
+    ) -> None:
+        super().__init__(name=name)
         self.config = config
         self.to_target = networks.generator(image, config, "to_target")
         self.to_source = networks.generator(image, config, "to_source")

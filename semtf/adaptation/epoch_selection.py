@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.adaptation.base import Adapter, Generated
+from semtf.adaptation.base import Generated
 from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.criterion import KEYS, QUERIES, Criterion, criterion, spread
 from semtf.adaptation.gan import GAN
@@ -19,8 +18,9 @@ from semtf.data.image_sets import FabSet, SimulatorSet
 
 TABLE = "criterion.csv"
 CHOICE = "choice.json"
+CRITERION_LOG = "criterion_"
 LINES_BEFORE = 2
-"""Lines of the table before the first epoch's: the header, and what no adaptation gets."""
+"""Lines of the table before the first epoch's: the header, and the row of no adaptation."""
 
 COLUMNS = ("epoch", *(field.name for field in dataclasses.fields(Criterion)))
 
@@ -40,10 +40,10 @@ class CriterionEvaluator:
         fab: FabSet,
         average_depth: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        rows, queries = spread(len(simulator), KEYS), spread(len(fab), QUERIES)
-        self.sem = simulator.mean_sem(rows)
+        keys, queries = spread(len(simulator), KEYS), spread(len(fab), QUERIES)
+        self.sem = simulator.mean_sem(keys)
         self.fab = fab.images[queries]
-        self.depth = simulator.depth[rows]
+        self.depth = simulator.depth[keys]
         self.average_depth = None if average_depth is None else average_depth[queries]
         self.plate = int(self.depth.max())
 
@@ -62,7 +62,8 @@ class CriterionEvaluator:
 class EpochSelection(keras.callbacks.Callback):
     """Judge the generators' averages after every epoch and keep the best.
 
-    Every epoch becomes a row of ``criterion.csv``, epoch 0 being no adaptation.
+    Every epoch becomes a row of ``criterion.csv``, epoch 0 being no adaptation, and the logs of
+    its end get the parts of the criterion as ``criterion_score`` and so on.
     """
 
     def __init__(
@@ -77,8 +78,7 @@ class EpochSelection(keras.callbacks.Callback):
         self.best = [tf.Variable(v, trainable=False) for v in average.average]
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._score = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
-        self.none = evaluator(np.rint(evaluator.sem).astype(np.uint8))
-        self.last: Criterion | None = None
+        self.unadapted = evaluator(np.rint(evaluator.sem).astype(np.uint8))
 
     @property
     def epoch(self) -> int:
@@ -99,24 +99,26 @@ class EpochSelection(keras.callbacks.Callback):
         """Start the table with the criterion of no adaptation."""
         with (self.folder / TABLE).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow(COLUMNS)
-        self._write(0, self.none)
+        self._write(0, self.unadapted)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         with self.average.applied():
-            self.last = self.evaluator(self.adapter.adapt(self.evaluator.sem))
-        self._write(epoch + 1, self.last)
-        if self.last.score < self.score:
-            self._score.assign(self.last.score)
+            result = self.evaluator(self.adapter.adapt(self.evaluator.sem))
+        self._write(epoch + 1, result)
+        if logs is not None:
+            logs |= {f"{CRITERION_LOG}{name}": value for name, value in result.parts().items()}
+        if result.score < self.score:
+            self._score.assign(result.score)
             self._epoch.assign(epoch + 1)
             for best, average in zip(self.best, self.average.average, strict=True):
                 best.assign(average)
 
     def helps(self) -> bool:
         """Whether some epoch was better than no adaptation."""
-        return self.score < self.none.score
+        return self.score < self.unadapted.score
 
-    def take(self, stopped: str | None) -> None:
-        """Put the best averages into the generators, and write down which epoch they are of.
+    def apply(self, stopped: str | None) -> None:
+        """Put the averages of the best epoch into the generators, and write which epoch it is.
 
         Args:
             stopped: why training ended early; None where it did not.
@@ -127,21 +129,8 @@ class EpochSelection(keras.callbacks.Callback):
         note = {"epoch": self.epoch, "score": self.score, "stopped": stopped}
         (self.folder / CHOICE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
-    def _write(self, epoch: int, found: Criterion) -> None:
-        values = dataclasses.astuple(found)
+    def _write(self, epoch: int, result: Criterion) -> None:
+        values = dataclasses.astuple(result)
         with (self.folder / TABLE).open("a", newline="", encoding="utf-8") as file:
             row = ["" if value is None else f"{value:.6g}" for value in values]
             csv.writer(file, lineterminator="\n").writerow([epoch, *row])
-
-
-class Watch(keras.callbacks.Callback):
-    """Show someone the averaged generator after every epoch."""
-
-    def __init__(self, choice: EpochSelection, watch: Callable[[int, Adapter], None]) -> None:
-        super().__init__()
-        self.choice = choice
-        self.watch = watch
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        with self.choice.average.applied():
-            self.watch(epoch + 1, self.choice.adapter)

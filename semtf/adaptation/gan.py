@@ -1,7 +1,8 @@
-"""What the translation networks share: critics, optimizers, random numbers and state."""
+"""The base of the translation networks: critics, optimizers, random numbers and state."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import keras
@@ -23,14 +24,17 @@ class GAN(keras.Model, abc.ABC):
 
     Attributes:
         config: networks, losses and schedule.
-        step: how many steps were taken.
+        step: number of training steps taken so far.
         optimizer: both optimizers as one, for Keras' callbacks, once compiled.
-        trackers: the running means that ``fit`` shows.
+        trackers: the running means of the losses, by name, that ``fit`` logs.
+        moving_average: context manager within which the generators hold their moving averages;
+            None where none are kept.
     """
 
     logs: ClassVar[tuple[str, ...]]
     config: AdaptationConfig
     to_target: keras.Model
+    moving_average: Callable[[], AbstractContextManager[None]] | None = None
 
     def prepare(self, seed: int) -> None:
         """Make the step counter and the running means; ``seed`` is that of the penalty."""
@@ -40,6 +44,13 @@ class GAN(keras.Model, abc.ABC):
         self.noise_seed = seed
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.logs}
         self.built = True
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within the block the generators hold their moving averages, of which one is kept.
+
+        They hold their trained weights where no averages are kept.
+        """
+        return nullcontext() if self.moving_average is None else self.moving_average()
 
     @property
     @abc.abstractmethod

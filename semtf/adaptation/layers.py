@@ -1,4 +1,4 @@
-"""Keras layers of the networks, with the results of Keras' own in less time on a CPU."""
+"""Layers of the networks: the results of Keras' layers, in less time on a CPU."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ from keras import layers
 from semtf.adaptation import winograd
 
 BLOCK = 4
+"""Side of the block of pixels that `to_one_channel` computes at once."""
 
 
 @keras.utils.register_keras_serializable(package="semtf")
@@ -39,9 +40,10 @@ class ReplicatePadding(layers.Layer):
 def replicated(images: tf.Tensor, size: int, training: bool) -> tf.Tensor:
     """Images with ``size`` copies of their edge pixels on all four sides.
 
-    In training the gradient adds what reached the copies to the edges, and its gradient is this
-    padding again: fewer passes over the memory than TensorFlow's own, which scatter. An export
-    holds Keras' own operations only, and has no gradients.
+    The gradient adds the gradients of the copies to those of the edges, and the gradient of that
+    is this padding again. Both take fewer passes over the memory than TensorFlow's gradients of
+    `tf.gather`, which scatter. They are for training only: an export holds Keras' operations
+    alone, and needs no gradients.
     """
 
     @tf.custom_gradient
@@ -59,12 +61,12 @@ def _replicated(images: tf.Tensor, size: int) -> tf.Tensor:
     rows, columns, channels = images.shape[1:]
     sides = (np.clip(np.arange(-size, side + size), 0, side - 1) for side in (rows, columns))
     row, column = np.ix_(*sides)
-    places = tf.constant(row * columns + column, tf.int32)
-    return tf.gather(tf.reshape(images, [-1, rows * columns, channels]), places, axis=1)
+    indices = tf.constant(row * columns + column, tf.int32)
+    return tf.gather(tf.reshape(images, [-1, rows * columns, channels]), indices, axis=1)
 
 
 def _folded(images: tf.Tensor, size: int) -> tf.Tensor:
-    """The adjoint of `_replicated`: what is in the border goes to the edges."""
+    """The adjoint of `_replicated`: the border is added to the edges."""
     for axis in (1, 2):
         inside = images.shape[axis] - 2 * size - 2
         first, middle, last = tf.split(images, [size + 1, inside, size + 1], axis)
@@ -77,7 +79,7 @@ def _folded(images: tf.Tensor, size: int) -> tf.Tensor:
 class ReplicateConv2D(layers.Conv2D):
     """A 3×3 convolution, with stride 1, of images padded with copies of their edge pixels.
 
-    In training on a CPU it takes Winograd's way where that is the faster one.
+    In training on a CPU it uses Winograd's algorithm where that is faster.
     """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -91,7 +93,7 @@ class ReplicateConv2D(layers.Conv2D):
 
 @keras.utils.register_keras_serializable(package="semtf")
 class BatchNormalization(layers.BatchNormalization):
-    """Keras' layer, in training computed by TensorFlow's fused operation."""
+    """Keras' layer; in training TensorFlow's fused operation computes it."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not (training and self.trainable):
@@ -105,7 +107,8 @@ class BatchNormalization(layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        # The operation divides by one less than the number of values, Keras by the number.
+        # The operation's variance is a sum divided by one less than the number of values; Keras
+        # divides by the number.
         count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
         for moving, value in (
             (self.moving_mean, mean),
@@ -119,7 +122,7 @@ class BatchNormalization(layers.BatchNormalization):
 class OneChannelConv2D(layers.Conv2D):
     """A convolution to one channel, with stride 1; weights and result are those of ``Conv2D``.
 
-    CPU kernels work on many output channels at a time and idle with one: see `to_one_channel`.
+    CPU kernels compute many output channels at a time and idle with one: see `to_one_channel`.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -157,7 +160,8 @@ def to_one_channel(images: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolve to one channel, without padding, in a quarter of the time on a CPU.
 
     A block of 4×4 output pixels becomes 16 channels of a convolution with stride 4, whose kernel
-    holds the given one in 16 positions: twice the arithmetic, but all lanes of the CPU at work.
+    holds the given one in 16 positions: that is twice the arithmetic, but it uses all lanes of
+    the CPU's vector units.
 
     Args:
         images: ``[batch, rows, columns, channels]``.
@@ -184,21 +188,23 @@ def _from_one_channel(
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         wide = tf.pad(upstream, [[0, 0], [border, border], [border, border], [0, 0]])
         turned = tf.transpose(tf.reverse(kernel, [0, 1]), [0, 1, 3, 2])
-        of_kernel = tf.raw_ops.Conv2DBackpropFilter(
+        kernel_gradient = tf.raw_ops.Conv2DBackpropFilter(
             input=images,
             filter_sizes=kernel.shape,
             out_backprop=upstream,
             strides=[1, 1, 1, 1],
             padding="VALID",
         )
-        return to_one_channel(wide, turned), of_kernel
+        return to_one_channel(wide, turned), kernel_gradient
 
     return tf.nn.conv2d(images, kernel, 1, "VALID"), gradient
 
 
 def _placements(size: int) -> npt.NDArray[np.float32]:
-    """Which element of a kernel lies where in a kernel of ``size + BLOCK − 1`` that is moved to
-    each place of a block: 0 or 1, ``[wide · wide · BLOCK · BLOCK, size · size]``.
+    """The matrix of 0 and 1 from a kernel to its copies in a kernel for whole blocks.
+
+    ``[wide · wide · BLOCK · BLOCK, size · size]``: the wide kernel, of side ``size + BLOCK − 1``,
+    has a channel for each pixel of a block, in which the kernel is moved to that pixel.
     """
     wide = size + BLOCK - 1
     placed = np.zeros((wide, wide, BLOCK, BLOCK, size, size), np.float32)

@@ -62,12 +62,12 @@ def patch_nce(queries: tf.Tensor, keys: tf.Tensor, temperature: float) -> tf.Ten
 
     Args:
         queries: ``[batch, patches, features]``, unit vectors, of the translated images.
-        keys: the same of the images they were made from; patch by patch at the same place.
+        keys: those of the same patches of the images that were translated.
         temperature: divides the cosines.
 
     Returns:
         The cross entropy, a mean over all patches; ``log(patches)`` where nothing is recognised.
     """
     logits = tf.matmul(queries, keys, transpose_b=True) / temperature
-    own = tf.linalg.diag_part(logits)
-    return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=2) - own)
+    matching = tf.linalg.diag_part(logits)
+    return tf.reduce_mean(tf.reduce_logsumexp(logits, axis=2) - matching)

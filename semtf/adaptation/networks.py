@@ -1,4 +1,4 @@
-"""The generator and the critic of the CycleGAN, as functional Keras models."""
+"""The generator and the critic of CycleGAN and CUT, as functional Keras models."""
 
 import keras
 import tensorflow as tf
@@ -46,9 +46,9 @@ def generator(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.
 def critic(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.Model:
     """A critic: ``[batch, H, W, 1]`` in [−1, 1] to one score an image, ``[batch]``.
 
-    Three 4×4 convolutions with stride 2, then one convolution over all that is left (9×6 for
-    72×48 images). One score an image keeps the gradient penalty's norm that of an image. H and W
-    must be multiples of 8.
+    Three 4×4 convolutions with stride 2, then one convolution whose kernel covers the whole
+    feature map, ``H/8`` × ``W/8``. With one score an image the penalty's norm is that of the
+    gradient of an image. H and W must be multiples of 8.
     """
     inputs = keras.Input((image.height, image.width, 1))
     x = inputs

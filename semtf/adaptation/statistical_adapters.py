@@ -1,7 +1,7 @@
-"""Cheap adapters: statistics of simulator images are replaced by those of the fab's.
+"""Adapters without training: statistics of simulator images are replaced by those of the fab's.
 
-Nothing is trained: each takes seconds to fit. They correct tone, brightness, sharpness and noise
-to different degrees, but none moves an edge.
+Each is fitted within seconds. They correct tone, brightness, sharpness and noise to different
+degrees, but none moves an edge.
 """
 
 import itertools
@@ -14,16 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.adaptation.base import Adapter
+from semtf.adaptation.base import FittedAdapter
+from semtf.adaptation.registry import register
+from semtf.adaptation.task import AdaptationTask
 from semtf.autograph import no_autograph
-from semtf.config import AdaptationConfig
+from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
 
 CHUNK = 256
 PERCENTILES = np.arange(0, 100.5, 0.5)
 SMALLEST = 1e-3
-"""What is spread less than this, in grey levels, is taken for constant."""
+"""Standard deviation, in grey levels, below which values are taken for constant."""
 
 SIGMAS = (1.0, 2.0, 4.0)
 """Standard deviations of the Gaussian pyramid of `AdaIN`, in pixels."""
@@ -33,7 +35,26 @@ REACH = 3.0
 Floats = npt.NDArray[np.float32]
 
 
-class StatisticalAdapter(tf.Module, Adapter):
+@register("none")
+class Unchanged(FittedAdapter):
+    """No adaptation: the images as they are."""
+
+    @no_autograph
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.identity(images)
+
+    @classmethod
+    def fit(cls, task: AdaptationTask, folder: Path, warm_start: Path | None = None) -> "Unchanged":
+        """There is nothing to fit and nothing to write."""
+        return cls()
+
+    @classmethod
+    def load(cls, folder: Path, image: ImageConfig, config: AdaptationConfig) -> "Unchanged":
+        """There is nothing to read."""
+        return cls()
+
+
+class StatisticalAdapter(tf.Module, FittedAdapter):
     """An adapter that is a few arrays; they are saved as ``NAME.npy``.
 
     Attributes:
@@ -51,10 +72,19 @@ class StatisticalAdapter(tf.Module, Adapter):
 
     @classmethod
     @abstractmethod
-    def fit(
+    def from_images(
         cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig
     ) -> "StatisticalAdapter":
         """Take the statistics of both domains, uint8 images of one case."""
+
+    @classmethod
+    def fit(
+        cls, task: AdaptationTask, folder: Path, warm_start: Path | None = None
+    ) -> "StatisticalAdapter":
+        """Take the statistics and write them; there is nothing to start from."""
+        adapter = cls.from_images(task.simulator, task.fab, task.config)
+        adapter.save(folder)
+        return adapter
 
     @property
     def tracked(self) -> tuple[tf.Module, ...]:
@@ -69,21 +99,24 @@ class StatisticalAdapter(tf.Module, Adapter):
         (folder / "statistics.json").write_text(json.dumps(note) + "\n", encoding="utf-8")
 
     @classmethod
-    def load(cls, folder: Path) -> "StatisticalAdapter":
+    def load(
+        cls, folder: Path, image: ImageConfig, config: AdaptationConfig
+    ) -> "StatisticalAdapter":
         """Read what `save` wrote; raises InputError where it is not there."""
         try:
             note = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
             arrays = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in cls.names]
-            wanted = [note["arrays"][name] for name in cls.names]
+            shapes = [note["arrays"][name] for name in cls.names]
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise InputError(f"{folder}: no {cls.__name__} ({error}); train the case again") from (
                 error
             )
-        if wanted != [list(array.shape) for array in arrays]:
+        if shapes != [list(array.shape) for array in arrays]:
             raise InputError(f"{folder}: its arrays do not belong together; train the case again")
         return cls(*arrays)
 
 
+@register("percentile")
 class PercentileMatching(StatisticalAdapter):
     """One grey curve for all images: the mean percentiles of one domain become the other's.
 
@@ -94,7 +127,7 @@ class PercentileMatching(StatisticalAdapter):
     names = ("source", "target")
 
     @classmethod
-    def fit(
+    def from_images(
         cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig
     ) -> "PercentileMatching":
         source, target = (
@@ -120,13 +153,14 @@ class PercentileMatching(StatisticalAdapter):
         return tf.reshape(below + share * (above - below), tf.shape(images))
 
 
+@register("moment")
 class MomentMatching(StatisticalAdapter):
     """Each pixel is shifted and scaled: its mean and spread over all images become the fab's."""
 
     names = ("source_mean", "source_std", "target_mean", "target_std")
 
     @classmethod
-    def fit(
+    def from_images(
         cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig
     ) -> "MomentMatching":
         return cls(*_moments(_sources(simulator)), *_moments(_targets(fab)))
@@ -138,6 +172,7 @@ class MomentMatching(StatisticalAdapter):
         return (images - source_mean) * scale + target_mean
 
 
+@register("fda")
 class FourierAmplitude(StatisticalAdapter):
     """FDA (Yang and Soatto 2020): low frequencies take the fab's amplitude and keep their phase.
 
@@ -149,13 +184,13 @@ class FourierAmplitude(StatisticalAdapter):
     names = ("amplitude", "window")
 
     @classmethod
-    def fit(
+    def from_images(
         cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig
     ) -> "FourierAmplitude":
         total = sum(np.abs(np.fft.fft2(part)).sum(axis=0) for part in _targets(fab))
         height, width = fab.images.shape[1:]
-        most = int(config.fda_beta * min(height, width))
-        rows, columns = (np.abs(np.fft.fftfreq(n, 1 / n)) <= most for n in (height, width))
+        limit = int(config.fda_beta * min(height, width))
+        rows, columns = (np.abs(np.fft.fftfreq(n, 1 / n)) <= limit for n in (height, width))
         return cls(total / len(fab), rows[:, None] & columns)
 
     @no_autograph
@@ -167,6 +202,7 @@ class FourierAmplitude(StatisticalAdapter):
         return tf.math.real(tf.signal.ifft2d(spectrum * tf.cast(scale, tf.complex64)))
 
 
+@register("adain")
 class AdaIN(StatisticalAdapter):
     """Adaptive instance normalisation (Huang and Belongie 2017) on the bands of a pyramid.
 
@@ -181,7 +217,7 @@ class AdaIN(StatisticalAdapter):
     names = ("mean", "std")
 
     @classmethod
-    def fit(cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig) -> "AdaIN":
+    def from_images(cls, simulator: SimulatorSet, fab: FabSet, config: AdaptationConfig) -> "AdaIN":
         parts = [_statistics(bands(tf.constant(part))) for part in _targets(fab)]
         mean, std = (np.concatenate([np.asarray(p[i]) for p in parts]) for i in range(2))
         return cls(mean.mean(axis=0)[0, 0], std.mean(axis=0)[0, 0])
@@ -228,6 +264,7 @@ def _sources(simulator: SimulatorSet) -> list[Floats]:
 
 
 def _targets(fab: FabSet) -> list[Floats]:
+    """The fab's images in chunks, float32 ``[≤ CHUNK, H, W]`` grey levels."""
     return [
         fab.images[first : first + CHUNK].astype(np.float32) for first in range(0, len(fab), CHUNK)
     ]
@@ -236,8 +273,8 @@ def _targets(fab: FabSet) -> list[Floats]:
 def _percentiles(images: Floats) -> npt.NDArray[np.float64]:
     """Percentiles of each image, ``[n, percentiles]``."""
     flat = images.reshape(len(images), -1)
-    found: npt.NDArray[np.float64] = np.percentile(flat, PERCENTILES, axis=1).T
-    return found
+    percentiles: npt.NDArray[np.float64] = np.percentile(flat, PERCENTILES, axis=1).T
+    return percentiles
 
 
 def _moments(parts: list[Floats]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

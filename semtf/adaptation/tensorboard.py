@@ -1,6 +1,5 @@
 """What TensorBoard shows of a training: scalars, image grids and percentile histograms."""
 
-import dataclasses
 from pathlib import Path
 
 import keras
@@ -9,58 +8,55 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.adaptation.base import Generated
-from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.criterion import spread
-from semtf.adaptation.epoch_selection import EpochSelection
+from semtf.adaptation.epoch_selection import CRITERION_LOG
 from semtf.adaptation.gan import GAN
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.images import FULL_SCALE
 
 LOGS = "logs"
-SHOWN, COUNTED = 4, 64
-"""Images in a grid, and images in a histogram."""
-
+IMAGES_IN_GRID, IMAGES_IN_HISTOGRAM = 4, 64
 PERCENTILES = (5, 25, 50, 75, 95)
 
 Gray = npt.NDArray[np.uint8]
 
 
 class TensorBoardSummaries(keras.callbacks.Callback):
-    """Write summaries of every epoch into ``logs/``, with the generators' averages.
+    """Write summaries of every epoch into ``logs/``; its images are those of the averages.
 
     Scalars are the losses, the learning rate and the criterion. The grids show an image, its
     translation and its way back in each row: S → T → S and T → S → T. The histograms show how a
     percentile of an image is spread over the images of a domain, real and translated ones.
     Where there is no generator back, only S → T is shown.
+
+    Args:
+        simulator: the pairs of the case.
+        fab: the fab's images of the case.
+        folder: where ``logs/`` goes.
     """
 
-    def __init__(
-        self,
-        network: GAN,
-        average: MovingAverage,
-        choice: EpochSelection,
-        simulator: SimulatorSet,
-        fab: FabSet,
-        folder: Path,
-    ) -> None:
+    def __init__(self, simulator: SimulatorSet, fab: FabSet, folder: Path) -> None:
         super().__init__()
-        self.network, self.average, self.choice = network, average, choice
-        source = np.rint(simulator.mean_sem(spread(len(simulator), COUNTED)))
+        source = np.rint(simulator.mean_sem(spread(len(simulator), IMAGES_IN_HISTOGRAM)))
         self.source = source.astype(np.uint8)
-        self.target = fab.images[spread(len(fab), COUNTED)]
-        self.generators = [Generated(generator) for generator in network.generators]
+        self.target = fab.images[spread(len(fab), IMAGES_IN_HISTOGRAM)]
         self.writer = tf.summary.create_file_writer(str(folder / LOGS))
 
+    def set_model(self, model: GAN) -> None:
+        super().set_model(model)
+        self.generators = [Generated(generator) for generator in model.generators]
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        with self.average.applied(), self.writer.as_default(step=epoch + 1):
+        with self.model.averaged(), self.writer.as_default(step=epoch + 1):
             self._scalars(logs or {})
             to_target, *back = self.generators
             fake = to_target.adapt(self.source)
-            _grid("S to T to S", self.source, fake, *(g.adapt(fake[:SHOWN]) for g in back))
+            again = [g.adapt(fake[:IMAGES_IN_GRID]) for g in back]
+            _grid("S to T to S", self.source, fake, *again)
             _histograms("target", fab=self.target, translated=fake)
             for to_source in back:
                 fake = to_source.adapt(self.target)
-                _grid("T to S to T", self.target, fake, to_target.adapt(fake[:SHOWN]))
+                _grid("T to S to T", self.target, fake, to_target.adapt(fake[:IMAGES_IN_GRID]))
                 _histograms("source", simulator=self.source, translated=fake)
         self.writer.flush()
 
@@ -69,22 +65,22 @@ class TensorBoardSummaries(keras.callbacks.Callback):
 
     def _scalars(self, logs: dict[str, float]) -> None:
         for name, value in logs.items():
-            tf.summary.scalar(f"loss/{name}", value)
-        tf.summary.scalar("learning rate", self.network.optimizer.learning_rate)
-        if self.choice.last is not None:
-            for name, value in dataclasses.asdict(self.choice.last).items():
-                if value is not None:
-                    tf.summary.scalar(f"criterion/{name}", value)
+            if name.startswith(CRITERION_LOG):
+                tf.summary.scalar(f"criterion/{name.removeprefix(CRITERION_LOG)}", value)
+            else:
+                tf.summary.scalar(f"loss/{name}", value)
+        tf.summary.scalar("learning rate", self.model.optimizer.learning_rate)
 
 
 def _grid(name: str, *columns: Gray) -> None:
-    """One image of a few rows, a column each of ``columns``."""
-    lines = zip(*(images[:SHOWN] for images in columns), strict=True)
-    grid = np.concatenate([np.concatenate(line, axis=1) for line in lines], axis=0)
+    """Show images side by side: one of each of ``columns`` in a row of the grid."""
+    rows = zip(*(images[:IMAGES_IN_GRID] for images in columns), strict=True)
+    grid = np.concatenate([np.concatenate(row, axis=1) for row in rows], axis=0)
     tf.summary.image(name, grid[None, ..., None].astype(np.float32) / FULL_SCALE)
 
 
 def _histograms(domain: str, **groups: Gray) -> None:
+    """Show how each percentile of an image is spread over the images of each group."""
     for group, images in groups.items():
         values = np.percentile(images.reshape(len(images), -1), PERCENTILES, axis=1)
         for percentile, column in zip(PERCENTILES, values, strict=True):

@@ -1,7 +1,7 @@
 """Train the networks of one case, and read the generator again."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,11 +11,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.adaptation import networks
-from semtf.adaptation.base import Adapter
 from semtf.adaptation.callbacks import (
     HalveLearningRate,
     MovingAverage,
-    Report,
+    ProgressReport,
     TerminateOnDivergence,
 )
 from semtf.adaptation.cyclegan import CycleGAN
@@ -24,7 +23,6 @@ from semtf.adaptation.epoch_selection import (
     TABLE,
     CriterionEvaluator,
     EpochSelection,
-    Watch,
 )
 from semtf.adaptation.gan import GAN
 from semtf.adaptation.tensorboard import TensorBoardSummaries
@@ -52,7 +50,7 @@ def train(
     average_depth: npt.NDArray[np.float64] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     kind: type[GAN] = CycleGAN,
-    watch: Callable[[int, Adapter], None] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> GAN:
     """Train the networks of one case; goes on from the folder's checkpoint where it has one.
 
@@ -69,8 +67,12 @@ def train(
             unknown; more evidence for the criterion.
         strategy: where to train; the current strategy where None.
         kind: `CycleGAN` or `CUT`.
-        watch: called after every epoch with the number of epochs so far and the averaged
-            generator.
+        callbacks: other Keras callbacks of ``fit``. Their ``self.model`` is the network, named
+            after the adapter and the case as in ``cyclegan_case_1``; the logs of an epoch's end
+            hold the means of its losses and ``criterion_…`` of the averaged generator, which
+            ``self.model.averaged()`` puts in place for a while. They are called when the epoch's
+            checkpoint is written. Where one sets ``self.model.stop_training`` training ends after
+            the epoch, and the best epoch so far is kept.
 
     Returns:
         The trained networks; the generators hold their moving averages after the epoch that the
@@ -85,14 +87,21 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     with (strategy or tf.distribute.get_strategy()).scope(), _precision(config.precision):
-        network = kind(image, config, seed)
+        network = kind(image, config, seed, name=f"{kind.__name__.lower()}_case_{fab.case}")
         network.compile(jit_compile=config.xla)
     if warm_start is not None:
         load(network, warm_start)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
     evaluator = CriterionEvaluator(simulator, fab, average_depth)
     checkpoint = fit(
-        network, simulator, fab, evaluator, epochs=epochs, folder=folder, seed=seed, watch=watch
+        network,
+        simulator,
+        fab,
+        evaluator,
+        epochs=epochs,
+        folder=folder,
+        seed=seed,
+        callbacks=callbacks,
     )
     for part in network.networks:
         save_weights(part, folder / f"{part.name}.weights.h5")
@@ -109,9 +118,11 @@ def fit(
     epochs: int,
     folder: Path,
     seed: int,
-    watch: Callable[[int, Adapter], None] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Checkpoint:
-    """Run ``keras.Model.fit`` with the callbacks; ends with the chosen generators.
+    """Run ``keras.Model.fit``, and put the averages of the best epoch into the generators.
+
+    Arguments are those of `train`.
 
     Returns:
         The checkpoint, to be removed when the weights are saved.
@@ -120,25 +131,23 @@ def fit(
     batch = config.batch * config.critic_steps
     steps = config.steps_per_epoch or math.ceil(len(simulator) / batch)
     average = MovingAverage(network, config.ema)
-    choice = EpochSelection(network, average, evaluator, folder)
-    state = [*network.state(), *average.average, *choice.variables()]
+    selection = EpochSelection(network, average, evaluator, folder)
+    state = [*network.state(), *average.average, *selection.variables()]
     checkpoint = Checkpoint(state, folder, {HISTORY: 1, TABLE: LINES_BEFORE})
     done = checkpoint.restore()
     if done == 0:
-        choice.begin()
-    callbacks = [
+        selection.begin()
+    # The order counts: the selection judges the average and adds the criterion to the logs, of
+    # which the history keeps the losses only; a checkpoint holds what the selection chose.
+    all_callbacks = [
         average,
         HalveLearningRate(network),
         TerminateOnDivergence(evaluator.fab.shape[1:], penalised=config.loss == "wgan-gp"),
         keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
-        choice,
-        *(
-            [TensorBoardSummaries(network, average, choice, simulator, fab, folder)]
-            if config.tensorboard
-            else []
-        ),
+        selection,
+        *([TensorBoardSummaries(simulator, fab, folder)] if config.tensorboard else []),
         checkpoint,
-        *([Watch(choice, watch)] if watch else []),
+        *callbacks,
     ]
     data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
     name = f"{type(network).__name__}, case {fab.case}"
@@ -150,14 +159,14 @@ def fit(
                 initial_epoch=done,
                 steps_per_epoch=steps,
                 verbose=0,
-                callbacks=[*callbacks, Report(advance)],
+                callbacks=[*all_callbacks, ProgressReport(advance)],
             )
-        choice.take(None)
+        selection.apply(None)
     except TrainingError as error:
-        if not choice.helps():
+        if not selection.helps():
             raise TrainingError(f"{name}: {error} (with --set, in a new --run)") from error
-        warn(f"{name}: stopped, {error}; keeping epoch {choice.epoch}")
-        choice.take(str(error))
+        warn(f"{name}: stopped, {error}; keeping epoch {selection.epoch}")
+        selection.apply(str(error))
     return checkpoint
 
 
@@ -174,8 +183,8 @@ def _precision(policy: Precision) -> Iterator[None]:
 
 def load(network: GAN, folder: Path) -> None:
     """Read the weights of all networks from a folder that `train` wrote."""
-    for part in network.networks:
-        _load(part, folder / f"{part.name}.weights.h5")
+    for model in network.networks:
+        _load(model, folder / f"{model.name}.weights.h5")
 
 
 def load_generator(folder: Path, image: ImageConfig, config: AdaptationConfig) -> keras.Model:

@@ -11,8 +11,8 @@ CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 def folded(model: keras.Model) -> keras.Model:
     """A copy of a functional model for inference, without the normalisation after convolutions.
 
-    Outside training, batch normalisation is one affine map for each channel, and so is what
-    follows a convolution when its kernel is scaled and its bias shifted (B. Jacob et al.,
+    Outside training, batch normalisation is one affine map for each channel. Scaling the kernel of
+    the convolution before it and shifting its bias has the same effect (B. Jacob et al.,
     "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
     Inference", CVPR 2018, section 3.2). Normalisations after anything else stay.
     """
@@ -41,21 +41,22 @@ def folded(model: keras.Model) -> keras.Model:
 
 
 def _normalised(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
-    """By name of a linear convolution, the normalisation that alone takes its output."""
-    takers: dict[int, list[keras.Layer]] = {}
+    """The normalisation after each linear convolution whose output nothing else takes, by name."""
+    consumers: dict[int, list[keras.Layer]] = {}
     for layer in model.layers:
         for tensor in keras.tree.flatten(layer.input):
-            takers.setdefault(id(tensor), []).append(layer)
-    found = {}
+            consumers.setdefault(id(tensor), []).append(layer)
+    normalised = {}
     for layer in model.layers:
-        after = takers.get(id(layer.output), [])
+        after = consumers.get(id(layer.output), [])
         linear = isinstance(layer, CONVOLUTIONS) and layer.activation is keras.activations.linear
-        if linear and [type(taker) for taker in after] == [keras.layers.BatchNormalization]:
-            found[layer.name] = after[0]
-    return found
+        if linear and [type(consumer) for consumer in after] == [keras.layers.BatchNormalization]:
+            normalised[layer.name] = after[0]
+    return normalised
 
 
 def _weights(layer: keras.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+    """Kernel and bias of the convolution that does what convolution and normalisation did."""
     kernel, bias = layer.get_weights() if layer.use_bias else (*layer.get_weights(), 0.0)
     mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()
     gamma = norm.gamma.numpy() if norm.scale else 1.0

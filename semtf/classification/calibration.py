@@ -1,4 +1,4 @@
-"""Calibration: temperature scaling, its error, and when to abstain."""
+"""Calibration of a classifier: temperature scaling, calibration error, threshold of doubt."""
 
 from dataclasses import dataclass
 
@@ -53,8 +53,8 @@ def fit_temperature(logits: Floats, labels: Ints, *, prior: float = 1.0) -> floa
         likelihood = nll(logits, labels, float(np.exp(log_temperature)))
         return len(labels) * likelihood + log_temperature**2 / (2 * prior**2)
 
-    found = minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded")
-    return float(np.exp(found.x))
+    minimum = minimize_scalar(loss, bounds=(-4.0, 4.0), method="bounded")
+    return float(np.exp(minimum.x))
 
 
 def reliability(probabilities: Floats, labels: Ints, bins: int = 15) -> Reliability:
@@ -67,11 +67,11 @@ def reliability(probabilities: Floats, labels: Ints, bins: int = 15) -> Reliabil
     """
     top = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    place = np.clip(np.ceil(top * bins).astype(int) - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
+    index = np.clip(np.ceil(top * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
-        confidence = np.bincount(place, weights=top, minlength=bins) / count
-        accuracy = np.bincount(place, weights=right, minlength=bins) / count
+        confidence = np.bincount(index, weights=top, minlength=bins) / count
+        accuracy = np.bincount(index, weights=right, minlength=bins) / count
     return Reliability(confidence, accuracy, count)
 
 

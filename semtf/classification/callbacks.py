@@ -1,4 +1,4 @@
-"""What a classifier's training goes on from: its state, and the halved learning rate."""
+"""The state that a classifier's training goes on from, and the callback that halves its rate."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ HISTORY = "history.csv"
 
 
 def state(model: keras.Model) -> list[Any]:
-    """Every variable of a compiled model that decides how training goes on, in a fixed order."""
+    """Every variable of a compiled model that later training depends on, in a fixed order."""
     # A compiled model counts its metrics among its variables; they start afresh every epoch.
     metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
     variables = [*model.variables, *model.optimizer.variables]

@@ -38,7 +38,8 @@ class Classifier:
         cases: the case of each logit, ascending.
         backbone: the network's name, a key of `NETWORKS`.
         temperature: the logits are divided by it before the softmax.
-        threshold: an image whose highest probability is below it is in doubt.
+        threshold: the case of an image is in doubt where its highest probability is below it.
+        metrics: accuracy, calibration error and reliability on the held-out images.
     """
 
     model: keras.Model

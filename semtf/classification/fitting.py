@@ -1,6 +1,7 @@
-"""The optimizer, its schedule, and `fit` with the callbacks."""
+"""The optimizer of a classifier, its schedule, and `fit` with the callbacks."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ def fit(
     seed: int,
     folder: Path,
     resume: bool,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Checkpoint:
     """Run `keras.Model.fit`, with a CSV history and a checkpoint in ``folder``.
 
@@ -62,6 +64,7 @@ def fit(
         seed: of the order and the augmentation.
         folder: where history and checkpoint go.
         resume: go on from the checkpoint, if there is one.
+        callbacks: other Keras callbacks, called when the checkpoint is written.
 
     Returns:
         The checkpoint, to be removed when the classifier is saved.
@@ -80,14 +83,13 @@ def fit(
     )
     replicas = model.distribute_strategy.num_replicas_in_sync
     judged, size = even_batches(len(validation[0]), replicas)
-    callbacks: list[keras.callbacks.Callback] = []
+    schedule: list[keras.callbacks.Callback] = []
     if config.schedule == "plateau":
         monitor = "val_loss" if judged else "loss"
-        past = folder / HISTORY if done else None
-        callbacks.append(
-            Plateau(config.learning_rate, past, monitor=monitor, patience=config.patience)
+        history = folder / HISTORY if done else None
+        schedule.append(
+            Plateau(config.learning_rate, history, monitor=monitor, patience=config.patience)
         )
-    callbacks.append(keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0))
     with progress("classifier", (config.epochs - done) * steps) as advance:
         model.fit(
             with_noise(data, config.noise, seed=seed, start=done * steps),
@@ -105,8 +107,10 @@ def fit(
             if judged
             else None,
             callbacks=[
-                *callbacks,
+                *schedule,
+                keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
                 checkpoint,
+                *callbacks,
                 keras.callbacks.LambdaCallback(
                     on_train_batch_end=lambda _, logs: advance(1, _note(logs))
                 ),

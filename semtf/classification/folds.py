@@ -30,7 +30,7 @@ def stratified_folds(
     generator = np.random.default_rng(seed)
     for case in np.unique(cases):
         members = np.flatnonzero(cases == case)
-        names, place, count = np.unique(sites[members], return_inverse=True, return_counts=True)
+        names, index, count = np.unique(sites[members], return_inverse=True, return_counts=True)
         if len(names) < folds:
             raise InputError(
                 f"--folds {folds}: case {case} has {len(names)} sites only; choose fewer folds"
@@ -41,5 +41,5 @@ def stratified_folds(
         for site in shuffled[np.argsort(-count[shuffled], kind="stable")]:
             chosen[site] = filled.argmin()
             filled[chosen[site]] += count[site]
-        fold[members] = chosen[place]
+        fold[members] = chosen[index]
     return fold

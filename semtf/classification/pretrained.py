@@ -63,11 +63,11 @@ def _assign(layer: keras.layers.Layer, values: list[NDArray[np.float32]], path: 
     if layer.name == "stem_conv" and values and values[0].ndim == 4:
         values = [values[0].sum(axis=2, keepdims=True), *values[1:]]
     expected = [tuple(weight.shape) for weight in layer.weights]
-    found = [value.shape for value in values]
-    if found != expected:
+    shapes = [value.shape for value in values]
+    if shapes != expected:
         raise InputError(
             f"{path}: layer {layer.name} of EfficientNet-B0 needs tensors of shapes {expected}, "
-            f"the file has {found or 'none'}"
+            f"the file has {shapes or 'none'}"
         )
     if not all(np.isfinite(value).all() for value in values):
         raise InputError(f"{path}: layer {layer.name} has values that are not finite")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ def train(
     weights_file: Path | None = None,
     held_out: Mask | None = None,
     resume: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Classifier:
     """Train, calibrate on held-out sites and save into ``folder``.
 
@@ -62,6 +64,10 @@ def train(
         weights_file: published EfficientNet-B0 weights to start from.
         held_out: ``[n]``, the images to calibrate on; chosen by site where None.
         resume: go on from the checkpoint in ``folder``, if there is one.
+        callbacks: other Keras callbacks of ``fit``. Their ``self.model`` is the network, named
+            after ``config.backbone``; the logs of an epoch's end hold loss and accuracy, and
+            ``val_loss`` and ``val_accuracy`` where images are held out. They are called when the
+            epoch's checkpoint is written.
 
     Returns:
         The classifier, as `Classifier.load` would read it.
@@ -102,6 +108,7 @@ def train(
         seed=seed,
         folder=folder,
         resume=resume,
+        callbacks=callbacks,
     )
     classifier = Classifier(model, names, config.backbone)
     calibrate(classifier, images[held_out], labels[held_out], config.wrong)
@@ -200,7 +207,7 @@ def _check(images: Images, cases: Ints, sites: NDArray[np.str_]) -> None:
 
 
 def _hold_out(cases: Ints, sites: NDArray[np.str_], fraction: float, seed: int) -> Mask:
-    """A share of the sites of every case; none of a case that has one site only."""
+    """Mark the images of a share of every case's sites; none of a case that has a single site."""
     held_out = np.zeros(len(cases), bool)
     for case in np.unique(cases):
         members = np.flatnonzero(cases == case)

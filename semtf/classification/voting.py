@@ -17,11 +17,11 @@ def site_vote(probabilities: NDArray[np.floating], sites: NDArray[np.str_]) -> N
     Returns:
         ``[n, c]``: the same row for every image of a site.
     """
-    _, place = np.unique(sites, return_inverse=True)
+    _, index = np.unique(sites, return_inverse=True)
     logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-12))
-    summed = np.zeros((place.max(initial=-1) + 1, probabilities.shape[1]))
-    np.add.at(summed, place, logs)
+    summed = np.zeros((index.max(initial=-1) + 1, probabilities.shape[1]))
+    np.add.at(summed, index, logs)
     summed -= summed.max(axis=1, keepdims=True)
     votes = np.exp(summed)
     votes /= votes.sum(axis=1, keepdims=True)
-    return votes[place].astype(np.float32)
+    return votes[index].astype(np.float32)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from semtf.adapter_table import ADAPTERS, AUTO
 from semtf.cli.options import (
     FOLDER,
     cache_option,
@@ -13,10 +14,9 @@ from semtf.cli.options import (
     size_option,
     skip_bad_option,
 )
-from semtf.config import PRESETS, Adapter, IndexChoice, RunConfig, preset
+from semtf.config import PRESETS, IndexChoice, RunConfig, preset
 from semtf.errors import InputError
 
-ADAPTERS = (*typing.get_args(Adapter), "auto")
 SYNTHETIC = Path("data")
 ZIP = "open.zip"
 
@@ -37,7 +37,7 @@ ZIP = "open.zip"
 )
 @click.option("--run", type=FOLDER, help="The run folder; default a new one in saved_models/.")
 @click.option("--preset", "name", type=click.Choice(list(PRESETS)), help="Settings.")
-@click.option("--adapter", type=click.Choice(ADAPTERS), help="How images are adapted.")
+@click.option("--adapter", type=click.Choice([*ADAPTERS, AUTO]), help="How images are adapted.")
 @click.option(
     "--index",
     type=click.Choice(typing.get_args(IndexChoice)),

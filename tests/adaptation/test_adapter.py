@@ -12,6 +12,8 @@ import scipy.ndimage
 from semtf.adaptation import adapter, adapter_selection
 from semtf.adaptation.adapter_selection import AdapterTrial
 from semtf.adaptation.criterion import Criterion
+from semtf.adaptation.task import AdaptationTask
+from semtf.adapter_table import ADAPTERS
 from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
@@ -20,7 +22,7 @@ IMAGE = ImageConfig(24, 16)
 NAMES = np.array([f"n{i}" for i in range(40)])
 
 
-def case(name: str, **changes: object) -> adapter.Case:
+def task(name: str, **changes: object) -> AdaptationTask:
     """A fab that shows the simulator's images with another grey curve."""
     noise = np.random.default_rng(0).normal(size=(80, 24, 16))
     field = scipy.ndimage.gaussian_filter(noise, (0, 2, 2)) / 0.14
@@ -28,7 +30,7 @@ def case(name: str, **changes: object) -> adapter.Case:
     curve = np.rint(212 * (np.arange(256) / 212.0) ** 0.4).clip(0, 255).astype(np.uint8)
     sem = np.stack([images[:40]] * 2, axis=1)
     config = AdaptationConfig(adapter=name, width=4, batch=2, **changes)
-    return adapter.Case(
+    return AdaptationTask(
         SimulatorSet(1, sem, sem[:, 0], NAMES, NAMES),
         FabSet(1, curve[images[40:]], NAMES, NAMES),
         IMAGE,
@@ -37,9 +39,9 @@ def case(name: str, **changes: object) -> adapter.Case:
     )
 
 
-@pytest.mark.parametrize("name", ["none", "percentile", "moment", "fda", "adain"])
+@pytest.mark.parametrize("name", [name for name, info in ADAPTERS.items() if not info.trained])
 def test_what_was_fitted_is_read_again(name: str, tmp_path: Path) -> None:
-    given = case(name)
+    given = task(name)
     fitted = adapter.fit(given, tmp_path / "case_1")
     again = adapter.load(tmp_path / "case_1", IMAGE, given.config)
     sem = given.simulator.mean_sem()
@@ -48,7 +50,7 @@ def test_what_was_fitted_is_read_again(name: str, tmp_path: Path) -> None:
 
 
 def test_auto_takes_what_comes_nearest_to_the_fab_and_says_why(tmp_path: Path) -> None:
-    given = case("auto", candidates=("none", "percentile", "fda"))
+    given = task("auto", candidates=("none", "percentile", "fda"))
     chosen = adapter.fit(given, tmp_path / "case_1")
     table = pd.read_csv(tmp_path / "case_1" / "selection.csv")
     assert table.adapter[0] == "percentile"
@@ -65,11 +67,11 @@ def test_auto_takes_what_comes_nearest_to_the_fab_and_says_why(tmp_path: Path) -
 
 def test_auto_goes_on_with_the_candidates_that_are_left(tmp_path: Path) -> None:
     folder = tmp_path / "case_1"
-    adapter.fit(case("auto", candidates=("none", "percentile")), folder)
+    adapter.fit(task("auto", candidates=("none", "percentile")), folder)
     trial = AdapterTrial.load(folder / "percentile" / "trial.json")
     known = dataclasses.replace(trial.criterion, score=-1.0)
     AdapterTrial("percentile", 7.0, known).save(folder / "percentile" / "trial.json")
-    adapter.fit(case("auto", candidates=("none", "percentile", "moment")), folder)
+    adapter.fit(task("auto", candidates=("none", "percentile", "moment")), folder)
     table = pd.read_csv(folder / "selection.csv", index_col="adapter")
     assert table.seconds["percentile"] == 7.0
     assert table.score["percentile"] == -1.0

@@ -58,7 +58,7 @@ def test_the_contrast_is_taken_at_the_same_places_of_both_images() -> None:
     assert [f.shape[1:] for f in source] == [
         (24, 16, 1), (24, 16, 4), (12, 8, 8), (12, 8, 8), (12, 8, 8)
     ]  # fmt: skip
-    places = [np.asarray(network._places(i, f)) for i, f in enumerate(source)]
+    places = [np.asarray(network._patch_indices(i, f)) for i, f in enumerate(source)]
     chosen = [
         [np.asarray(f).reshape(4, -1, f.shape[-1])[:, p] for f, p in zip(fs, places, strict=True)]
         for fs in (source, fake)
@@ -68,7 +68,7 @@ def test_the_contrast_is_taken_at_the_same_places_of_both_images() -> None:
     np.testing.assert_allclose(found, np.mean(slow), rtol=1e-4)
     assert all(len(set(p.tolist())) == 5 for p in places)
     network.step.assign_add(1)
-    assert not np.array_equal(network._places(0, source[0]), places[0])
+    assert not np.array_equal(network._patch_indices(0, source[0]), places[0])
 
 
 def test_no_gradient_reaches_the_keys() -> None:

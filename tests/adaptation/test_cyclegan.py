@@ -106,6 +106,24 @@ def test_identity_of_the_paper_is_zero_for_a_generator_that_changes_nothing() ->
     np.testing.assert_allclose(network._identity((same, other), (same, other)), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("size", [(64, 40), (80, 48)])
+def test_images_of_another_size_are_adapted(size: tuple[int, int], tmp_path: Path) -> None:
+    image = ImageConfig(*size)
+    config = dataclasses.replace(CONFIG, first_epochs=1, steps_per_epoch=1, **WIDE)
+    sem = np.random.default_rng(0).integers(0, 213, (8, 2, *size), dtype=np.uint8)
+    names = np.array([f"n{i}" for i in range(8)])
+    simulator, fab = (
+        SimulatorSet(1, sem, sem[:, 0], names, names),
+        FabSet(1, sem[:, 1], names, names),
+    )
+    network = training.train(simulator, fab, image, config, folder=tmp_path, seed=0)
+    loaded = Generated(training.load_generator(tmp_path, image, config))
+    adapted = loaded.adapt(simulator.mean_sem())
+    assert adapted.shape == (8, *size)
+    expected = Generated(network.to_target).adapt(simulator.mean_sem())
+    np.testing.assert_array_equal(adapted, expected)
+
+
 @pytest.mark.parametrize("changes", [{}, RECIPE])
 def test_training_goes_on_bit_for_bit(changes: dict[str, object], tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, **changes)

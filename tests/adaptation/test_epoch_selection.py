@@ -48,29 +48,33 @@ def show(network: CycleGAN, average: MovingAverage, grey: float) -> None:
 
 def test_the_epoch_with_the_best_score_is_taken(network: CycleGAN, tmp_path: Path) -> None:
     average = MovingAverage(network, 0.9)
-    own = network.to_target.get_weights()
+    trained = network.to_target.get_weights()
     evaluator = CriterionEvaluator(*sets())
-    choice = EpochSelection(network, average, evaluator, tmp_path)
-    choice.begin()
-    assert not choice.helps()
+    selection = EpochSelection(network, average, evaluator, tmp_path)
+    selection.begin()
+    assert not selection.helps()
     greys = (60.0, 140.0, 155.0, 200.0)
     for epoch, grey in enumerate(greys):
         show(network, average, grey)
-        choice.on_epoch_end(epoch, {})
-    for before, after in zip(own, network.to_target.get_weights(), strict=True):
+        logs = {"cycle": 0.5}
+        selection.on_epoch_end(epoch, logs)
+    for before, after in zip(trained, network.to_target.get_weights(), strict=True):
         np.testing.assert_array_equal(before, after)
-    assert choice.helps()
-    choice.take(None)
-    translated = choice.adapter.adapt(evaluator.sem)
+    assert selection.helps()
+    selection.apply(None)
+    translated = selection.adapter.adapt(evaluator.sem)
     assert (translated == 155).all()
     table = pd.read_csv(tmp_path / "criterion.csv")
     assert list(table["epoch"]) == [0, 1, 2, 3, 4]
+    last = table.drop(columns="depth").iloc[-1].drop("epoch")
+    assert logs.pop("cycle") == 0.5
+    assert logs == pytest.approx({f"criterion_{part}": v for part, v in last.items()}, rel=1e-4)
     np.testing.assert_allclose(table["pixels"][1:], np.abs(np.array(greys) - GREY), atol=2)
     expected = criterion(evaluator.sem, translated, evaluator.fab)
     assert table["score"][3] == pytest.approx(expected.score, rel=1e-5)
     note = json.loads((tmp_path / "choice.json").read_text())
     assert note == {"epoch": 3, "score": expected.score, "stopped": None}
-    network.to_target.set_weights(own)
+    network.to_target.set_weights(trained)
 
 
 def test_average_depth_becomes_evidence() -> None:
@@ -83,12 +87,14 @@ def test_average_depth_becomes_evidence() -> None:
 def test_tensorboard_has_scalars_grids_and_histograms(network: CycleGAN, tmp_path: Path) -> None:
     average = MovingAverage(network, 0.9)
     simulator, fab = sets()
-    choice = EpochSelection(network, average, CriterionEvaluator(simulator, fab), tmp_path)
-    board = TensorBoardSummaries(network, average, choice, simulator, fab, tmp_path)
+    selection = EpochSelection(network, average, CriterionEvaluator(simulator, fab), tmp_path)
+    summaries = TensorBoardSummaries(simulator, fab, tmp_path)
     show(network, average, 60.0)
-    choice.begin()
-    for callback in (choice, board):
-        callback.on_epoch_end(4, {"cycle": 0.25})
+    selection.begin()
+    logs = {"cycle": 0.25}
+    for callback in (selection, summaries):
+        callback.set_model(network)
+        callback.on_epoch_end(4, logs)
     (events,) = (tmp_path / "logs").iterdir()
     values = {
         value.tag: tf.make_ndarray(value.tensor)
@@ -98,15 +104,23 @@ def test_tensorboard_has_scalars_grids_and_histograms(network: CycleGAN, tmp_pat
     }
     assert values["loss/cycle"] == 0.25
     assert values["learning rate"] == pytest.approx(CONFIG.learning_rate)
-    assert values["criterion/score"] == pytest.approx(choice.last.score)
+    assert values["criterion/score"] == pytest.approx(logs["criterion_score"])
+    assert "loss/criterion_score" not in values
     width, height, png = values["S to T to S"]
     assert (int(width), int(height)) == (3 * 16, 4 * 24)
     grid = tf.io.decode_png(png).numpy()[..., 0]
     np.testing.assert_allclose(grid[:, 16:32], 60 / 212 * 255, atol=1)
     np.testing.assert_allclose(grid[:, :16], 10 / 212 * 255, atol=1)
-    assert len(values["T to S to T"]) == 3
+    _, _, png = values["T to S to T"]
+    grid = tf.io.decode_png(png).numpy()[..., 0]
+    np.testing.assert_allclose(grid[:24, :16], fab.images[0] / 212 * 255, atol=1)
+    np.testing.assert_allclose(grid[:, 32:48], 60 / 212 * 255, atol=1)
     buckets = values["target percentile 95/translated"]
     assert buckets[:, 2].sum() == len(simulator)
     assert buckets[:, :2].min() == pytest.approx(60, abs=1)
-    for name in ("target percentile 5/fab", "source percentile 50/simulator"):
-        assert values[name][:, 2].sum() in (len(fab), len(simulator))
+    fifth, median = values["target percentile 5/fab"], values["source percentile 50/simulator"]
+    assert (fifth[:, 2].sum(), median[:, 2].sum()) == (len(fab), len(simulator))
+    assert fifth[:, :2].min() == pytest.approx(
+        np.percentile(fab.images.reshape(len(fab), -1), 5, axis=1).min()
+    )
+    assert median[:, :2].min() == pytest.approx(10)

@@ -84,7 +84,7 @@ def test_batch_normalisation_is_keras_own() -> None:
 
 
 @pytest.mark.parametrize("batch", [3, 16])
-@pytest.mark.parametrize("sides", [(4, 4), (12, 8)])
+@pytest.mark.parametrize("sides", [(4, 4), (12, 8), (32, 20), (40, 24)])
 def test_winograds_convolution_is_tensorflows_own(batch: int, sides: tuple[int, int]) -> None:
     images, kernel = uniform(batch, *sides, 5), uniform(3, 3, 5, 7)
 
@@ -126,7 +126,7 @@ def test_replicate_convolution_is_that_of_padded_images(rows: int, channels: int
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="for CPUs")
 @pytest.mark.parametrize("training", [True, False])
-def test_winograds_way_is_that_of_training_only(training: bool) -> None:
+def test_winograds_algorithm_is_for_training_only(training: bool) -> None:
     layer = layers.ReplicateConv2D(winograd.LEAST_CHANNELS, 3, padding="same")
     images = tf.zeros((2, 8, 4, winograd.LEAST_CHANNELS))
     traced = tf.function(lambda: layer(images, training=training)).get_concrete_function()
@@ -139,7 +139,7 @@ def uniform(*shape: int) -> tf.Tensor:
 
 
 def derived(function: Callable[..., tf.Tensor], *inputs: tf.Tensor) -> list[tf.Tensor]:
-    """A function's value, and the gradients of something made of it."""
+    """A function's value, and the gradients of a scalar computed from it."""
     with tf.GradientTape() as tape:
         tape.watch(inputs)
         value = function(*inputs)

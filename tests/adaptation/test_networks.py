@@ -36,12 +36,14 @@ def test_critic_of_the_recipe() -> None:
     assert model.layers[-2].input.shape[1:] == (9, 6, 256)
 
 
+@pytest.mark.parametrize("size", [IMAGE.shape, (64, 40), (80, 48), (16, 16)])
 @pytest.mark.parametrize("norm", ["batch", "instance", "group", "none"])
 @pytest.mark.parametrize("padding", ["zero", "replicate"])
-def test_shapes_and_range(norm: str, padding: str) -> None:
+def test_shapes_and_range(size: tuple[int, int], norm: str, padding: str) -> None:
+    image = ImageConfig(*size)
     config = AdaptationConfig(width=4, norm=norm, critic_norm=norm, padding=padding)
-    images = np.random.default_rng(0).uniform(-1, 1, (2, 72, 48, 1)).astype(np.float32)
-    translated = networks.generator(IMAGE, config, "g")(images)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, *size, 1)).astype(np.float32)
+    translated = networks.generator(image, config, "g")(images)
     assert translated.shape == images.shape
     assert np.abs(translated).max() <= 1
-    assert networks.critic(IMAGE, config, "c")(images).shape == (2,)
+    assert networks.critic(image, config, "c")(images).shape == (2,)

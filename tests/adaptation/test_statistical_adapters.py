@@ -8,7 +8,7 @@ import pytest
 import scipy.ndimage
 import tensorflow as tf
 
-from semtf.adaptation.adapter import FITTED
+from semtf.adaptation.registry import CLASSES
 from semtf.adaptation.statistical_adapters import (
     SIGMAS,
     AdaIN,
@@ -18,11 +18,13 @@ from semtf.adaptation.statistical_adapters import (
     StatisticalAdapter,
     bands,
 )
-from semtf.config import AdaptationConfig
+from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
 
 CONFIG = AdaptationConfig()
+IMAGE = ImageConfig(24, 16)
+KINDS = {name: kind for name, kind in CLASSES.items() if issubclass(kind, StatisticalAdapter)}
 NAMES = np.array([f"n{i}" for i in range(300)])
 
 
@@ -46,7 +48,7 @@ TARGET = FAB.images.astype(float)
 
 
 def translated(kind: type[StatisticalAdapter]) -> np.ndarray:
-    return np.asarray(kind.fit(SIMULATOR, FAB, CONFIG)(tf.constant(SEM)))
+    return np.asarray(kind.from_images(SIMULATOR, FAB, CONFIG)(tf.constant(SEM)))
 
 
 def test_percentile_matching_is_numpys_interpolation() -> None:
@@ -65,7 +67,7 @@ def test_percentile_matching_finds_a_grey_curve() -> None:
     curve = np.rint(20 + 150 * (np.arange(256) / 255) ** 0.5).astype(np.uint8)
     same = SimulatorSet(2, np.stack([sem[:, 0]] * 2, axis=1), sem[:, 0], NAMES, NAMES)
     fab = FabSet(2, curve[sem[:, 0]], NAMES, NAMES)
-    adapted = PercentileMatching.fit(same, fab, CONFIG).adapt(same.mean_sem())
+    adapted = PercentileMatching.from_images(same, fab, CONFIG).adapt(same.mean_sem())
     difference = adapted.astype(float) - fab.images
     assert np.abs(difference).mean() < 1
     assert np.abs(same.mean_sem() - fab.images).mean() > 20
@@ -76,7 +78,7 @@ def test_percentile_matching_of_constant_images_is_their_level() -> None:
     fab = FabSet(1, np.full((3, 24, 16), 90, np.uint8), NAMES[:3], NAMES[:3])
     simulator = SimulatorSet(1, sem, sem[:, 0], NAMES[:3], NAMES[:3])
     for kind in (PercentileMatching, MomentMatching, AdaIN):
-        adapted = kind.fit(simulator, fab, CONFIG).adapt(simulator.mean_sem())
+        adapted = kind.from_images(simulator, fab, CONFIG).adapt(simulator.mean_sem())
         np.testing.assert_array_equal(adapted, 90, err_msg=kind.__name__)
 
 
@@ -92,7 +94,7 @@ def test_moment_matching_gives_each_pixel_the_fabs_moments() -> None:
 
 def test_fourier_amplitude_swaps_low_frequencies_only() -> None:
     config = AdaptationConfig(fda_beta=0.13)
-    adapter = FourierAmplitude.fit(SIMULATOR, FAB, config)
+    adapter = FourierAmplitude.from_images(SIMULATOR, FAB, config)
     image = SEM[4].astype(float)
     spectrum = np.fft.fft2(image)
     mean = np.mean([np.abs(np.fft.fft2(other)) for other in TARGET], axis=0)
@@ -109,7 +111,7 @@ def test_fourier_amplitude_swaps_low_frequencies_only() -> None:
 
 
 def test_fourier_amplitude_without_low_frequencies_changes_the_brightness_only() -> None:
-    adapter = FourierAmplitude.fit(SIMULATOR, FAB, AdaptationConfig(fda_beta=0.0))
+    adapter = FourierAmplitude.from_images(SIMULATOR, FAB, AdaptationConfig(fda_beta=0.0))
     change = np.asarray(adapter(tf.constant(SEM[:3]))) - SEM[:3]
     np.testing.assert_allclose(change.std(axis=(1, 2)), 0, atol=1e-3)
     np.testing.assert_allclose((change + SEM[:3]).mean(axis=(1, 2)), TARGET.mean(), rtol=1e-4)
@@ -140,11 +142,11 @@ def test_adain_gives_each_band_of_each_image_the_fabs_mean_and_spread() -> None:
     np.testing.assert_allclose(translated(AdaIN)[11], expected, rtol=1e-3, atol=0.05)
 
 
-@pytest.mark.parametrize("name", FITTED)
+@pytest.mark.parametrize("name", KINDS)
 def test_saved_and_read_again_is_the_same(name: str, tmp_path: Path) -> None:
-    adapter = FITTED[name].fit(SIMULATOR, FAB, CONFIG)
+    adapter = KINDS[name].from_images(SIMULATOR, FAB, CONFIG)
     adapter.save(tmp_path)
-    again = FITTED[name].load(tmp_path)
+    again = KINDS[name].load(tmp_path, IMAGE, CONFIG)
     adapted = adapter.adapt(SEM, batch=7)
     assert adapted.dtype == np.uint8
     np.testing.assert_array_equal(again.adapt(SEM), adapted)
@@ -152,7 +154,7 @@ def test_saved_and_read_again_is_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_a_saved_model_holds_the_adapters(tmp_path: Path) -> None:
-    adapters = [kind.fit(SIMULATOR, FAB, CONFIG) for kind in FITTED.values()]
+    adapters = [kind.from_images(SIMULATOR, FAB, CONFIG) for kind in KINDS.values()]
     archive = keras.export.ExportArchive()
     for adapter in adapters:
         for owner in adapter.tracked:
@@ -170,8 +172,8 @@ def test_a_saved_model_holds_the_adapters(tmp_path: Path) -> None:
 
 def test_missing_or_foreign_arrays_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no MomentMatching"):
-        MomentMatching.load(tmp_path)
-    MomentMatching.fit(SIMULATOR, FAB, CONFIG).save(tmp_path)
+        MomentMatching.load(tmp_path, IMAGE, CONFIG)
+    MomentMatching.from_images(SIMULATOR, FAB, CONFIG).save(tmp_path)
     np.save(tmp_path / "target_std.npy", np.zeros((3, 3)))
     with pytest.raises(InputError, match="do not belong together"):
-        MomentMatching.load(tmp_path)
+        MomentMatching.load(tmp_path, IMAGE, CONFIG)

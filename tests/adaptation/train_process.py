@@ -1,4 +1,4 @@
-"""Train a small `cyclegan` or `cut` into the folder given; killed and started again by a test."""
+"""Train a small network, named in the registry, into a folder; a test kills and restarts it."""
 
 import os
 import sys
@@ -8,14 +8,13 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import numpy as np
 
-from semtf.adaptation.cut import CUT
-from semtf.adaptation.cyclegan import CycleGAN
+from semtf.adaptation import gan_adapters  # noqa: F401 - registers the networks
+from semtf.adaptation.registry import CLASSES
 from semtf.adaptation.train import train
 from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.dataset import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
-KINDS = {"cyclegan": CycleGAN, "cut": CUT}
 CONFIG = AdaptationConfig(width=4, batch=2, first_epochs=40, steps_per_epoch=3, dropout=0.2)
 
 
@@ -25,7 +24,7 @@ def main() -> None:
     names = np.array([f"n{i}" for i in range(20)])
     simulator = SimulatorSet(1, sem, sem[:, 0], names, names)
     fab = FabSet(1, sem[::-1, 1], names, names)
-    kind = KINDS[sys.argv[1]]
+    kind = CLASSES[sys.argv[1]].network
     train(simulator, fab, IMAGE, CONFIG, folder=Path(sys.argv[2]), seed=5, kind=kind)
 
 

@@ -6,6 +6,9 @@ import pytest
 
 from semtf.classification.batchnorm_folding import folded
 from semtf.classification.classifier import NETWORKS
+from semtf.config import ImageConfig
+
+SIZE = ImageConfig().shape
 
 
 def drawn(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -21,8 +24,8 @@ def drawn(model: keras.Model, seed: int = 0) -> keras.Model:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_folded_networks_give_the_same_logits(network: str) -> None:
-    model = drawn(NETWORKS[network]((72, 48), 4))
-    images = np.random.default_rng(1).uniform(-1, 1, (3, 72, 48, 1)).astype(np.float32)
+    model = drawn(NETWORKS[network](SIZE, 4))
+    images = np.random.default_rng(1).uniform(-1, 1, (3, *SIZE, 1)).astype(np.float32)
     expected = model(images, training=False).numpy()
     found = folded(model)(images, training=False).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
@@ -32,7 +35,7 @@ def test_folded_networks_give_the_same_logits(network: str) -> None:
 def test_no_normalisation_is_left_in_efficientnet() -> None:
     left = [
         layer.name
-        for layer in folded(NETWORKS["efficientnet_b0"]((72, 48), 4)).layers
+        for layer in folded(NETWORKS["efficientnet_b0"](SIZE, 4)).layers
         if isinstance(layer, keras.layers.BatchNormalization)
     ]
     assert left == []

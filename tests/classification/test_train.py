@@ -11,20 +11,27 @@ from semtf.classification.classifier import Classifier
 from semtf.classification.fitting import even_batches
 from semtf.classification.folds import stratified_folds
 from semtf.classification.train import cross_validate, train
-from semtf.config import ClassificationConfig
+from semtf.config import ClassificationConfig, ImageConfig
 from semtf.errors import InputError
 
+SIZE = ImageConfig().shape
 LIGHT = ClassificationConfig(
     backbone="small", batch=32, epochs=6, steps_per_epoch=15, learning_rate=5e-3
 )
 
 
-def drawn(count: int = 40, cases: tuple[int, ...] = (1, 2, 3, 4), seed: int = 0):
+def drawn(
+    count: int = 40,
+    cases: tuple[int, ...] = (1, 2, 3, 4),
+    seed: int = 0,
+    size: tuple[int, int] = SIZE,
+):
     """Noisy ellipses whose floor is darker the deeper the case, in sites of ten."""
     generator = np.random.default_rng(seed)
     labels = np.repeat(cases, count)
-    row, column = np.mgrid[:72, :48]
-    hole = ((column - 24) / 17) ** 2 + ((row - 36) / 28) ** 2 < 1
+    row, column = np.mgrid[: size[0], : size[1]]
+    centre = (size[0] / 2, size[1] / 2)
+    hole = ((column - centre[1]) / 17) ** 2 + ((row - centre[0]) / 28) ** 2 < 1
     clean = np.where(hole, 90 - 15 * labels[:, None, None], 160)
     images = (clean + generator.normal(0, 8, clean.shape)).clip(0, 212).astype(np.uint8)
     sites = np.array([f"site_{i // 10:05d}" for i in range(len(labels))])
@@ -52,7 +59,7 @@ def test_trained_classifier_knows_new_images_and_reloads(tmp_path: Path) -> None
 def test_a_single_case_is_certain_after_one_step(tmp_path: Path) -> None:
     images, cases, sites = drawn(cases=(3,))
     trained = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
-    np.testing.assert_array_equal(trained.probabilities(images), 1)
+    np.testing.assert_array_equal(trained.probabilities(images), np.ones((40, 1)))
     assert (trained.cases, trained.threshold) == ((3,), 0)
     (row,) = pd.read_csv(tmp_path / "history.csv").to_dict("records")
     assert (row["accuracy"], row["val_accuracy"], row["loss"]) == (1, 1, 0)
@@ -74,19 +81,26 @@ def test_every_image_is_predicted_by_a_classifier_that_did_not_see_its_site(
     assert (probabilities.argmax(axis=1) == cases - 1).mean() > 0.95
 
 
-def test_single_case_has_probability_one(tmp_path: Path) -> None:
-    images, cases, sites = drawn(cases=(3,))
-    classifier = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
-    assert classifier.cases == (3,)
-    assert classifier.threshold == 0
-    np.testing.assert_array_equal(classifier.probabilities(images), np.ones((40, 1)))
-
-
 def test_one_site_a_case_trains_without_calibration(tmp_path: Path) -> None:
     images, cases, _ = drawn()
     sites = np.full(len(images), "site_00000")
     classifier = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
     assert (classifier.temperature, classifier.metrics["images"]) == (1.0, 0)
+
+
+@pytest.mark.parametrize("size", [(64, 40), (80, 48)])
+def test_images_of_another_size_are_learned_and_read_again(
+    size: tuple[int, int], tmp_path: Path
+) -> None:
+    trained = train(*drawn(size=size), LIGHT, seed=0, folder=tmp_path)
+    images, cases, _ = drawn(count=10, seed=1, size=size)
+    loaded = Classifier.load(tmp_path)
+    assert loaded.shape == size
+    probabilities = loaded.probabilities(images)
+    np.testing.assert_array_equal(probabilities, trained.probabilities(images))
+    assert (probabilities.argmax(axis=1) == cases - 1).mean() > 0.9
+    with pytest.raises(InputError, match=rf"takes \[n, {size[0]}, {size[1]}\]"):
+        loaded.probabilities(drawn(count=1)[0])
 
 
 @pytest.mark.parametrize(
@@ -109,7 +123,7 @@ def test_published_weights_for_another_network_are_named(tmp_path: Path) -> None
 def test_wrong_shape_and_missing_folder_are_named(tmp_path: Path) -> None:
     images, cases, sites = drawn(10)
     classifier = train(images, cases, sites, LIGHT, seed=0, folder=tmp_path)
-    with pytest.raises(InputError, match=r"\(40, 48, 72\)"):
+    with pytest.raises(InputError, match=rf"\(40, {SIZE[1]}, {SIZE[0]}\)"):
         classifier.probabilities(images.transpose(0, 2, 1))
     with pytest.raises(InputError, match="no classifier there"):
         Classifier.load(tmp_path / "nowhere")

@@ -1,0 +1,66 @@
+"""The adapters that are the generator of a trained network."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from semtf.adaptation import train as training
+from semtf.adaptation.base import FittedAdapter, Generated
+from semtf.adaptation.cut import CUT
+from semtf.adaptation.cyclegan import CycleGAN
+from semtf.adaptation.gan import GAN
+from semtf.adaptation.registry import register
+from semtf.adaptation.task import AdaptationTask
+from semtf.config import AdaptationConfig, ImageConfig
+
+
+class GANAdapter(Generated, FittedAdapter):
+    """The generator from simulator to fab of a `GAN`, after the epoch that the criterion chose.
+
+    Attributes:
+        network: the class of the network that is trained.
+    """
+
+    network: ClassVar[type[GAN]]
+
+    @classmethod
+    def fit(
+        cls, task: AdaptationTask, folder: Path, warm_start: Path | None = None
+    ) -> "GANAdapter":
+        """Train the network; a training that was interrupted in this folder goes on.
+
+        Raises:
+            TrainingError: training went wrong before any epoch was better than no adaptation.
+        """
+        trained = training.train(
+            task.simulator,
+            task.fab,
+            task.image,
+            task.config,
+            folder=folder,
+            seed=task.seed,
+            warm_start=warm_start,
+            average_depth=task.average_depth,
+            strategy=task.strategy,
+            kind=cls.network,
+            callbacks=task.callbacks,
+        )
+        return cls(trained.to_target)
+
+    @classmethod
+    def load(cls, folder: Path, image: ImageConfig, config: AdaptationConfig) -> "GANAdapter":
+        """Read the generator; raises InputError where its weights are not there."""
+        return cls(training.load_generator(folder, image, config))
+
+
+@register("cyclegan")
+class CycleGANAdapter(GANAdapter):
+    """The generator from simulator to fab of a `CycleGAN`."""
+
+    network = CycleGAN
+
+
+@register("cut")
+class CUTAdapter(GANAdapter):
+    """The generator of a `CUT`."""
+
+    network = CUT
