@@ -35,7 +35,8 @@ import pandas as pd
 from isolated import run_isolated
 
 from semtf.adapter_table import ADAPTERS
-from semtf.config import SHAPE, AdaptationConfig, RetrievalConfig, preset
+from semtf.config import SHAPE, AdaptationConfig, RetrievalConfig
+from semtf.presets import preset
 
 REFERENCES = ("none", "true")
 STATISTICAL = [n for n, info in ADAPTERS.items() if not info.trained and n not in REFERENCES]

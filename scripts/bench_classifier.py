@@ -23,8 +23,9 @@ from semtf.classification.calibration import expected_calibration_error, scaled_
 from semtf.classification.classifier import Classifier
 from semtf.classification.train import train
 from semtf.classification.voting import site_vote
-from semtf.config import ClassificationConfig, preset
+from semtf.config import ClassificationConfig
 from semtf.data.dataset import open_dataset
+from semtf.presets import preset
 from semtf.simulation.world import simulate
 
 IMAGES = 400

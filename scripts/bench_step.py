@@ -33,7 +33,7 @@ def measure(mode: str, name: str, width: int | None, steps: int) -> tuple[float,
     import tensorflow as tf
 
     from semtf.adaptation.cyclegan import CycleGAN
-    from semtf.config import preset
+    from semtf.presets import preset
 
     precision, xla = MODES[mode]
     run = preset(name)

@@ -22,7 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from isolated import run_isolated
 
-from semtf.config import AdaptationConfig, ImageConfig, preset
+from semtf.config import AdaptationConfig, ImageConfig
+from semtf.presets import preset
 
 BATCH, SIDE = 16, 4096
 IMAGE = ImageConfig()

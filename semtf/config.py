@@ -228,13 +228,6 @@ class RunConfig:
         return typing.cast(RunConfig, _build(type(self), values, "--set"))
 
 
-def preset(name: str) -> RunConfig:
-    """The config of a preset, by name; raises InputError where there is none."""
-    if name not in PRESETS:
-        raise InputError(f"--preset {name}: no such preset; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name]
-
-
 def _parse(text: str) -> Any:
     try:
         return json.loads(text)
@@ -271,45 +264,3 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
         raise InputError(f"{where}: expected {names}, got {value!r}")
     return value
-
-
-PRESETS = {
-    "quick": RunConfig(),
-    "challenge": RunConfig(
-        preset="challenge",
-        adaptation=AdaptationConfig(
-            width=64,
-            norm="batch",
-            critic_norm="group",
-            padding="replicate",
-            dropout=0.3,
-            batch=128,
-            critic_steps=5,
-            first_epochs=300,
-            other_epochs=100,
-            steps_per_epoch=None,
-            halve_at=(100, 200, 300),
-            nce_patches=256,
-            nce_features=256,
-        ),
-        classification=ClassificationConfig(
-            epochs=100,
-            batch=64,
-            steps_per_epoch=None,
-            learning_rate=1e-4,
-            schedule="plateau",
-            drop_connect=0.2,
-            momentum=0.99,
-            flip=True,
-            noise=2.0,
-            validation=0.2,
-        ),
-        retrieval=RetrievalConfig(neighbours=1, weights="nearest", tune=False),
-    ),
-}
-PRESETS["best"] = dataclasses.replace(
-    PRESETS["challenge"],
-    preset="best",
-    adaptation=dataclasses.replace(PRESETS["challenge"].adaptation, norm="instance"),
-    retrieval=RetrievalConfig(),
-)

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -18,19 +17,17 @@ from semtf.adaptation.train import BATCH
 from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
-from semtf.config import RunConfig, preset
+from semtf.config import RunConfig
 from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
 from semtf.data.layout import find_cases, open_layout
 from semtf.disk import full_disk_told
-from semtf.distribution import check_batch, choose_strategy, grow_memory
+from semtf.distribution import check_batch, choose_strategy
 from semtf.errors import InputError
-from semtf.estimation.calibration import INTERVALS
-from semtf.estimation.maxima import MAXIMA
-from semtf.estimation.preparation import LIMIT, TRIALS, prepare
+from semtf.estimation.preparation import prepare
 from semtf.lock import hold, vacant
 from semtf.outputs import check_folder, protect
-from semtf.preflight import check_data, check_environment, check_extension
-from semtf.retrieval.retriever_files import load_retriever, save_retriever
+from semtf.preflight import check_data, check_environment
+from semtf.presets import preset
 from semtf.retrieval.storage import Storage
 from semtf.run import CONFIG, Run
 
@@ -96,7 +93,7 @@ def train(
         full_disk_told(folder, "the same command with --resume goes on"),
     ):
         opened = _open(folder, config, resume)
-        settings = _with_cases(opened, config or preset("quick"), data)
+        settings = with_cases(opened, config or preset("quick"), data)
         cases = _chosen(case, settings.cases)
         for number in fab or {}:
             find_case(settings.cases, number)
@@ -133,73 +130,6 @@ def train(
         return current
 
 
-def add_pairs(
-    run: Path | str, data: Path | str, *, skip_bad: bool = False, cache: Path | None = None
-) -> dict[int, int]:
-    """Append the simulator pairs of a data set to the storage of a run.
-
-    The run's adapter, projection, weights, intervals and what it takes for usual stay; the new
-    pairs are adapted and projected, and the index is built anew. A case is replaced when its new
-    storage is complete, so an interruption loses nothing, and pairs that are stored already are
-    left out: the same call goes on.
-
-    Args:
-        run: a trained run.
-        data: folder in the challenge's layout, or its zip file; it needs no fab images.
-        skip_bad: leave bad images out.
-        cache: where the packed images are kept.
-
-    Returns:
-        How many pairs were added to each case.
-
-    Raises:
-        InputError: the run is not trained, another process writes to it, or bad data.
-        TrainingError: the disk is full.
-    """
-    grow_memory()
-    opened = Run.open(run)
-    with (
-        hold(opened.path, "extended"),
-        full_disk_told(opened.path, "the same command goes on"),
-    ):
-        opened.restore()
-        if not opened.cases or not opened.classifier.is_dir():
-            raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
-        _with_cases(opened, opened.config, data)
-        protect(opened.replaced, [data])
-        size = opened.config.image.shape
-        dataset = open_dataset(
-            data, cases=opened.cases, cache=cache, skip_bad=skip_bad, size=size, pairs_only=True
-        )
-        pairs = [
-            (len(Storage.open(opened.storage(case))), len(dataset.simulator(case)))
-            for case in opened.cases
-        ]
-        check_extension(opened.config, opened.path, pairs)
-        opened.begin()
-        added = {case: _extend(opened, dataset.simulator(case)) for case in opened.cases}
-        opened.finish()
-        return added
-
-
-def _extend(run: Run, simulator: SimulatorSet) -> int:
-    folder = run.storage(simulator.case)
-    storage = Storage.open(folder)
-    new = simulator.subset(~np.isin(simulator.bases, storage.names))
-    if len(new) == 0:
-        return 0
-    with run.stage(folder, empty=True) as partial:
-        longer = storage.extended(
-            partial, keys=adapted_keys(run, new), values=np.asarray(new.depth), names=new.bases
-        )
-        retriever = load_retriever(folder, storage).extended(longer, run.config.seed)
-        save_retriever(retriever, partial)
-        for name in (LIMIT, MAXIMA, TRIALS, INTERVALS):
-            if (folder / name).exists():
-                shutil.copy(folder / name, partial)
-    return len(new)
-
-
 def adapted_keys(run: Run, simulator: SimulatorSet) -> np.ndarray:
     """The pairs' SEM images as the run's adapter shows them, uint8 ``[n, H, W]``."""
     folder = run.adaptation(simulator.case)
@@ -229,7 +159,7 @@ def _chosen(case: int | str, cases: Cases) -> tuple[int, ...]:
     return (int(case),)
 
 
-def _with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConfig:
+def with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConfig:
     """The settings of a training: the run's, or those asked for with the data set's cases."""
     cases = find_cases(open_layout(data))
     if run is None:

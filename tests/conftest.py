@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from semtf.config import RunConfig, preset
+from semtf.config import RunConfig
+from semtf.presets import preset
 from semtf.run import Run
 
 PAIRS, TRAIN, TEST = 40, 30, 6

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import semtf
-from semtf import pipeline
+from semtf import extension, pipeline
 from semtf.cases import (
     CASES_FILE,
     CHALLENGE,
@@ -20,10 +20,11 @@ from semtf.cases import (
     find_case,
     parse_cases,
 )
-from semtf.config import RunConfig, preset
+from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset, open_images
 from semtf.errors import InputError
 from semtf.evaluation.rmse import evaluate
+from semtf.presets import preset
 from semtf.report.page import write_report
 from semtf.simulation.world import field_margin, simulate
 
@@ -164,7 +165,7 @@ def test_the_cases_of_test_images_are_told(data: Path, cases: Cases, tmp_path: P
 
 def test_a_run_keeps_its_cases(run: semtf.Run, fab: Path, cases: Cases) -> None:
     with pytest.raises(InputError, match="was made with other cases"):
-        pipeline.add_pairs(run.path, fab)
+        extension.add_pairs(run.path, fab)
     with pytest.raises(InputError, match="--case 9: choose"):
         pipeline.train(fab, 9, run=run.path.parent / "new")
     with pytest.raises(InputError, match="case 9: there is no such case"):

@@ -4,15 +4,9 @@ import typing
 
 import pytest
 
-from semtf.config import (
-    PRESETS,
-    AdaptationConfig,
-    ClassificationConfig,
-    RetrievalConfig,
-    RunConfig,
-    preset,
-)
+from semtf.config import AdaptationConfig, ClassificationConfig, RetrievalConfig, RunConfig
 from semtf.errors import InputError
+from semtf.presets import PRESETS, preset
 
 
 @pytest.mark.parametrize("name", list(PRESETS))

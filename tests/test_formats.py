@@ -13,9 +13,9 @@ import pytest
 import semtf
 from semtf import formats
 from semtf.cases import CHALLENGE
-from semtf.config import preset
 from semtf.errors import InputError
 from semtf.formats import STEPS, migrated, stamped
+from semtf.presets import preset
 from semtf.run import Run
 
 FIXTURE = Path(__file__).parent / "fixtures/run_of_format_0"

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semtf import pipeline
-from semtf.config import RunConfig, preset
+from semtf import extension, pipeline
+from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
 from semtf.evaluation.benchmark import benchmark
+from semtf.presets import preset
 from semtf.report.page import write_report
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.retriever_files import load_retriever, save_retriever
@@ -247,13 +248,13 @@ def test_pairs_are_added_and_an_interruption_loses_nothing(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "save_retriever", killed)
+        patch.setattr(extension, "save_retriever", killed)
         with pytest.raises(KeyboardInterrupt):
-            pipeline.add_pairs(grown.path, data)
+            extension.add_pairs(grown.path, data)
     assert [len(Storage.open(grown.storage(case))) for case in grown.cases] == [45, 40, 40, 40]
     # An interruption between the two renames of a replacement.
     grown.storage(3).rename(grown.storage(3).with_name("case_3.old"))
-    assert pipeline.add_pairs(grown.path, data) == {1: 0, 2: 5, 3: 5, 4: 5}
+    assert extension.add_pairs(grown.path, data) == {1: 0, 2: 5, 3: 5, 4: 5}
     assert grown.finished
     for case in grown.cases:
         before, after = Storage.open(run.storage(case)), Storage.open(grown.storage(case))

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from semtf import pipeline
-from semtf.config import RunConfig, preset
+from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
 from semtf.preflight import check_data, check_extension, network_bytes, storage_bytes
+from semtf.presets import preset
 from semtf.run import Run
 from tests.command import finish, start
 

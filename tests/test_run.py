@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from semtf.config import preset
 from semtf.errors import InputError
+from semtf.presets import preset
 from semtf.run import Run
 
 

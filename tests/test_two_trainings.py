@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from semtf import pipeline
+from semtf import extension, pipeline
 from semtf.cli import main
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
@@ -55,11 +55,11 @@ def test_every_writer_is_kept_out_and_no_reader(
         with pytest.raises(InputError, match="is being trained by process"):
             pipeline.train(fab, run=folder, resume=True)
         with pytest.raises(InputError, match="is being trained by process"):
-            pipeline.add_pairs(folder, fab)
+            extension.add_pairs(folder, fab)
         with pytest.raises(SystemExit, match="2"):
             main.run(report)
         assert "is being trained by process" in capsys.readouterr().err
-        assert load(folder, index="exact").parts.cases == run.cases
+        assert load(folder, index="exact").models.cases == run.cases
     assert (folder / "manifest.json").read_bytes() == manifest
-    assert pipeline.add_pairs(folder, fab) == dict.fromkeys(run.cases, 0)
+    assert extension.add_pairs(folder, fab) == dict.fromkeys(run.cases, 0)
     assert LOCK not in (folder / "manifest.json").read_text()

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 import semtf
-from semtf.config import preset
+from semtf.presets import preset
 from semtf.errors import InputError
 
 fab, work = Path(sys.argv[1]), Path(sys.argv[2])

@@ -19,9 +19,10 @@ def command(run: Path, data: Path, skip_bad: bool, cache: Path | None, as_json: 
     They are adapted as the run's own pairs were; what is stored already is left out. Interrupted,
     the same command goes on.
     """
-    from semtf import pipeline
 
-    added = pipeline.add_pairs(run, data, skip_bad=skip_bad, cache=cache)
+    from semtf import extension
+
+    added = extension.add_pairs(run, data, skip_bad=skip_bad, cache=cache)
     if as_json:
         import json
 

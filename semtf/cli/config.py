@@ -2,7 +2,7 @@
 
 import click
 
-from semtf.config import PRESETS, preset
+from semtf.presets import PRESETS, preset
 
 
 @click.command(name="config")

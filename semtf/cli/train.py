@@ -14,8 +14,9 @@ from semtf.cli.options import (
     size_option,
     skip_bad_option,
 )
-from semtf.config import PRESETS, IndexChoice, RunConfig, preset
+from semtf.config import IndexChoice, RunConfig
 from semtf.errors import InputError
+from semtf.presets import PRESETS, preset
 
 SYNTHETIC = Path("data")
 ZIP = "open.zip"

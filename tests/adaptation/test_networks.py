@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from semtf.adaptation import networks
-from semtf.config import AdaptationConfig, ImageConfig, preset
+from semtf.config import AdaptationConfig, ImageConfig
+from semtf.presets import preset
 
 RECIPE = preset("challenge").adaptation
 IMAGE = ImageConfig()

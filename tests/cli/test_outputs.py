@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from semtf.cli import main
-from semtf.config import preset
+from semtf.presets import preset
 from semtf.run import Run
 
 LIGHT = (

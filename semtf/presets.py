@@ -1,0 +1,54 @@
+"""The presets: settings by name, as data."""
+
+import dataclasses
+
+from semtf.config import AdaptationConfig, ClassificationConfig, RetrievalConfig, RunConfig
+from semtf.errors import InputError
+
+PRESETS = {
+    "quick": RunConfig(),
+    "challenge": RunConfig(
+        preset="challenge",
+        adaptation=AdaptationConfig(
+            width=64,
+            norm="batch",
+            critic_norm="group",
+            padding="replicate",
+            dropout=0.3,
+            batch=128,
+            critic_steps=5,
+            first_epochs=300,
+            other_epochs=100,
+            steps_per_epoch=None,
+            halve_at=(100, 200, 300),
+            nce_patches=256,
+            nce_features=256,
+        ),
+        classification=ClassificationConfig(
+            epochs=100,
+            batch=64,
+            steps_per_epoch=None,
+            learning_rate=1e-4,
+            schedule="plateau",
+            drop_connect=0.2,
+            momentum=0.99,
+            flip=True,
+            noise=2.0,
+            validation=0.2,
+        ),
+        retrieval=RetrievalConfig(neighbours=1, weights="nearest", tune=False),
+    ),
+}
+PRESETS["best"] = dataclasses.replace(
+    PRESETS["challenge"],
+    preset="best",
+    adaptation=dataclasses.replace(PRESETS["challenge"].adaptation, norm="instance"),
+    retrieval=RetrievalConfig(),
+)
+
+
+def preset(name: str) -> RunConfig:
+    """The config of a preset, by name; raises InputError where there is none."""
+    if name not in PRESETS:
+        raise InputError(f"--preset {name}: no such preset; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
