@@ -55,12 +55,14 @@ setup(
     install_requires=[
         # ScaNN's compiled operations fit one minor version of TensorFlow only.
         "tensorflow>=2.20,<2.21",
-        "scann>=1.4.2,<1.5",
+        # ScaNN exists for Linux alone; the exact index serves elsewhere.
+        "scann>=1.4.2,<1.5; sys_platform == 'linux'",
         "keras>=3.10,<3.16",
         "keras-cv>=0.9,<0.10",
         "numpy>=2,<3",
         "pandas>=2.2,<4",
         "click>=8.1",
+        "filelock>=3.16",
         "h5py>=3.11",
         "jinja2>=3.1",
         "matplotlib>=3.9",

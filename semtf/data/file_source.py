@@ -3,6 +3,7 @@
 import os
 import stat
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -185,9 +186,19 @@ def _members(root: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, File]]
         yield path, File(path, member.file_size, member.CRC, span)
 
 
+_READING = threading.Lock()
+
+
 @lru_cache(maxsize=4)
 def _archive(root: Path) -> BinaryIO:
     return root.open("rb", buffering=0)
+
+
+def _read_at(archive: BinaryIO, length: int, offset: int) -> bytes:
+    """Bytes from a place in a file that several threads may read."""
+    with _READING:
+        archive.seek(offset)
+        return archive.read(length)
 
 
 def _read_member(archive: BinaryIO, span: Span, size: int) -> bytes:
@@ -196,12 +207,12 @@ def _read_member(archive: BinaryIO, span: Span, size: int) -> bytes:
     `zipfile` has listed the members; reading them through it needs one handle and the whole
     directory in every process, and costs as much as decoding the image.
     """
-    header = os.pread(archive.fileno(), LOCAL_HEADER.size, span.offset)
+    header = _read_at(archive, LOCAL_HEADER.size, span.offset)
     if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
         raise OSError("the zip member has no header")
     _, name, extra = LOCAL_HEADER.unpack(header)
     start = span.offset + LOCAL_HEADER.size + name + extra
-    data = os.pread(archive.fileno(), span.stored, start)
+    data = _read_at(archive, span.stored, start)
     if span.method == zipfile.ZIP_STORED:
         return data
     if span.method != zipfile.ZIP_DEFLATED:

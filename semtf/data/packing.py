@@ -12,7 +12,6 @@ final name last, so a state is either whole or not there.
 """
 
 import csv
-import fcntl
 import hashlib
 import io
 import os
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TextIO
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 
 from semtf.data.decoding import CHUNK, Chunk, Decoder
@@ -30,6 +30,7 @@ from semtf.data.file_source import File
 from semtf.data.images import Gray, Size
 from semtf.data.layout import Member
 from semtf.errors import InputError
+from semtf.progress import warn
 
 VERSION = 1
 """Raised when the grey policy changes: what older versions packed is then decoded again."""
@@ -77,22 +78,30 @@ def cache_folder(root: Path, size: Size, cache: Path | None = None) -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a cache folder for one process; another one waits, then finds the work done.
+    """Hold a cache folder for one process; another one waits, says so, and finds the work done.
+
+    The lock is the operating system's, so a process that dies gives it back.
 
     Raises:
         InputError: the folder cannot be written.
     """
+    lock = FileLock(folder / "lock", is_singleton=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("w")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            warn(f"{folder}: waiting for another process that packs the same images")
+            lock.acquire()
     except OSError as error:
         raise InputError(
-            f"{folder}: the image cache cannot be written ({error.strerror}); "
+            f"{folder}: the image cache cannot be written ({error.strerror or error}); "
             "set SEMTF_CACHE to a writable folder"
         ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def pack(decoder: Decoder, members: Sequence[Member], folder: Path, advance: Advance) -> Packed:
