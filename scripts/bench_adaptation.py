@@ -61,8 +61,9 @@ class Bench:
     """One case of one fab: what adapters are fitted to, and what their keys are worth."""
 
     def __init__(self, data: Path, case: int, seed: int) -> None:
-        from semtf.data.dataset import open_dataset, open_images
-        from semtf.data.images import read_png
+        from semtf.data.dataset import open_dataset
+        from semtf.data.image_folder import open_images
+        from semtf.data.png import read_png
         from semtf.evaluation.rmse import read_cases
 
         dataset = open_dataset(data, cases=[case], cache=data / "cache")

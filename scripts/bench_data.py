@@ -58,7 +58,7 @@ def timed(function: Callable[[], object]) -> float:
 
 def draw(root: Path, count: int) -> Path:
     """Write about ``count`` noisy ovals as PNG files in the challenge's layout."""
-    from semtf.data.images import write_png
+    from semtf.data.png import write_png
 
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:72, :48] - np.array([35.5, 23.5]).reshape(2, 1, 1)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from semtf.data.dataset import SimulatorSet, open_dataset
+from semtf.data.dataset import open_dataset
+from semtf.data.image_sets import SimulatorSet
 from semtf.disk import full_disk_told
 from semtf.distribution import grow_memory
 from semtf.errors import InputError

@@ -18,7 +18,9 @@ from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.config import RunConfig
-from semtf.data.dataset import Dataset, SimulatorSet, open_dataset, open_images
+from semtf.data.dataset import Dataset, open_dataset
+from semtf.data.image_folder import open_images
+from semtf.data.image_sets import SimulatorSet
 from semtf.data.layout import find_cases, open_layout
 from semtf.disk import full_disk_told
 from semtf.distribution import check_batch, choose_strategy

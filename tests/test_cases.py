@@ -21,7 +21,8 @@ from semtf.cases import (
     parse_cases,
 )
 from semtf.config import RunConfig
-from semtf.data.dataset import open_dataset, open_images
+from semtf.data.dataset import open_dataset
+from semtf.data.image_folder import open_images
 from semtf.errors import InputError
 from semtf.evaluation.rmse import evaluate
 from semtf.presets import preset

@@ -12,7 +12,7 @@ import tensorflow as tf
 from semtf.adaptation.task import AdaptationTask
 from semtf.autograph import no_autograph
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.images import FULL_SCALE
+from semtf.data.network_scale import FULL_SCALE
 
 BATCH = 64
 

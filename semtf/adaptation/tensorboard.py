@@ -12,7 +12,7 @@ from semtf.adaptation.criterion import spread
 from semtf.adaptation.epoch_selection import CRITERION_LOG
 from semtf.adaptation.gan import GAN
 from semtf.data.image_sets import FabSet, SimulatorSet
-from semtf.data.images import FULL_SCALE
+from semtf.data.network_scale import FULL_SCALE
 
 LOGS = "logs"
 IMAGES_IN_GRID, IMAGES_IN_HISTOGRAM = 4, 64

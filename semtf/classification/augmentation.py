@@ -6,7 +6,7 @@ Brightness and contrast are never touched: they are what tells the cases apart.
 import tensorflow as tf
 
 from semtf.config import ClassificationConfig
-from semtf.data.images import FULL_SCALE
+from semtf.data.network_scale import FULL_SCALE
 from semtf.data.pipelines import Augmentation
 
 

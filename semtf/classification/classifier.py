@@ -16,7 +16,7 @@ from semtf.checkpoint import save_weights
 from semtf.classification.baselines import logistic_regression, small_convnet
 from semtf.classification.calibration import scaled_softmax
 from semtf.classification.efficientnet import efficientnet_b0
-from semtf.data.images import to_network
+from semtf.data.network_scale import to_network
 from semtf.errors import InputError
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {

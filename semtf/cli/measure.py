@@ -36,7 +36,7 @@ def command(
     """
     import pandas as pd
 
-    from semtf.data.dataset import open_images
+    from semtf.data.image_folder import open_images
     from semtf.data.names import named_after
     from semtf.metrology.hole import COLUMNS, measure
     from semtf.outputs import check_file, replacing

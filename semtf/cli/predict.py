@@ -201,7 +201,7 @@ def predict_files(
     skip_bad: bool,
 ) -> None:
     """Read, classify, estimate and write: what the command does once an estimator is there."""
-    from semtf.data.dataset import image_files, open_images
+    from semtf.data.image_folder import image_files, open_images
     from semtf.estimation.place import check_form, choose_place
     from semtf.estimation.predictions import Predictions, read_column
 

@@ -1,10 +1,10 @@
 """A data set in the challenge's layout, packed and ready to draw from."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,31 +14,17 @@ from semtf.config import SHAPE
 from semtf.data import layout, packing
 from semtf.data.average_depth import read_average_depth
 from semtf.data.decoding import Decoder, Task
-from semtf.data.file_source import File, Source, open_source, read_file, where
-from semtf.data.formats import image_size
-from semtf.data.image_sets import FabSet, ImageSet, Names, SimulatorSet
-from semtf.data.images import BadImageError, Gray, Size
-from semtf.data.layout import Layout, Member, Skipped
+from semtf.data.file_source import Source
+from semtf.data.image_sets import FabSet, ImageSet, SimulatorSet, name_array, selected
+from semtf.data.images import Gray, Size
+from semtf.data.layout import Layout, Member
+from semtf.data.skipped import Skipped, refuse, skipped_files
 from semtf.disk import require_room
 from semtf.errors import InputError
 from semtf.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = [
-    "Dataset",
-    "FabSet",
-    "ImageSet",
-    "SimulatorSet",
-    "Skipped",
-    "image_files",
-    "open_dataset",
-    "open_images",
-]
-
-IMAGES = (".png", ".tif", ".tiff")
-WAY_OUT = "repair or remove it, or leave bad files out with --skip-bad"
 
 
 @dataclass(frozen=True)
@@ -80,9 +66,9 @@ class Dataset:
         NaN where average_depth.csv does not have the site.
         """
         table = self.average_depth[self.average_depth["case"] == case]
-        known = dict(zip(table["site"], table["depth"], strict=True))
+        depth_by_site = dict(zip(table["site"], table["depth"], strict=True))
         sites = self.fab(case).sites
-        return np.array([known.get(str(site), np.nan) for site in sites], np.float64)
+        return np.array([depth_by_site.get(str(site), np.nan) for site in sites], np.float64)
 
     def test(self) -> ImageSet:
         """The test images; raises InputError where there are none."""
@@ -118,133 +104,45 @@ def open_dataset(
         pairs_only: leave the fab images alone; there need not be any.
 
     Raises:
-        InputError: nothing is there, a case has no pairs or no fab images, a file has no partner
-            or is no usable image (unless ``skip_bad``), or average_depth.csv has wrong columns.
+        InputError: the folder or zip file is missing, a case has no pairs or no fab images, a file
+            has no partner or is no usable image (unless ``skip_bad``), or average_depth.csv has
+            wrong columns.
     """
     source = layout.open_layout(root)
     table = layout.find_cases(source)
     cases = case_numbers(table) if cases is None else tuple(cases)
-    own_fab = {case: images.as_fab(case) for case, images in (fab or {}).items()}
+    given_fabs = {case: images.as_fab(case) for case, images in (fab or {}).items()}
     if pairs_only:
-        none = ImageSet(np.zeros((0, *size), np.uint8), _strings([]))
-        own_fab = {case: none.as_fab(case) for case in cases}
-    found = layout.scan(source, [find_case(table, case) for case in cases], without_fab=own_fab)
-    depth_table = read_average_depth(source, found.average_depth, table)
-    skipped = list(found.skipped)
+        none = ImageSet(np.zeros((0, *size), np.uint8), name_array([]))
+        given_fabs = {case: none.as_fab(case) for case in cases}
+    wanted = [find_case(table, case) for case in cases]
+    listing = layout.scan(source, wanted, without_fab=given_fabs)
+    depth_table = read_average_depth(source, listing.average_depth, table)
+    skipped = list(listing.skipped)
     folder = packing.cache_folder(source.root, size, cache)
     if not folder.exists():
-        require_room(folder, found.count() * size[0] * size[1], "the image cache (SEMTF_CACHE)")
-    with _Packer(source, folder, size, found) as packer:
-        simulator = {case: _simulator(packer, case, found, skipped) for case in cases}
-        fabs = own_fab | {case: _fab(packer, case, found, skipped) for case in found.fab}
-        images, good = packer.pack("test", found.test, skipped)
-    pixels, names = _keep(good, images, _strings(member.base for member in found.test))
-    test = ImageSet(pixels, names)
+        require_room(folder, listing.count() * size[0] * size[1], "the image cache (SEMTF_CACHE)")
+    with _Packer(source, folder, size, listing.count()) as packer:
+        simulator = {case: _simulator_set(packer, case, listing, skipped) for case in cases}
+        fabs = {case: _fab_set(packer, case, listing, skipped) for case in listing.fab}
+        images, usable = packer.pack("test", listing.test, skipped)
+    test_names = name_array(member.base for member in listing.test)
+    test = ImageSet(*selected(usable, images, test_names))
     if not skip_bad:
         refuse(skipped)
+    fabs = given_fabs | fabs
     for case in cases:
         if not len(simulator[case]) or not (pairs_only or len(fabs[case])):
             raise InputError(f"{source.root}: case {case} has no usable images left")
     return Dataset(source.root, table, cases, depth_table, skipped, simulator, fabs, test)
 
 
-def open_images(
-    folder: Path | str,
-    *,
-    size: Size | None = None,
-    skip_bad: bool = False,
-    range16: tuple[float, float] | None = None,
-) -> ImageSet:
-    """Read the PNG and TIFF files of a folder or zip file, sorted by name.
-
-    Args:
-        folder: the folder, or a zip file; its images may lie in one top folder. Images that lie
-            in several folders are taken to be the sites of these names.
-        size: expected (rows, columns) of every image; where None, the first image's.
-        skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
-        range16: the values of 16-bit images that become grey levels 0 and 255; without it
-            16-bit images are refused.
-
-    Raises:
-        InputError: nothing is there, or a file is no usable image (unless ``skip_bad``).
-    """
-    if range16 is not None and not range16[0] < range16[1]:
-        raise InputError(f"--range16 {range16[0]:g},{range16[1]:g}: the second must be larger")
-    source = open_source(folder)
-    files, sites = _files_and_sites(source)
-    size = _first_size(source, files) if size is None else size
-    images = np.zeros((len(files), *size), np.uint8)
-    problems: list[str] = []
-    with (
-        Decoder(Task(source.root, size, range16)) as decoder,
-        progress("Reading images", len(files)) as advance,
-    ):
-        for chunk in decoder.decode(files):
-            images[chunk.start : chunk.start + len(chunk.images)] = chunk.images
-            problems += chunk.problems
-            advance(len(chunk.images), "")
-    skipped = _skipped(source, files, problems)
-    if not skip_bad:
-        refuse(skipped)
-    if len(skipped) == len(files):
-        raise InputError(f"{source.root}: it has no usable images; the first: {skipped[0].reason}")
-    good = np.array([not problem for problem in problems])
-    pixels, names = _keep(good, images, _strings(map(_name, files)))
-    if sites is None:
-        return ImageSet(pixels, names, skipped)
-    kept = _strings(sites)[good]
-    named = _strings(f"{site}/{name}" for site, name in zip(kept, names, strict=True))
-    return ImageSet(pixels, named, skipped, kept)
-
-
-def image_files(folder: Path | str) -> list[Path]:
-    """The files that `open_images` reads: those of a folder, or the zip file itself."""
-    source = open_source(folder)
-    if not source.root.is_dir():
-        return [source.root]
-    return [source.root / file.path for file in _files_and_sites(source)[0]]
-
-
-def _first_size(source: Source, files: Sequence[File]) -> Size:
-    """The size of the first image that has one; the usual size where none has."""
-    for file in files:
-        with suppress(BadImageError, OSError):
-            return image_size(read_file(source.root, file))
-    return SHAPE
-
-
-def _files_and_sites(source: Source) -> tuple[list[File], list[str] | None]:
-    """The image files of a plain folder, and the site of each where they lie in site folders."""
-    folder = ""
-    while True:
-        if files := layout.flat_images(source, folder, IMAGES):
-            return files, None
-        inner = source.folders(folder)
-        if len(inner) != 1:
-            break
-        folder = f"{folder}/{inner[0]}".lstrip("/")
-    by_site = {
-        site: layout.flat_images(source, f"{folder}/{site}".lstrip("/"), IMAGES) for site in inner
-    }
-    if not any(by_site.values()):
-        raise InputError(f"{source.root}: no PNG or TIFF images lie in it")
-    sites = [site for site, files in by_site.items() for _ in files]
-    return [file for files in by_site.values() for file in files], sites
-
-
-def refuse(skipped: Sequence[Skipped]) -> None:
-    """Raise InputError for the first file that cannot be used, counting the others."""
-    if skipped:
-        more = f" ({len(skipped)} such files)" if len(skipped) > 1 else ""
-        raise InputError(f"{skipped[0].path}: {skipped[0].reason}; {WAY_OUT}{more}")
-
-
 class _Packer:
     """Packs the sets of one data set under the lock of its cache, with one progress bar."""
 
-    def __init__(self, source: Source, folder: Path, size: Size, found: Layout) -> None:
+    def __init__(self, source: Source, folder: Path, size: Size, total: int) -> None:
         self.source, self.folder, self.size = source, folder, size
-        self.total = found.count()
+        self.total = total
         self._decoder = Decoder(Task(source.root, size))
         self._stack = ExitStack()
 
@@ -266,43 +164,24 @@ class _Packer:
         folder = self.folder / name
         images, problems = packing.pack(self._decoder, members, folder, self._advance)
         files = [member.file for member in members]
-        skipped += _skipped(self.source, files, problems)
+        skipped += skipped_files(self.source, files, problems)
         return images, np.array([not problem for problem in problems])
 
 
-def _simulator(packer: _Packer, case: int, found: Layout, skipped: list[Skipped]) -> SimulatorSet:
-    sem, good_sem = packer.pack(f"simulator-{case}-sem", found.sem[case], skipped)
-    depth, good_depth = packer.pack(f"simulator-{case}-depth", found.depth[case], skipped)
-    good = good_sem.reshape(-1, 2).all(axis=1) & good_depth
-    bases = _strings(member.base for member in found.depth[case])
-    buckets = _strings(member.folder for member in found.depth[case])
+def _simulator_set(
+    packer: _Packer, case: int, listing: Layout, skipped: list[Skipped]
+) -> SimulatorSet:
+    sem, usable_sem = packer.pack(f"simulator-{case}-sem", listing.sem[case], skipped)
+    depth, usable_depth = packer.pack(f"simulator-{case}-depth", listing.depth[case], skipped)
+    usable = usable_sem.reshape(-1, 2).all(axis=1) & usable_depth
+    bases = name_array(member.base for member in listing.depth[case])
+    buckets = name_array(member.folder for member in listing.depth[case])
     sem = sem.reshape(len(depth), 2, *packer.size)
-    return SimulatorSet(case, *_keep(good, sem, depth, bases, buckets))
+    return SimulatorSet(case, *selected(usable, sem, depth, bases, buckets))
 
 
-def _fab(packer: _Packer, case: int, found: Layout, skipped: list[Skipped]) -> FabSet:
-    images, good = packer.pack(f"fab-{case}", found.fab[case], skipped)
-    sites = _strings(member.folder for member in found.fab[case])
-    names = _strings(member.base for member in found.fab[case])
-    return FabSet(case, *_keep(good, images, sites, names))
-
-
-def _keep(good: npt.NDArray[np.bool_], *arrays: Any) -> tuple[Any, ...]:
-    """Rows that are good; without a bad one the arrays themselves, still memory-mapped."""
-    return arrays if good.all() else tuple(array[good] for array in arrays)
-
-
-def _skipped(source: Source, files: Sequence[File], problems: Sequence[str]) -> list[Skipped]:
-    return [
-        Skipped(where(source.root, file.path), problem)
-        for file, problem in zip(files, problems, strict=True)
-        if problem
-    ]
-
-
-def _strings(values: Iterable[str]) -> Names:
-    return np.array(list(values), dtype=np.str_)
-
-
-def _name(file: File) -> str:
-    return file.path.rpartition("/")[2]
+def _fab_set(packer: _Packer, case: int, listing: Layout, skipped: list[Skipped]) -> FabSet:
+    images, usable = packer.pack(f"fab-{case}", listing.fab[case], skipped)
+    sites = name_array(member.folder for member in listing.fab[case])
+    names = name_array(member.base for member in listing.fab[case])
+    return FabSet(case, *selected(usable, images, sites, names))

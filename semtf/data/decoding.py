@@ -1,4 +1,4 @@
-"""Many images: each read once, hashed, checked and decoded, in worker processes.
+"""Lists of images: each file is read once, hashed, checked and decoded, in worker processes.
 
 Threads do not help here: reading and decoding one crop takes 0.1 ms in a dozen short calls, each
 of which would hand the interpreter's lock to and fro. `multiprocessing` would import the user's
@@ -22,11 +22,11 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 
 from semtf.data.file_source import File, Span, read_file
-from semtf.data.formats import decode_image
+from semtf.data.image_file import decode_image
 from semtf.data.images import BadImageError, Gray, Size, check_bytes
 
 CHUNK = 256
-ALONE = 2048
+MAX_SERIAL = 2048
 """Up to so many images it is faster to start no processes."""
 MAX_WORKERS = 8
 
@@ -74,7 +74,7 @@ class Decoder:
     def decode(self, files: Sequence[File]) -> Iterator[Chunk]:
         """The chunks of a list, in order; a file that cannot be used becomes a problem."""
         starts = range(0, len(files), CHUNK)
-        if self._pool is None and (not self._count or len(files) <= ALONE):
+        if self._pool is None and (not self._count or len(files) <= MAX_SERIAL):
             for start in starts:
                 yield _decode_chunk(self.task, start, files[start : start + CHUNK])
             return

@@ -1,4 +1,4 @@
-"""Where the files are: a folder, or a zip archive that is read without unpacking it."""
+"""The source of files: a folder, or a zip archive that is read without unpacking it."""
 
 import os
 import stat
@@ -19,10 +19,10 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class Span(NamedTuple):
-    """Where a zip member lies: its header's offset, compressed bytes and compression method."""
+    """Where a zip member lies: its header's offset, its compressed length and the method."""
 
     offset: int
-    stored: int
+    length: int
     method: int
 
 
@@ -69,8 +69,8 @@ def open_source(root: Path | str) -> Source:
     return ZipSource(path.resolve())
 
 
-def where(root: Path, path: str) -> str:
-    """A file as the user would name it; a member as ``…/open.zip/test/SEM/000000.png``."""
+def full_path(root: Path, path: str) -> str:
+    """The path of a file for messages; of a member as ``…/open.zip/test/SEM/000000.png``."""
     return f"{root}/{path}"
 
 
@@ -111,8 +111,8 @@ class FolderSource:
         )
 
     def find(self, path: str) -> File | None:
-        found = self.root / path
-        return File(path, *_stamp(found.stat())) if found.is_file() else None
+        file = self.root / path
+        return File(path, *_size_and_stamp(file.stat())) if file.is_file() else None
 
     def files(self, under: str = "") -> list[File]:
         start = self.root / under
@@ -124,7 +124,7 @@ class FolderSource:
             if is_stray(entry.name):
                 continue
             if not entry.is_dir():
-                yield _listed(entry, path)
+                yield _file(entry, path)
             elif depth:
                 yield from self._walk(entry.path, path, depth - 1)
 
@@ -137,18 +137,19 @@ def _entries(folder: str) -> "list[os.DirEntry[str]]":
         raise InputError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
-def _listed(entry: "os.DirEntry[str]", path: str) -> File:
+def _file(entry: "os.DirEntry[str]", path: str) -> File:
     """The file of an entry; a dangling link or a pipe has no bytes and is refused as empty."""
     try:
-        found = entry.stat()
+        status = entry.stat()
     except OSError:
         return File(path, 0, 0)
-    return File(path, *_stamp(found)) if stat.S_ISREG(found.st_mode) else File(path, 0, 0)
+    regular = stat.S_ISREG(status.st_mode)
+    return File(path, *_size_and_stamp(status)) if regular else File(path, 0, 0)
 
 
-def _stamp(found: os.stat_result) -> tuple[int, int]:
+def _size_and_stamp(status: os.stat_result) -> tuple[int, int]:
     """Size, and the later of both times: a restored modification time hides no change."""
-    return found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)
+    return status.st_size, max(status.st_mtime_ns, status.st_ctime_ns)
 
 
 class ZipSource:
@@ -181,7 +182,7 @@ def _members(root: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, File]]
         if member.is_dir() or is_stray(path):
             continue
         if member.flag_bits & 1:
-            raise InputError(f"{where(root, path)}: is encrypted; unpack it with its password")
+            raise InputError(f"{full_path(root, path)}: is encrypted; unpack it with its password")
         span = Span(member.header_offset, member.compress_size, member.compress_type)
         yield path, File(path, member.file_size, member.CRC, span)
 
@@ -195,14 +196,14 @@ def _archive(root: Path) -> BinaryIO:
 
 
 def _read_at(archive: BinaryIO, length: int, offset: int) -> bytes:
-    """Bytes from a place in a file that several threads may read."""
+    """Bytes from an offset in a file that several threads may read."""
     with _READING:
         archive.seek(offset)
         return archive.read(length)
 
 
 def _read_member(archive: BinaryIO, span: Span, size: int) -> bytes:
-    """Read one member by its place.
+    """Read one member by its offset.
 
     `zipfile` has listed the members; reading them through it needs one handle and the whole
     directory in every process, and costs as much as decoding the image.
@@ -212,7 +213,7 @@ def _read_member(archive: BinaryIO, span: Span, size: int) -> bytes:
         raise OSError("the zip member has no header")
     _, name, extra = LOCAL_HEADER.unpack(header)
     start = span.offset + LOCAL_HEADER.size + name + extra
-    data = _read_at(archive, span.stored, start)
+    data = _read_at(archive, span.length, start)
     if span.method == zipfile.ZIP_STORED:
         return data
     if span.method != zipfile.ZIP_DEFLATED:

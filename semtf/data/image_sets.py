@@ -1,15 +1,31 @@
 """Sets of images that belong together, as arrays that may be memory-mapped."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from semtf.data.images import Gray
-from semtf.data.layout import Skipped
+from semtf.data.skipped import Skipped
 
 Names = npt.NDArray[np.str_]
-Rows = npt.NDArray[np.bool_] | npt.NDArray[np.integer] | slice
+Selection = npt.NDArray[np.bool_] | npt.NDArray[np.integer] | slice
+"""What chooses images of a set: a mask, their numbers, or a slice."""
+
+
+def name_array(names: Iterable[str]) -> Names:
+    """Names as an array ``[n]``."""
+    return np.array(list(names), dtype=np.str_)
+
+
+def selected(mask: npt.NDArray[np.bool_], *arrays: Any) -> tuple[Any, ...]:
+    """What a mask chooses of each array.
+
+    Where it chooses all, these are the arrays themselves, which are still memory-mapped.
+    """
+    return arrays if mask.all() else tuple(array[mask] for array in arrays)
 
 
 @dataclass(frozen=True)
@@ -33,15 +49,19 @@ class SimulatorSet:
     def __len__(self) -> int:
         return len(self.sem)
 
-    def subset(self, rows: Rows) -> "SimulatorSet":
-        """The pairs chosen by a mask, by row numbers or by a slice."""
+    def subset(self, selection: Selection) -> "SimulatorSet":
+        """The pairs that a selection chooses."""
         return SimulatorSet(
-            self.case, self.sem[rows], self.depth[rows], self.bases[rows], self.buckets[rows]
+            self.case,
+            self.sem[selection],
+            self.depth[selection],
+            self.bases[selection],
+            self.buckets[selection],
         )
 
-    def mean_sem(self, rows: Rows = slice(None)) -> npt.NDArray[np.float32]:
+    def mean_sem(self, selection: Selection = slice(None)) -> npt.NDArray[np.float32]:
         """The mean of itr0 and itr1, float32 [n, rows, columns] in grey levels."""
-        pair = self.sem[rows]
+        pair = self.sem[selection]
         total = pair[:, 0].astype(np.float32) + pair[:, 1]
         return total * np.float32(0.5)
 
@@ -58,9 +78,11 @@ class FabSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def subset(self, rows: Rows) -> "FabSet":
-        """The images chosen by a mask, by row numbers or by a slice."""
-        return FabSet(self.case, self.images[rows], self.sites[rows], self.names[rows])
+    def subset(self, selection: Selection) -> "FabSet":
+        """The images that a selection chooses."""
+        return FabSet(
+            self.case, self.images[selection], self.sites[selection], self.names[selection]
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +109,7 @@ class ImageSet:
         sites = self.names if self.sites is None else self.sites
         return FabSet(case, self.images, sites, self.names)
 
-    def subset(self, rows: Rows) -> "ImageSet":
-        """The images chosen by a mask, by row numbers or by a slice."""
-        sites = None if self.sites is None else self.sites[rows]
-        return ImageSet(self.images[rows], self.names[rows], self.skipped, sites)
+    def subset(self, selection: Selection) -> "ImageSet":
+        """The images that a selection chooses."""
+        sites = None if self.sites is None else self.sites[selection]
+        return ImageSet(self.images[selection], self.names[selection], self.skipped, sites)

@@ -1,90 +1,20 @@
-"""One PNG image: the header check before decoding, the grey policy, and the scale of the networks.
+"""What every image of a data set must be: one grey image of the expected size.
 
-Decoders are lenient in ways that spoil a measurement without a word: 16-bit samples are cut to
-8, palette indices are taken for grey levels, a flipped bit inside the compressed data goes
-unnoticed. So a PNG is read as its specification (ISO/IEC 15948) lays it out, chunk by chunk with
-its checksums, inflated by zlib, and only then decoded by Pillow.
+`semtf.data.png` and `semtf.data.image_file` decode files under these rules.
 """
-
-import struct
-import zlib
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-
-from semtf.errors import InputError
 
 Gray = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 
-FULL_SCALE = 212.0
-"""Maximum of every SEM image, of both domains: each is normalised to it."""
-
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EXTRA_BYTES = 1 << 20
 """What a file may hold beside its pixels: colour profiles, text."""
-GREY, RGB = 0, 2
-MODES = {(GREY, 8): ("L", "L"), (RGB, 8): ("RGB", "RGB"), (GREY, 16): ("I;16", "I;16B")}
-"""Pillow's mode, and its name for the samples in the file, by colour type and depth."""
-HEADER_END = 33
-CRITICAL = (b"PLTE", b"IEND")
-REFUSED_CHUNKS = {
-    b"tRNS": "it has transparent pixels; save it as 8-bit grey",
-    b"acTL": "it is an animation; save one image a file",
-}
-ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
-         (1, 0, 2, 1))  # fmt: skip
-"""First row and column, and steps, of the passes of an interlaced PNG."""
-REFUSED = {3: "a colour palette", 4: "an alpha channel", 6: "an alpha channel"}
-
-
-class Header(NamedTuple):
-    """Bits a sample, colour type (0 or 2), interlacing (0 or 1), bytes of the inflated data."""
-
-    depth: int
-    colour: int
-    interlaced: int
-    length: int
 
 
 class BadImageError(Exception):
     """Why one file is no usable image; the caller knows its name."""
-
-
-def decode_png(data: bytes, size: Size, *, sixteen: bool = False) -> npt.NDArray[np.generic]:
-    """Decode a PNG that holds one grey image of the given size.
-
-    Args:
-        data: the bytes of the file.
-        size: expected (rows, columns).
-        sixteen: take 16-bit grey images too.
-
-    Returns:
-        uint8 [rows, columns], or uint16 where ``sixteen`` and the file holds 16 bits a sample.
-
-    Raises:
-        BadImageError: the file breaks the grey policy: 8-bit grey, or RGB with three equal
-            channels, of the expected size and with every checksum right.
-    """
-    header = check_header(data, size, sixteen=sixteen)
-    filtered = _inflated(_image_data(data), header.length)
-    mode, raw = MODES[header.colour, header.depth]
-    # Pillow undoes the row filters; stored anew, the data is not inflated a second time, and
-    # nothing else of the file reaches it. The arguments are those its own PNG reader gives.
-    stored = zlib.compress(filtered, 0)
-    try:
-        image = Image.frombytes(mode, size[::-1], stored, "zip", raw, header.interlaced)
-    except ValueError as error:
-        raise BadImageError(f"its image data cannot be decoded ({error})") from error
-    if header.depth == 16:
-        return np.asarray(image)
-    pixels = np.frombuffer(image.tobytes(), np.uint8)
-    if header.colour == RGB:
-        return one_channel(pixels.reshape(*size, 3))
-    return pixels.reshape(size)
 
 
 def one_channel(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -95,40 +25,13 @@ def one_channel(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     return first
 
 
-def check_header(data: bytes, size: Size, *, sixteen: bool = False) -> Header:
-    """Read the PNG header and check it against the grey policy.
-
-    Raises:
-        BadImageError: with the reason.
-    """
-    if not data.startswith(SIGNATURE):
-        raise BadImageError(_other_format(data))
-    if len(data) < HEADER_END or data[8:16] != b"\x00\x00\x00\rIHDR":
-        raise BadImageError("truncated: it ends inside the PNG header")
-    width, height, depth, colour, *method, interlaced = struct.unpack(">IIBBBBB", data[16:29])
-    check_size((height, width), size)
-    if colour in REFUSED:
-        raise BadImageError(f"it has {REFUSED[colour]}; save it as 8-bit grey")
-    if colour not in (GREY, RGB):
-        raise BadImageError(f"damaged: colour type {colour} does not exist")
-    if depth == 16 and not (sixteen and colour == GREY):
-        raise BadImageError("16 bits a sample; save it as 8-bit grey (or give its range of values)")
-    if depth not in (8, 16):
-        raise BadImageError(f"{depth} bits a sample; save it as 8-bit grey")
-    if any(method) or interlaced not in (0, 1):
-        raise BadImageError("damaged: its header names methods that do not exist")
-    pixel = depth // 8 * (3 if colour == RGB else 1)
-    length = _filtered_length(width, height, pixel, interlaced)
-    return Header(depth, colour, interlaced, length)
-
-
-def check_size(found: Size, expected: Size) -> None:
+def check_size(size: Size, expected: Size) -> None:
     """Raise BadImageError where an image is not of the expected (rows, columns)."""
-    if found == expected:
+    if size == expected:
         return
-    hint = " (transposed?)" if found == expected[::-1] else ""
+    hint = " (transposed?)" if size == expected[::-1] else ""
     raise BadImageError(
-        f"it is {found[0]} x {found[1]} (rows x columns), expected {expected[0]} x {expected[1]}"
+        f"it is {size[0]} x {size[1]} (rows x columns), expected {expected[0]} x {expected[1]}"
         + hint
     )
 
@@ -140,92 +43,3 @@ def check_bytes(length: int, size: Size) -> None:
     most = EXTRA_BYTES + 8 * size[0] * size[1]
     if length > most:
         raise BadImageError(f"{length} bytes are too many for one image (at most {most})")
-
-
-def _image_data(data: bytes) -> bytes:
-    """The compressed image data of all chunks, once every checksum is found right."""
-    position, compressed, kind = len(SIGNATURE), b"", b""
-    while kind != b"IEND":
-        if position + 8 > len(data):
-            raise BadImageError("truncated: the file ends before its last chunk")
-        length, kind = struct.unpack_from(">I4s", data, position)
-        end = position + 8 + length
-        if end + 4 > len(data):
-            raise BadImageError("truncated: the file ends inside a chunk")
-        if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
-            raise BadImageError(f"damaged: the checksum of its {kind!r} chunk is wrong")
-        if kind == b"IDAT":
-            compressed += data[position + 8 : end]
-        elif kind in REFUSED_CHUNKS:
-            raise BadImageError(REFUSED_CHUNKS[kind])
-        elif kind[:1].isupper() and position > len(SIGNATURE) and kind not in CRITICAL:
-            raise BadImageError(f"damaged: a {kind!r} chunk has no place in it")
-        position = end + 4
-    if not compressed:
-        raise BadImageError("it has no image data")
-    return compressed
-
-
-def _inflated(compressed: bytes, length: int) -> bytes:
-    """The image data before compression; Pillow would leave missing rows black without a word."""
-    stream = zlib.decompressobj()
-    try:
-        data = stream.decompress(compressed, length + 1)
-    except zlib.error as error:
-        raise BadImageError(f"its compressed data is damaged ({error})") from error
-    if len(data) != length or not stream.eof:
-        raise BadImageError("damaged: its compressed data is not as long as the image")
-    return data
-
-
-def _filtered_length(width: int, height: int, pixel: int, interlaced: int) -> int:
-    """Bytes of the image data before compression; each row has one more, for its filter."""
-    if not interlaced:
-        return height * (1 + width * pixel)
-    passes = [
-        (-(-(width - column) // columns), -(-(height - row) // rows))
-        for row, column, rows, columns in ADAM7
-    ]
-    return sum(rows * (1 + columns * pixel) for columns, rows in passes if columns > 0)
-
-
-def _other_format(data: bytes) -> str:
-    if data.startswith(b"\xff\xd8"):
-        return "JPEG data under the name of a PNG: JPEG changes grey levels, so export it again"
-    return "it is no PNG file"
-
-
-def read_png(path: Path | str, size: Size) -> Gray:
-    """Read one grey PNG from disk as uint8 [rows, columns].
-
-    Raises:
-        InputError: naming the file, where it is missing or breaks the grey policy.
-    """
-    try:
-        check_bytes(Path(path).stat().st_size, size)
-        return np.array(decode_png(Path(path).read_bytes(), size), np.uint8)
-    except (BadImageError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path}: {reason}") from error
-
-
-def write_png(path: Path | str, image: Gray) -> None:
-    """Write uint8 [rows, columns] as an 8-bit grey PNG.
-
-    Raises:
-        ValueError: the array has another type or shape.
-    """
-    if image.dtype != np.uint8 or image.ndim != 2:
-        raise ValueError(f"expected uint8 [rows, columns], got {image.dtype} {image.shape}")
-    Image.fromarray(image).save(path, format="PNG")
-
-
-def to_network(levels: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """Grey levels to the scale of the networks, ``x/212·2 − 1``; same shape, float32."""
-    return np.asarray(levels, np.float32) * np.float32(2 / FULL_SCALE) - np.float32(1)
-
-
-def from_network(values: npt.ArrayLike) -> Gray:
-    """The inverse of `to_network`: rounded and clipped to 0..255, uint8."""
-    levels = (np.asarray(values, np.float32) + np.float32(1)) * np.float32(FULL_SCALE / 2)
-    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""The challenge's folder layout: which file is what, and what is missing from it.
+"""The challenge's folder layout: what each file shows, and which files are missing.
 
 simulation_data/SEM/<simulator folder of a case>/<bucket>/<base>_itr{0,1}.png
 simulation_data/Depth/<simulator folder of a case>/<bucket>/<base>.png
@@ -15,19 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semtf.cases import CASES_FILE, CHALLENGE, Case, Cases, parse_cases
-from semtf.data.file_source import File, Source, open_source, read_file, where
+from semtf.data.file_source import File, Source, full_path, open_source, read_file
+from semtf.data.skipped import Skipped
 from semtf.errors import InputError
 
-PARTS = ("simulation_data", "train", "test")
+FOLDERS = ("simulation_data", "train", "test")
 KINDS = ("itr0", "itr1", "depth")
 AVERAGE_DEPTH = "train/average_depth.csv"
-
-
-class Skipped(NamedTuple):
-    """A file that was left out, and why."""
-
-    path: str
-    reason: str
 
 
 class Member(NamedTuple):
@@ -57,7 +51,7 @@ class Layout:
         fab: by case, the fab images.
         test: the test images.
         average_depth: the table of site averages, if there is one.
-        skipped: files that have no partner or no place.
+        skipped: files that have no partner, or lie where the layout has none.
     """
 
     prefix: str
@@ -83,7 +77,7 @@ def find_cases(source: Source) -> Cases:
     file = source.find(find_prefix(source) + CASES_FILE)
     if file is None:
         return CHALLENGE
-    name = where(source.root, file.path)
+    name = full_path(source.root, file.path)
     try:
         text = read_file(source.root, file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -102,9 +96,11 @@ def scan(source: Source, cases: Iterable[Case], without_fab: Container[int] = ()
     layout = Layout(prefix)
     for case in cases:
         number = case.case
-        layout.sem[number], layout.depth[number] = _pairs(source, prefix, case, layout.skipped)
+        layout.sem[number], layout.depth[number] = _pair_members(
+            source, prefix, case, layout.skipped
+        )
         if number not in without_fab:
-            layout.fab[number] = _fab(source, prefix, case, layout.skipped)
+            layout.fab[number] = _fab_members(source, prefix, case, layout.skipped)
     test = flat_images(source, f"{prefix}test/SEM")
     layout.test = [Member(file, 0, "", file.path.rpartition("/")[2]) for file in test]
     layout.average_depth = source.find(prefix + AVERAGE_DEPTH)
@@ -114,82 +110,84 @@ def scan(source: Source, cases: Iterable[Case], without_fab: Container[int] = ()
 def open_layout(root: Path | str) -> Source:
     """The source of a data set: the folder or zip file itself, or the ``open.zip`` in a folder."""
     source = open_source(root)
-    packed = source.root / "open.zip"
-    if packed.is_file() and not set(source.folders()) & set(PARTS):
-        return open_source(packed)
+    archive = source.root / "open.zip"
+    if archive.is_file() and not set(source.folders()) & set(FOLDERS):
+        return open_source(archive)
     return source
 
 
 def find_prefix(source: Source) -> str:
     """The top folder under which the layout lies: ``""`` or ``"name/"``."""
     top = source.folders()
-    if set(top) & set(PARTS):
+    if set(top) & set(FOLDERS):
         return ""
-    found = [name for name in top if set(source.folders(name)) & set(PARTS)]
-    if len(found) == 1:
-        return found[0] + "/"
-    problem = f"more than one folder has them: {', '.join(found)}" if found else "it has none"
+    candidates = [name for name in top if set(source.folders(name)) & set(FOLDERS)]
+    if len(candidates) == 1:
+        return candidates[0] + "/"
+    problem = "it has none"
+    if candidates:
+        problem = f"more than one folder has them: {', '.join(candidates)}"
     raise InputError(
-        f"{source.root}: expected a data set with the folders {', '.join(PARTS)}; {problem}; "
+        f"{source.root}: expected a data set with the folders {', '.join(FOLDERS)}; {problem}; "
         "`semtf simulate` makes one"
     )
 
 
-def _pairs(
+def _pair_members(
     source: Source, prefix: str, case: Case, skipped: list[Skipped]
 ) -> tuple[list[Member], list[Member]]:
     sem, depth = [], []
-    for (bucket, base), kinds in sorted(_kinds(source, prefix, case, skipped).items()):
+    for (bucket, base), kinds in sorted(_holes(source, prefix, case, skipped).items()):
         missing = [kind for kind in KINDS if kind not in kinds]
         if missing:
             reason = f"it has no partner: {' and '.join(missing)} of {base} missing"
-            skipped += [_skip(source, file, reason) for file in kinds.values()]
+            skipped += [_skipped(source, file, reason) for file in kinds.values()]
         else:
             members = [Member(kinds[kind], case.case, bucket, base) for kind in KINDS]
             sem += members[:2]
             depth.append(members[2])
     if not depth:
-        place = where(source.root, f"{prefix}simulation_data/SEM/{case.simulator}")
+        folder = full_path(source.root, f"{prefix}simulation_data/SEM/{case.simulator}")
         raise InputError(
-            f"{place}: case {case.case} has no pairs of SEM images and depth maps; "
+            f"{folder}: case {case.case} has no pairs of SEM images and depth maps; "
             "choose the cases that are there with --case"
         )
     return sem, depth
 
 
-def _kinds(
+def _holes(
     source: Source, prefix: str, case: Case, skipped: list[Skipped]
 ) -> dict[tuple[str, str], dict[str, File]]:
     """By bucket and base, the files of a hole: itr0, itr1 and depth."""
-    found: dict[tuple[str, str], dict[str, File]] = defaultdict(dict)
+    holes: dict[tuple[str, str], dict[str, File]] = defaultdict(dict)
     folder = f"{prefix}simulation_data/SEM/{case.simulator}"
     for file in _images(source, folder, skipped):
-        bucket, name = _place(file, folder)
+        bucket, name = _folder_and_name(file, folder)
         base, _, kind = name[:-4].rpartition("_")
         if kind in KINDS[:2] and base:
-            found[bucket, base][kind] = file
+            holes[bucket, base][kind] = file
         else:
-            skipped.append(_skip(source, file, "its name ends neither in _itr0 nor in _itr1"))
+            skipped.append(_skipped(source, file, "its name ends neither in _itr0 nor in _itr1"))
     folder = f"{prefix}simulation_data/Depth/{case.simulator}"
     for file in _images(source, folder, skipped):
-        bucket, name = _place(file, folder)
-        found[bucket, name[:-4]]["depth"] = file
-    return found
+        bucket, name = _folder_and_name(file, folder)
+        holes[bucket, name[:-4]]["depth"] = file
+    return holes
 
 
-def _fab(source: Source, prefix: str, case: Case, skipped: list[Skipped]) -> list[Member]:
+def _fab_members(source: Source, prefix: str, case: Case, skipped: list[Skipped]) -> list[Member]:
     folder = f"{prefix}train/SEM/{case.fab}"
     files = _images(source, folder, skipped)
     if not files:
         raise InputError(
-            f"{where(source.root, folder)}: case {case.case} has no fab images; "
+            f"{full_path(source.root, folder)}: case {case.case} has no fab images; "
             "choose the cases that are there with --case"
         )
-    return [Member(file, case.case, *_place(file, folder)) for file in files]
+    return [Member(file, case.case, *_folder_and_name(file, folder)) for file in files]
 
 
-def _skip(source: Source, file: File, reason: str) -> Skipped:
-    return Skipped(where(source.root, file.path), reason)
+def _skipped(source: Source, file: File, reason: str) -> Skipped:
+    return Skipped(full_path(source.root, file.path), reason)
 
 
 def _images(source: Source, folder: str, skipped: list[Skipped]) -> list[File]:
@@ -200,14 +198,16 @@ def _images(source: Source, folder: str, skipped: list[Skipped]) -> list[File]:
         if file.path.count("/", len(folder) + 1) == 1:
             images.append(file)
         else:
-            skipped.append(_skip(source, file, "it is not one folder deep, as the layout has it"))
+            skipped.append(
+                _skipped(source, file, "it is not one folder deep, as the layout has it")
+            )
     return images
 
 
-def _place(file: File, folder: str) -> tuple[str, str]:
-    """The folder (bucket or site) and the name of an image inside ``folder``."""
-    place, _, name = file.path[len(folder) + 1 :].partition("/")
-    return place, name
+def _folder_and_name(file: File, folder: str) -> tuple[str, str]:
+    """The bucket or site, and the name, of an image that lies in ``folder``."""
+    inner, _, name = file.path[len(folder) + 1 :].partition("/")
+    return inner, name
 
 
 def flat_images(source: Source, folder: str, suffixes: tuple[str, ...] = (".png",)) -> list[File]:

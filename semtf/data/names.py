@@ -7,7 +7,7 @@ from semtf.errors import InputError
 
 
 def without_ending(name: str) -> str:
-    """What names an image: its path without the ending of the file."""
+    """The name of an image: the path of its file without the ending."""
     return str(PurePosixPath(name).with_suffix(""))
 
 

@@ -3,7 +3,7 @@
 A set (the SEM images of a case, its depth maps, a fab level, the test images) is one folder:
 
     <state>.npy           uint8 [files, rows, columns], in the order of the manifest
-    <state>.csv           the manifest: path, bytes, stamp, SHA-256, problem and place of each file
+    <state>.csv           the manifest: what `Row` and `Member` hold, one line a file
     <state>.part.*        the same while it is being written; a killed run goes on from it
 
 ``<state>`` is a digest of all paths, sizes and stamps: a changed, added or removed file gives
@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
 
 def cache_folder(root: Path, size: Size, cache: Path | None = None) -> Path:
-    """Where the packed images of a data set live, one folder for each image size.
+    """The folder of the packed images of a data set, one for each image size.
 
     ``cache`` itself, or ``$SEMTF_CACHE/<hash of the resolved path>``, or the same below
     ``~/.cache/semtf``. The data folder is never written to.
@@ -78,7 +78,7 @@ def cache_folder(root: Path, size: Size, cache: Path | None = None) -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a cache folder for one process; another one waits, says so, and finds the work done.
+    """Lock a cache folder for one process; another one warns, waits, and finds the work done.
 
     The lock is the operating system's, so a process that dies gives it back.
 
@@ -111,7 +111,7 @@ def pack(decoder: Decoder, members: Sequence[Member], folder: Path, advance: Adv
         decoder: what decodes them.
         members: the files of the set and what they show.
         folder: the folder of this set inside the cache; the caller holds its lock.
-        advance: told of every file that is done.
+        advance: called with the number of files that are done.
 
     Raises:
         InputError: there is no room for the cache.
@@ -157,9 +157,9 @@ def _build(
     advance(len(done), "")
     with _open_csv(journal, "w") as stream:
         _write(stream, done.values(), members)
-        for fresh in _decoded(decoder, members, todo, pixels, advance):
-            _write(stream, fresh, members, header=False)
-            done |= {row.row: row for row in fresh}
+        for rows in _decoded(decoder, members, todo, pixels, advance):
+            _write(stream, rows, members, header=False)
+            done |= {row.row: row for row in rows}
     rows = [done[row] for row in range(len(members))]
     with _open_csv(journal, "w") as stream:
         _write(stream, rows, members)
@@ -197,44 +197,44 @@ def _decoded(
 ) -> Iterator[list[Row]]:
     """Decode the rows ``todo``; yields those whose pixels have reached the disk."""
     files = [members[row].file for row in todo]
-    fresh: list[Row] = []
+    unsaved: list[Row] = []
     for chunk in decoder.decode(files):
-        places = todo[chunk.start : chunk.start + len(chunk.images)]
-        _put(pixels, places, chunk.images)
-        fresh += _rows(files[chunk.start :], places, chunk)
-        advance(len(places), "")
-        if len(fresh) >= SAVED_EVERY:
+        indices = todo[chunk.start : chunk.start + len(chunk.images)]
+        _put(pixels, indices, chunk.images)
+        unsaved += _rows(files[chunk.start :], indices, chunk)
+        advance(len(indices), "")
+        if len(unsaved) >= SAVED_EVERY:
             open_memmap(pixels, mode="r+").flush()
-            yield fresh
-            fresh = []
+            yield unsaved
+            unsaved = []
     open_memmap(pixels, mode="r+").flush()
-    yield fresh
+    yield unsaved
 
 
-def _rows(files: Sequence[File], places: Sequence[int], chunk: Chunk) -> list[Row]:
+def _rows(files: Sequence[File], indices: Sequence[int], chunk: Chunk) -> list[Row]:
     return [
-        Row(place, file.path, file.size, file.stamp, digest, problem)
-        for place, file, digest, problem in zip(
-            places, files, chunk.digests, chunk.problems, strict=False
+        Row(index, file.path, file.size, file.stamp, digest, problem)
+        for index, file, digest, problem in zip(
+            indices, files, chunk.digests, chunk.problems, strict=False
         )
     ]
 
 
 def _reuse(members: Sequence[Member], folder: Path, pixels: Path) -> dict[int, Row]:
-    """Copy the rows of unchanged files from older states; the rows that need no decoding."""
+    """Copy unchanged files from older states; returns their rows, which need no decoding."""
     done: dict[int, Row] = {}
     for manifest in _states(folder):
         older = manifest.with_suffix(".npy")
         if manifest == older or not older.exists():
             continue
-        known = {row.key: row for row in _read(manifest)}
+        older_rows = {row.key: row for row in _read(manifest)}
         keys = {row: member.file[:3] for row, member in enumerate(members) if row not in done}
-        rows = [row for row, key in keys.items() if key in known]
+        rows = [row for row, key in keys.items() if key in older_rows]
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
             old = np.load(older, mmap_mode="r")
-            _put(pixels, part, old[[known[keys[row]].row for row in part]])
-        done |= {row: known[keys[row]]._replace(row=row) for row in rows}
+            _put(pixels, part, old[[older_rows[keys[row]].row for row in part]])
+        done |= {row: older_rows[keys[row]]._replace(row=row) for row in rows}
     return done
 
 

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.data.dataset import FabSet, SimulatorSet
-from semtf.data.images import FULL_SCALE, Gray
+from semtf.data.image_sets import FabSet, SimulatorSet
+from semtf.data.images import Gray
+from semtf.data.network_scale import FULL_SCALE
 
 FOREVER = np.iinfo(np.int64).max
 AUGMENTED = 2
 """Sets the random numbers of the augmentation apart from those of the orders, 0 and 1."""
-Rows = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 Arrays = tuple[Gray, ...]
 
 
@@ -38,11 +39,11 @@ class Augmentation:
     shift: int = 0
 
     def __call__(self, arrays: Arrays, seed: Sequence[int]) -> Arrays:
-        """Change uint8 arrays [b, …, rows, columns], each row b of all of them alike."""
+        """Change uint8 arrays [b, …, rows, columns]; image b of each is changed alike."""
         rng = np.random.default_rng(seed)
         count = len(arrays[0])
-        for axis, wanted in ((-2, self.flip_rows), (-1, self.flip_columns)):
-            if wanted:
+        for axis, flip in ((-2, self.flip_rows), (-1, self.flip_columns)):
+            if flip:
                 turned = rng.random(count) < 0.5
                 for array in arrays:
                     array[turned] = np.flip(array[turned], axis)
@@ -97,12 +98,12 @@ def unpaired(
     shapes = ((batch, 2, *size), (batch, *size))
     return (
         _steps(start, FOREVER)
-        .map(lambda step: _to_networks(*_numpy(gather, step, shapes)), tf.data.AUTOTUNE)
+        .map(lambda step: _both_to_network(*_numpy(gather, step, shapes)), tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
 
 
-def _to_networks(pair: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _both_to_network(pair: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return mean_to_network(pair), to_network(image)
 
 
@@ -135,8 +136,8 @@ def paired(
     order = _Order(len(simulator), batch, (seed,), shuffle=shuffle, repeat=repeat)
 
     def gather(step: int) -> Arrays:
-        rows = order(step)
-        arrays = simulator.sem[rows], simulator.depth[rows]
+        indices = order(step)
+        arrays = simulator.sem[indices], simulator.depth[indices]
         return augmentation(arrays, (seed, AUGMENTED, step)) if augmentation else arrays
 
     size = simulator.sem.shape[2:]
@@ -144,7 +145,7 @@ def paired(
     shapes = ((length, 2, *size), (length, *size))
     return (
         _steps(start, order.steps)
-        .map(lambda step: _to_networks(*_numpy(gather, step, shapes)), tf.data.AUTOTUNE)
+        .map(lambda step: _both_to_network(*_numpy(gather, step, shapes)), tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
 
@@ -179,11 +180,11 @@ def labelled(
     order = _Order(len(images), batch, (seed,), shuffle=shuffle, repeat=repeat)
 
     def gather(step: int) -> tuple[Gray, npt.NDArray[np.int32]]:
-        rows = order(step)
-        chosen: Arrays = (images[rows],)
+        indices = order(step)
+        chosen: Arrays = (images[indices],)
         if augmentation:
             chosen = augmentation(chosen, (seed, AUGMENTED, step))
-        return chosen[0], classes[rows]
+        return chosen[0], classes[indices]
 
     length = batch if repeat else None
     shapes = ((length, *images.shape[1:]), (length,))
@@ -196,13 +197,13 @@ def labelled(
 
 
 def split(groups: npt.ArrayLike, fraction: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Put whole groups aside: the mask of the rows that fall in the smaller part.
+    """The mask of the images that are put aside, with their whole groups.
 
     Groups (bases, sites) are ranked by a hash of seed and name, so a base falls on the same side
     in every case, and new groups leave most others where they were.
 
     Args:
-        groups: str [n], the group of every row.
+        groups: str [n], the group of every image.
         fraction: the share of groups to put aside; at least one group is, and one is left,
             where 0 < fraction < 1 and there are two.
         seed: of the choice.
@@ -219,7 +220,7 @@ def split(groups: npt.ArrayLike, fraction: float, seed: int) -> npt.NDArray[np.b
 
 
 class _Order:
-    """Which rows the batch of a step holds: a new permutation every epoch."""
+    """The indices of the images in the batch of a step: a new permutation every epoch."""
 
     def __init__(
         self,
@@ -238,15 +239,15 @@ class _Order:
             lambda epoch: np.random.default_rng((*seed, epoch)).permutation(count)
         )
 
-    def __call__(self, step: int) -> Rows:
+    def __call__(self, step: int) -> Indices:
         first, last = step * self.batch, (step + 1) * self.batch
-        places = np.arange(first, last if self.repeat else min(last, self.count))
+        positions = np.arange(first, last if self.repeat else min(last, self.count))
         if not self.shuffle:
-            return places % self.count
-        epochs, places = np.divmod(places, self.count)
+            return positions % self.count
+        epochs, positions = np.divmod(positions, self.count)
         if epochs[0] == epochs[-1]:
-            return self._epoch(int(epochs[0]))[places]
-        return np.array([self._epoch(int(e))[p] for e, p in zip(epochs, places, strict=True)])
+            return self._epoch(int(epochs[0]))[positions]
+        return np.array([self._epoch(int(e))[p] for e, p in zip(epochs, positions, strict=True)])
 
 
 def _steps(start: int, stop: int) -> tf.data.Dataset:

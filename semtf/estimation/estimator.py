@@ -14,7 +14,7 @@ from semtf.classification.batchnorm_folding import folded
 from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexChoice, Weights
-from semtf.data.scale import check_grey_levels
+from semtf.data.grey_levels import check_grey_levels
 from semtf.distribution import grow_memory
 from semtf.errors import InputError
 from semtf.estimation.calibration import Intervals

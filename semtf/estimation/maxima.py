@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from semtf.data.images import FULL_SCALE
+from semtf.data.network_scale import FULL_SCALE
 from semtf.errors import InputError
 
 MAXIMA = "maxima.json"

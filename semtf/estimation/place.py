@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from semtf.data.dataset import IMAGES
+from semtf.data.image_folder import IMAGES
 from semtf.data.names import named_after, without_ending
 from semtf.errors import InputError
 from semtf.outputs import check_folder, protect

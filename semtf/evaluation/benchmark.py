@@ -8,8 +8,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from semtf.config import Weights
-from semtf.data.dataset import Dataset, SimulatorSet, open_images
-from semtf.data.images import read_png
+from semtf.data.dataset import Dataset
+from semtf.data.image_folder import open_images
+from semtf.data.image_sets import SimulatorSet
+from semtf.data.png import read_png
 from semtf.errors import InputError
 from semtf.estimation.estimator import Estimator, load_models
 from semtf.estimation.graph import EstimatorModels

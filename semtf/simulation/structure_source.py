@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semtf.config import SHAPE
-from semtf.data.images import read_png
+from semtf.data.png import read_png
 from semtf.errors import InputError
 from semtf.simulation.geometry import (
     FLOOR_LEVEL,

@@ -13,7 +13,7 @@ from semtf.adaptation import train as training
 from semtf.adaptation.callbacks import TerminateOnDivergence
 from semtf.adaptation.cyclegan import CycleGAN
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.dataset import FabSet, SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import TrainingError
 
 IMAGE = ImageConfig(24, 16)

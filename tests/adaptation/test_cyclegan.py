@@ -18,7 +18,7 @@ from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.cyclegan import CycleGAN
 from semtf.checkpoint import Checkpoint
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.dataset import FabSet, SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
 
 IMAGE = ImageConfig(24, 16)

@@ -15,7 +15,7 @@ from semtf.adaptation.cyclegan import CycleGAN
 from semtf.adaptation.epoch_selection import CriterionEvaluator, EpochSelection
 from semtf.adaptation.tensorboard import TensorBoardSummaries
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.dataset import FabSet, SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(width=4, batch=2)

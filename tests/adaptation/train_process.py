@@ -12,7 +12,7 @@ from semtf.adaptation import gan_adapters  # noqa: F401 - registers the networks
 from semtf.adaptation.registry import CLASSES
 from semtf.adaptation.train import train
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.dataset import FabSet, SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(width=4, batch=2, first_epochs=40, steps_per_epoch=3, dropout=0.2)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semtf.data.dataset import ImageSet, open_dataset, open_images
+from semtf.data.dataset import open_dataset
+from semtf.data.image_folder import open_images
+from semtf.data.image_sets import ImageSet
 from semtf.errors import InputError
 
 Draw = Callable[..., np.ndarray]
@@ -244,7 +246,7 @@ def test_images_of_another_size_and_depth(tmp_path: Path, save: Save) -> None:
     found = open_images(tmp_path / "plain", size=(30, 40), range16=(0, 51_000))
     np.testing.assert_array_equal(found.images[0], np.clip(np.rint(levels / 200), 0, 255))
     with pytest.raises(InputError, match=r"deep\.tif.*30 x 40.*expected 72 x 48"):
-        open_images(tmp_path / "plain")
+        open_images(tmp_path / "plain", size=(72, 48))
 
 
 def test_bad_images_of_a_plain_folder_are_left_out(world: Path) -> None:

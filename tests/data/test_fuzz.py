@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semtf.data.dataset import open_images
-from semtf.data.formats import decode_image
+from semtf.data.image_file import decode_image
+from semtf.data.image_folder import open_images
 from semtf.data.images import BadImageError
 
 SIZE = (72, 48)

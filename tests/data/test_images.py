@@ -9,9 +9,10 @@ import pytest
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from semtf.data import images
-from semtf.data.formats import decode_image
-from semtf.data.images import BadImageError
+from semtf.data.image_file import decode_image
+from semtf.data.images import BadImageError, check_bytes
+from semtf.data.network_scale import from_network, to_network
+from semtf.data.png import SIGNATURE, decode_png, read_png, write_png
 from semtf.errors import InputError
 
 SIZE = (72, 48)
@@ -34,13 +35,13 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def raw_png(width: int, height: int, depth: int, colour: int, rows: bytes, *more: bytes) -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
     data = chunk(b"IDAT", zlib.compress(rows))
-    return images.SIGNATURE + header + b"".join(more) + data + chunk(b"IEND", b"")
+    return SIGNATURE + header + b"".join(more) + data + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("pixels", [LEVELS, RGB], ids=["grey", "equal channels"])
 @pytest.mark.parametrize("options", [{}, {"optimize": True}, {"compress_level": 0}])
 def test_grey_levels_survive_decoding(pixels: np.ndarray, options: dict[str, object]) -> None:
-    decoded = images.decode_png(png(pixels, **options), SIZE)
+    decoded = decode_png(png(pixels, **options), SIZE)
     assert decoded.dtype == np.uint8
     np.testing.assert_array_equal(decoded, LEVELS)
 
@@ -49,7 +50,7 @@ def test_a_gamma_and_text_chunk_change_nothing() -> None:
     info = PngImagePlugin.PngInfo()
     info.add(b"gAMA", struct.pack(">I", 45455))
     info.add_text("made", "by a microscope", zip=True)
-    np.testing.assert_array_equal(images.decode_png(png(LEVELS, pnginfo=info), SIZE), LEVELS)
+    np.testing.assert_array_equal(decode_png(png(LEVELS, pnginfo=info), SIZE), LEVELS)
 
 
 def filtered(pixels: np.ndarray, kind: int, each: int) -> bytes:
@@ -73,10 +74,10 @@ def test_every_row_filter_is_undone(kind: int) -> None:
     grey = raw_png(48, 72, 8, 0, filtered(LEVELS, kind, 1))
     colour = raw_png(48, 72, 8, 2, filtered(RGB, kind, 3))
     for data in (grey, colour):
-        np.testing.assert_array_equal(images.decode_png(data, SIZE), LEVELS)
+        np.testing.assert_array_equal(decode_png(data, SIZE), LEVELS)
     deep = LEVELS.astype(np.uint16) * 129 + 7
     data = raw_png(48, 72, 16, 0, filtered(deep.astype(">u2"), kind, 2))
-    np.testing.assert_array_equal(images.decode_png(data, SIZE, sixteen=True), deep)
+    np.testing.assert_array_equal(decode_png(data, SIZE, sixteen=True), deep)
 
 
 @pytest.mark.parametrize("each", [1, 2, 3])
@@ -93,7 +94,7 @@ def test_an_interlaced_image_passes(each: int) -> None:
     fields = (48, 72, 16 if each == 2 else 8, 2 if each == 3 else 0, 0, 0, 1)
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", *fields))
     data = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    decoded = images.decode_png(images.SIGNATURE + header + data, SIZE, sixteen=True)
+    decoded = decode_png(SIGNATURE + header + data, SIZE, sixteen=True)
     np.testing.assert_array_equal(decoded, deep if each == 2 else LEVELS)
 
 
@@ -131,7 +132,7 @@ REFUSED = {
     "too few rows": (raw_png(48, 72, 8, 0, b"\0" * 49 * 71), "not as long"),
     "too many rows": (raw_png(48, 72, 8, 0, b"\0" * 49 * 73), "not as long"),
     "an unknown filter": (raw_png(48, 72, 8, 0, b"\7" * 49 * 72), "cannot be decoded"),
-    "no data": (images.SIGNATURE + WHOLE[8:33] + chunk(b"IEND", b""), "no image data"),
+    "no data": (SIGNATURE + WHOLE[8:33] + chunk(b"IEND", b""), "no image data"),
     "two headers": (raw_png(48, 72, 8, 0, b"\0" * 49 * 72, WHOLE[8:33]), "no place"),
     "animation": (raw_png(48, 72, 8, 0, b"\0" * 49 * 72, chunk(b"acTL", b"\0" * 8)), "animation"),
     "unknown colour": (raw_png(48, 72, 8, 5, b"\0" * 49 * 72), "colour type 5"),
@@ -141,45 +142,45 @@ REFUSED = {
 @pytest.mark.parametrize(("data", "reason"), REFUSED.values(), ids=REFUSED)
 def test_what_breaks_the_grey_policy_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(BadImageError) as found:
-        images.decode_png(data, SIZE)
+        decode_png(data, SIZE)
     assert reason in str(found.value)
 
 
 def test_empty_and_oversized_files_are_refused() -> None:
     for length in (0, 2_000_000):
         with pytest.raises(BadImageError, match=r"empty|too many"):
-            images.check_bytes(length, SIZE)
-    images.check_bytes(4000, SIZE)
-    images.check_bytes(2_000_000, (1024, 1024))  # 16 bits, hardly compressed
+            check_bytes(length, SIZE)
+    check_bytes(4000, SIZE)
+    check_bytes(2_000_000, (1024, 1024))  # 16 bits, hardly compressed
 
 
 def test_write_and_read_give_the_same_levels(tmp_path: Path) -> None:
-    images.write_png(tmp_path / "map.png", LEVELS)
+    write_png(tmp_path / "map.png", LEVELS)
     with Image.open(tmp_path / "map.png") as image:
         assert image.mode == "L"
-    np.testing.assert_array_equal(images.read_png(tmp_path / "map.png", SIZE), LEVELS)
+    np.testing.assert_array_equal(read_png(tmp_path / "map.png", SIZE), LEVELS)
 
 
 def test_write_takes_only_grey_bytes(tmp_path: Path) -> None:
     for wrong in (LEVELS.astype(np.float32), RGB):
         with pytest.raises(ValueError, match="uint8"):
-            images.write_png(tmp_path / "map.png", wrong)
+            write_png(tmp_path / "map.png", wrong)
 
 
 def test_reading_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(WHOLE[:100])
     for name in ("broken.png", "missing.png"):
         with pytest.raises(InputError, match=name):
-            images.read_png(tmp_path / name, SIZE)
+            read_png(tmp_path / name, SIZE)
 
 
 def test_network_scale_and_its_inverse() -> None:
     levels = np.arange(256, dtype=np.uint8)
-    values = images.to_network(levels)
+    values = to_network(levels)
     assert values.dtype == np.float32
     np.testing.assert_allclose(values[[0, 106, 212]], [-1, 0, 1], atol=1e-6)
-    np.testing.assert_array_equal(images.from_network(values), levels)
-    assert images.from_network([-2.0, -1.001, 1.5, -1 + 2 * 10.4 / 212]).tolist() == [0, 0, 255, 10]
+    np.testing.assert_array_equal(from_network(values), levels)
+    assert from_network([-2.0, -1.001, 1.5, -1 + 2 * 10.4 / 212]).tolist() == [0, 0, 255, 10]
 
 
 def tiff(image: Image.Image, **options: object) -> bytes:

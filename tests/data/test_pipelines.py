@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semtf.data import images
-from semtf.data.dataset import FabSet, SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
+from semtf.data.network_scale import from_network, to_network
 from semtf.data.pipelines import Augmentation, labelled, paired, split, unpaired
 
 RNG = np.random.default_rng(7)
@@ -43,7 +43,7 @@ def test_unpaired_batches_hold_the_images_on_the_scale_of_the_networks() -> None
     sums = source_set.sem[first_pixel(source)].astype(float).sum(axis=1)
     np.testing.assert_allclose(source[..., 0], sums / 212 - 1, atol=1e-6)
     np.testing.assert_allclose(
-        target[..., 0], images.to_network(target_set.images[first_pixel(target)]), atol=1e-6
+        target[..., 0], to_network(target_set.images[first_pixel(target)]), atol=1e-6
     )
 
 
@@ -81,7 +81,7 @@ def test_paired_batches_keep_pairs_together() -> None:
     for sem, depth in take(paired(pairs, batch=3, seed=0), 7):
         assert first_pixel(sem) == first_pixel(depth)
         np.testing.assert_allclose(
-            depth[..., 0], images.to_network(pairs.depth[first_pixel(depth)]), atol=1e-6
+            depth[..., 0], to_network(pairs.depth[first_pixel(depth)]), atol=1e-6
         )
 
 
@@ -141,7 +141,7 @@ def test_flips_give_all_four_images_and_no_other() -> None:
     image = one_image()
     flips = Augmentation(flip_rows=True, flip_columns=True)
     batches = take(labelled(image, np.zeros(1), batch=64, seed=0, augmentation=flips), 1)
-    found = {tuple(images.from_network(drawn[..., 0]).ravel()) for drawn in batches[0][0]}
+    found = {tuple(from_network(drawn[..., 0]).ravel()) for drawn in batches[0][0]}
     wanted = {tuple(image[0, ::r, ::c].ravel()) for r in (1, -1) for c in (1, -1)}
     assert found == wanted
 
@@ -150,7 +150,7 @@ def test_shifts_repeat_the_border() -> None:
     image = one_image()
     shifts = Augmentation(shift=2)
     batches = take(labelled(image, np.zeros(1), batch=256, seed=0, augmentation=shifts), 1)
-    found = {tuple(images.from_network(drawn[..., 0]).ravel()) for drawn in batches[0][0]}
+    found = {tuple(from_network(drawn[..., 0]).ravel()) for drawn in batches[0][0]}
     padded = np.pad(image[0], 2, mode="edge")
     wanted = {
         tuple(padded[2 - r : 74 - r, 2 - c : 50 - c].ravel())

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semtf.data.images import write_png
+from semtf.data.png import write_png
 from semtf.errors import InputError
 from semtf.evaluation.rmse import evaluate, rmse, score
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from semtf.data.scale import ABOVE, DARK, DARKEST, NEGATIVE, WHITE
+from semtf.data.grey_levels import ABOVE, DARK, DARKEST, NEGATIVE, WHITE
 
 MAX_BATCH = 256
 """Images that one request may hold."""
@@ -45,7 +45,7 @@ def check_floats(images: tf.Tensor, height: int, width: int) -> list[tf.Operatio
 
 
 def _check_levels(flat: tf.Tensor) -> list[tf.Operation]:
-    """Fail where floats ``[n, pixels]`` cannot be grey levels, as `semtf.data.scale` has it."""
+    """Fail where floats ``[n, pixels]`` break the rules of `semtf.data.grey_levels`."""
     low, high = tf.reduce_min(flat, axis=1), tf.reduce_max(flat, axis=1)
     checks: list[tf.Operation] = []
     for wrong, values, message in (

@@ -1,4 +1,4 @@
-"""PNG bytes to grey levels inside the graph, under the grey policy of `semtf.data.images`.
+"""PNG bytes to grey levels inside the graph, under the grey policy of `semtf.data.png`.
 
 ``tf.io.decode_png`` cuts 16-bit samples to 8 bits, takes JPEG data, drops an alpha channel and
 decodes any size, all without an error. So the graph reads the PNG header (ISO/IEC 15948) itself and
@@ -7,7 +7,8 @@ refuses what is no 8-bit grey image, or RGB of three equal channels, of the want
 
 import tensorflow as tf
 
-from semtf.data.images import EXTRA_BYTES, GREY, HEADER_END, REFUSED_CHUNKS, RGB, SIGNATURE
+from semtf.data.images import EXTRA_BYTES
+from semtf.data.png import GREY, HEADER_END, REFUSED_CHUNKS, RGB, SIGNATURE
 
 REASONS = (
     "",

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.autograph import no_autograph
-from semtf.data.images import BadImageError, decode_png
+from semtf.data.images import BadImageError
+from semtf.data.png import decode_png
 from semtf.serving.frames import Tensors
 from semtf.serving.saved_model.model import Model, Outputs
 from semtf.serving.saved_model.reference import Reference

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from semtf.data.scale import check_grey_levels
+from semtf.data.grey_levels import check_grey_levels
 from semtf.errors import InputError
 from tests.wrong_scales import GREY, wrong_scales
 

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from semtf.data.images import BadImageError, Gray, Size, check_size, decode_png, one_channel
+from semtf.data.images import BadImageError, Gray, Size, check_size, one_channel
+from semtf.data.png import decode_png
 
-WAY_OUT = "save it as 8-bit grey levels (0-1 times 255), or 16-bit grey with --range16"
+REMEDY = "save it as 8-bit grey levels (0-1 times 255), or 16-bit grey with --range16"
 SIGNED, MIN_IS_WHITE = 2, 0
 """Values of the TIFF tags SampleFormat and PhotometricInterpretation."""
 
@@ -73,7 +74,7 @@ def decode_tiff(data: bytes, size: Size) -> npt.NDArray[np.generic]:
     except BadImageError:
         raise
     except UnidentifiedImageError as error:
-        raise BadImageError(f"no TIFF file, or another pixel format; {WAY_OUT}") from error
+        raise BadImageError(f"no TIFF file, or another pixel format; {REMEDY}") from error
     except Exception as error:  # Pillow documents no closed set of errors for malformed files
         raise BadImageError(f"it cannot be decoded as TIFF ({error})") from error
     pixels = one_channel(pixels) if pixels.ndim == 3 else pixels
@@ -90,8 +91,8 @@ def _check_tiff(image: Image.Image) -> None:
     deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8
     white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == MIN_IS_WHITE
     if image.mode not in ("L", "RGB", "I;16", "I;16B"):
-        raise BadImageError(f"pixel format {image.mode}; {WAY_OUT}")
+        raise BadImageError(f"pixel format {image.mode}; {REMEDY}")
     if SIGNED in tags.get(ExifTags.Base.SampleFormat, ()):
-        raise BadImageError(f"signed samples; {WAY_OUT}")
+        raise BadImageError(f"signed samples; {REMEDY}")
     if deep and (image.mode == "RGB" or white_is_zero):
         raise BadImageError("16 bits in colour, or with white as zero; save it as 16-bit grey")
