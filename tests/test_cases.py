@@ -27,7 +27,8 @@ from semtf.errors import InputError
 from semtf.evaluation.rmse import evaluate
 from semtf.presets import preset
 from semtf.report.page import write_report
-from semtf.simulation.world import field_margin, simulate
+from semtf.simulation.jobs import field_margin
+from semtf.simulation.world import simulate
 
 SIX = tuple(
     Case(number, plate, f"plate{plate}", f"level-{plate}")

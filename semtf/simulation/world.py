@@ -1,46 +1,19 @@
 """The synthetic fab's data set, in the challenge's layout."""
 
-import csv
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
-from semtf.cases import CASES_FILE, CHALLENGE, Case, Cases, cases_json, check_cases
+from semtf.cases import CASES_FILE, CHALLENGE, Cases, cases_json, check_cases
 from semtf.errors import InputError
 from semtf.outputs import check_folder, is_free, take_name
-from semtf.progress import progress
-from semtf.simulation.geometry import FLOOR_LEVEL, Structures
-from semtf.simulation.microscope import FABS, SIMULATOR, Microscope, Scene, render
-from semtf.simulation.structure_source import TEST_NAMES, Draw, StructureSource, open_source, stream
-
-BUCKETS = (80, 81, 82, 83, 84)
-MARGIN, MARGIN_PER_LEVEL = 750, 35
-"""Plate pixels around a crop that its site's average depth counts: for a plate of 140, and for
-each grey level above that. The challenge's cases get 750, 1100, 1450 and 1800."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to make: cases, counts per case, seed, the fab's microscope and where to write."""
-
-    root: Path
-    cases: Cases
-    pairs: int
-    train: int
-    test: int
-    seed: int
-    fab: Microscope
-    target_keys: bool
-    source: StructureSource
+from semtf.simulation.geometry import FLOOR_LEVEL
+from semtf.simulation.jobs import Plan, all_jobs, run_jobs, true_cases
+from semtf.simulation.layout_writer import write_average_depth, write_true_cases
+from semtf.simulation.microscope import FABS
+from semtf.simulation.structure_source import open_source
 
 
 def simulate(
@@ -71,7 +44,6 @@ def simulate(
         target_keys: also write ``truth/SEM/<case>/<bucket>/<base>.png``, each pair's structure
             as the fab's microscope shows it.
         depth: folder of 8-bit depth maps (PNG) whose shapes take the place of drawn ones.
-
         cases: plate levels and folders; other cases than the challenge's are written into
             ``cases.json`` at the top of the data set.
 
@@ -87,11 +59,9 @@ def simulate(
     _check_plates(cases)
     source = open_source(depth, pairs, train, test, seed)
     with _built(out) as root:
-        order = Order(root, cases, pairs, train, test, seed, FABS[fab], target_keys, source)
-        works = [*_pair_works(order), *_train_works(order), *_test_works(order)]
-        averages = _run(works, len(cases) * (pairs + train + test))
-        _write_averages(order, averages)
-        _write_cases(order)
+        plan = Plan(root, cases, pairs, train, test, seed, FABS[fab], target_keys, source)
+        write_average_depth(root, run_jobs(all_jobs(plan), plan.structures))
+        write_true_cases(root, true_cases(plan))
         if cases != CHALLENGE:
             (root / CASES_FILE).write_text(cases_json(cases), encoding="utf-8")
     return out
@@ -132,135 +102,3 @@ def _built(out: Path) -> Iterator[Path]:
         take_name(partial_out, out)
     finally:
         shutil.rmtree(partial_out, ignore_errors=True)
-
-
-Averages = dict[str, float]
-Work = Callable[[], tuple[int, Averages]]
-
-
-def _run(works: list[Work], total: int) -> Averages:
-    """Run the works on all cores; each returns how many images it made, and site averages."""
-    averages: Averages = {}
-    with (
-        progress("simulate", total) as advance,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
-    ):
-        futures: list[Future[tuple[int, Averages]]] = [pool.submit(work) for work in works]
-        try:
-            for future in futures:
-                count, site_averages = future.result()
-                averages.update(site_averages)
-                advance(count, "")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return averages
-
-
-def _pair_works(order: Order) -> list[Work]:
-    return [partial(_make_pairs, order, draw) for draw in order.source.pairs()]
-
-
-def _make_pairs(order: Order, draw: Draw) -> tuple[int, Averages]:
-    structures, rng, key_rng = draw.structures(), draw.images(), draw.target_keys()
-    scene = Scene.of(structures)
-    for case in order.cases:
-        depth = structures.depth(case)
-        images = render(scene, case, SIMULATOR, rng, exposures=2)
-        keys = render(scene, case, order.fab, key_rng)[0] if order.target_keys else None
-        for i, base in enumerate(draw.names):
-            folder = f"{case.simulator}/{BUCKETS[(draw.first + i) % len(BUCKETS)]}"
-            _save(order.root / "simulation_data/Depth" / folder / f"{base}.png", depth[i])
-            for itr in (0, 1):
-                name = f"{base}_itr{itr}.png"
-                _save(order.root / "simulation_data/SEM" / folder / name, images[itr, i])
-            if keys is not None:
-                _save(order.root / "truth/SEM" / folder / f"{base}.png", keys[i])
-    return len(order.cases) * len(draw.names), {}
-
-
-def _train_works(order: Order) -> list[Work]:
-    return [
-        partial(_make_site, order, case, site, draw)
-        for case in order.cases
-        for site, draw in enumerate(order.source.sites(case.case))
-    ]
-
-
-def _make_site(order: Order, case: Case, site: int, draw: Draw) -> tuple[int, Averages]:
-    structures, rng = draw.structures(), draw.images()
-    images = render(Scene.of(structures), case, order.fab, rng)[0]
-    folder = order.root / "train/SEM" / case.fab / f"site_{site:05d}"
-    for i, image in enumerate(images):
-        colour = rng.random() < 2 / 3
-        pixels = np.repeat(image[..., None], 3, axis=2) if colour else image
-        _save(folder / f"SEM_{draw.first + i:06d}.png", pixels)
-    name = f"{case.fab.lower()}_{folder.name}"
-    return len(images), {name: average_depth(structures, case)}
-
-
-def field_margin(case: Case) -> int:
-    """Plate pixels around a crop that the average depth of its site counts."""
-    return max(0, MARGIN + MARGIN_PER_LEVEL * (case.plate - CHALLENGE[0].plate))
-
-
-def average_depth(structures: Structures, case: Case) -> float:
-    """Average depth in grey levels of a site's field of view: its crops and plate around them."""
-    margin = field_margin(case)
-    depth = structures.depth(case)
-    pixels = depth[0].size
-    return float((depth.mean() * pixels + case.plate * margin) / (pixels + margin))
-
-
-def _test_works(order: Order) -> list[Work]:
-    names = _test_names(order)
-    works: list[Work] = []
-    for row, case in enumerate(order.cases):
-        for draw in order.source.tests(case.case):
-            chosen = names[row, draw.first : draw.first + len(draw.names)]
-            works.append(partial(_make_tests, order, case, chosen, draw))
-    return works
-
-
-def _test_names(order: Order) -> NDArray[np.int64]:
-    """Numbers of the test images, ``[case, structure]``: shuffled over the cases."""
-    rng = stream(order.seed, TEST_NAMES)
-    return rng.permutation(len(order.cases) * order.test).reshape(-1, order.test)
-
-
-def _make_tests(
-    order: Order, case: Case, names: NDArray[np.int64], draw: Draw
-) -> tuple[int, Averages]:
-    structures, rng = draw.structures(), draw.images()
-    images = render(Scene.of(structures), case, order.fab, rng)[0]
-    for name, image, depth in zip(names, images, structures.depth(case), strict=True):
-        _save(order.root / f"test/SEM/{name:06d}.png", image)
-        _save(order.root / f"truth/Depth/{name:06d}.png", depth)
-    return len(images), {}
-
-
-def _write_averages(order: Order, averages: Averages) -> None:
-    path = order.root / "train/average_depth.csv"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["0", "1"])
-        writer.writerows((site, f"{value:.6f}") for site, value in sorted(averages.items()))
-
-
-def _write_cases(order: Order) -> None:
-    path = order.root / "truth/cases.csv"
-    path.parent.mkdir(exist_ok=True)
-    names = _test_names(order)
-    cases = {
-        int(name): case.case for row, case in zip(names, order.cases, strict=True) for name in row
-    }
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["name", "case"])
-        writer.writerows((f"{name:06d}.png", cases[name]) for name in sorted(cases))
-
-
-def _save(path: Path, image: NDArray[np.uint8]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path, compress_level=1)

@@ -61,7 +61,7 @@ def test_missing_files_are_named(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,case\na,5\n", "is no case"),
+        ("name,case\na,0\n", "is no case"),
         ("image,case\na,1\n", "columns name and case"),
         ("name,case\nb.png,1\n", r"no case for a\.png"),
     ],

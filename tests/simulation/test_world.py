@@ -16,7 +16,7 @@ from PIL import Image
 
 from semtf.cases import CHALLENGE, case_numbers, find_case
 from semtf.errors import InputError
-from semtf.simulation import world
+from semtf.simulation import jobs, world
 from semtf.simulation.geometry import draw_axes, draw_structures
 
 CASES = case_numbers(CHALLENGE)
@@ -149,7 +149,7 @@ def test_the_average_depth_counts_the_plate_around_the_crops():
     structures = draw_structures(rng, draw_axes(rng, 3))
     depth = structures.depth(CHALLENGE[1]).astype(float)
     expected = (depth.mean() * 72 * 48 + 150 * 1100) / (72 * 48 + 1100)
-    assert world.average_depth(structures, CHALLENGE[1]) == pytest.approx(expected, rel=1e-9)
+    assert jobs.average_depth(structures, CHALLENGE[1]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_given_depth_maps_are_rendered_in_every_case(data, tmp_path):
@@ -234,7 +234,7 @@ def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(world, "_make_tests", fail)
+    monkeypatch.setattr(jobs, "_make_tests", fail)
     with pytest.raises(OSError, match="disk full"):
         world.simulate(tmp_path / "out", pairs=3, train=3, test=3)
     assert not list(tmp_path.iterdir())
