@@ -1,4 +1,4 @@
-"""The page itself: what a run was made of, what it learned and how well it does."""
+"""The page of a run: its data, what its networks learned, and its errors."""
 
 import json
 from importlib import resources
@@ -38,7 +38,7 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
         benchmark: CSV that ``semtf benchmark --out`` wrote, for the RMSE table.
 
     Raises:
-        InputError: ``out`` is no place for a page, or the benchmark's table cannot be read.
+        InputError: `check_page` refuses ``out``, or the benchmark's table cannot be read.
     """
     check_page(out, benchmark)
     template = resources.files("semtf.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
         data=json.loads((run.path / "data.json").read_text(encoding="utf-8")),
         scores=_scores(benchmark),
         classifier=classifier,
-        reliability=figures.reliability_diagram(bins) if bins else None,
+        reliability=figures.data_url(figures.reliability_diagram(bins)) if bins else None,
         curves=_curves(run),
         criteria=[table for case in run.cases if (table := _criterion(run, case))],
         cases=[_case(run, dataset, case) for case in run.cases],
@@ -62,7 +62,7 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
 
 
 def check_page(out: Path, benchmark: Path | None) -> None:
-    """Refuse a place where a page cannot go, or would replace something other than a page."""
+    """Raise InputError where ``out`` cannot be written, or is another file than such a page."""
     check_file(out, ".html", "<title>semtf run ", [benchmark])
 
 
@@ -87,8 +87,8 @@ def _classifier(run: Run) -> dict[str, Any]:
 def _curves(run: Run) -> str | None:
     folders = {case: adapter.chosen_folder(run.adaptation(case)) for case in run.cases}
     paths = {f"case {case}": folder / HISTORY for case, folder in folders.items()}
-    there = {name: path for name, path in paths.items() if path.exists()}
-    return figures.training_curves(there) if there else None
+    histories = {name: path for name, path in paths.items() if path.exists()}
+    return figures.data_url(figures.training_curves(histories)) if histories else None
 
 
 def _criterion(run: Run, case: int) -> dict[str, Any] | None:
@@ -114,45 +114,45 @@ def _criterion(run: Run, case: int) -> dict[str, Any] | None:
 
 
 def _selection(folder: Path) -> dict[str, Any] | None:
-    """Why `auto` took which adapter, and the criterion of each; None where it did not choose."""
+    """The adapter that `auto` chose, and the criterion of each; None where it did not choose."""
     if not (folder / SELECTION).exists():
         return None
-    note: dict[str, Any] = json.loads((folder / SELECTION).read_text(encoding="utf-8"))
+    selection: dict[str, Any] = json.loads((folder / SELECTION).read_text(encoding="utf-8"))
     table = pd.read_csv(folder / SELECTION_TABLE).map(
         lambda value: f"{value:.3g}" if isinstance(value, float) else str(value)
     )
-    return {**note, "columns": list(table.columns), "rows": table.to_numpy().tolist()}
+    return {**selection, "columns": list(table.columns), "rows": table.to_numpy().tolist()}
 
 
 def _case(run: Run, dataset: Dataset, case: int) -> dict[str, Any]:
     storage = Storage.open(run.storage(case))
     simulator, fab = dataset.simulator(case), dataset.fab(case)
-    own = np.rint(simulator.mean_sem(slice(PROFILE_IMAGES))).astype(np.uint8)
+    originals = np.rint(simulator.mean_sem(slice(PROFILE_IMAGES))).astype(np.uint8)
     rows = {
-        "simulator": own[:SAMPLES],
+        "simulator": originals[:SAMPLES],
         "adapted": _first(storage.keys, SAMPLES),
         "depth": _first(storage.values, SAMPLES),
         "fab": _first(fab.images, SAMPLES),
     }
     profiles = {
-        "simulator": own,
+        "simulator": originals,
         "adapted": _first(storage.keys, PROFILE_IMAGES),
         "fab": _first(fab.images, PROFILE_IMAGES),
     }
     return {
         "case": case,
         "selection": _selection(run.adaptation(case)),
-        "way": _way(run.storage(case)),
+        "blending": _blending(run.storage(case)),
         "intervals": Intervals.load(run.storage(case)),
         "pairs": len(storage),
         "fab": len(fab),
-        "images": figures.image_rows(rows),
-        "profiles": figures.percentile_profiles(profiles),
+        "images": figures.data_url(figures.image_rows(rows)),
+        "profiles": figures.data_url(figures.percentile_profiles(profiles)),
     }
 
 
-def _way(folder: Path) -> dict[str, Any] | None:
-    """How neighbours are weighted, and the ways that were compared; None where none were."""
+def _blending(folder: Path) -> dict[str, Any] | None:
+    """The blending of neighbours that was chosen, and how many were compared; None without."""
     if not (folder / TRIALS).exists():
         return None
     trials = json.loads((folder / TRIALS).read_text(encoding="utf-8"))
