@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from semtf.simulation.geometry import draw_axes, draw_structures
-from semtf.simulation.microscope import FABS, SIMULATOR, Scene, render
+from semtf.simulation.microscope import FABS, SIMULATOR
+from semtf.simulation.rendering import Scene, render
 
 COLUMNS = 8
 SHOWN_CASES = (1, 4)

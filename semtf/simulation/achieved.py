@@ -10,7 +10,7 @@ import numpy.typing as npt
 from semtf.config import CASES, plate_level
 from semtf.data.dataset import Dataset, open_dataset
 from semtf.simulation.geometry import FLOOR_LEVEL
-from semtf.simulation.microscope import WHITE
+from semtf.simulation.scan import WHITE
 
 if TYPE_CHECKING:
     import pandas as pd

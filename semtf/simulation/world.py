@@ -18,9 +18,11 @@ from semtf.config import CASES, plate_level
 from semtf.data.layout import fab_folder
 from semtf.errors import InputError
 from semtf.progress import progress
+from semtf.simulation.fabs import PRESETS, Fab
 from semtf.simulation.geometry import Structures
-from semtf.simulation.microscope import FABS, SIMULATOR, Microscope, Scene, render
+from semtf.simulation.rendering import Scene, render
 from semtf.simulation.source import TEST_NAMES, Draw, StructureSource, open_source, stream
+from semtf.simulation.zoo import open_fab
 
 BUCKETS = (80, 81, 82, 83, 84)
 FIELD_MARGIN = {1: 750, 2: 1100, 3: 1450, 4: 1800}
@@ -29,14 +31,14 @@ FIELD_MARGIN = {1: 750, 2: 1100, 3: 1450, 4: 1800}
 
 @dataclass(frozen=True)
 class Order:
-    """What to make: counts per case, seed, the fab's microscope and where to write."""
+    """What to make: counts per case, seed, the fab and where to write."""
 
     root: Path
     pairs: int
     train: int
     test: int
     seed: int
-    fab: Microscope
+    fab: Fab
     target_keys: bool
     source: StructureSource
 
@@ -48,7 +50,7 @@ def simulate(
     train: int = 400,
     test: int = 400,
     seed: int = 0,
-    fab: str = "struct",
+    fab: str | Path = "struct",
     target_keys: bool = False,
     depth: Path | str | None = None,
 ) -> Path:
@@ -64,7 +66,9 @@ def simulate(
         test: fab images a case; they are written shuffled over the cases, with
             ``truth/Depth/<name>.png`` and ``truth/cases.csv``.
         seed: seed of everything that is drawn.
-        fab: the fab's microscope: ``dose``, ``tonal`` or ``struct``.
+        fab: the fab: ``dose``, ``tonal`` or ``struct``; ``random`` for the zoo's fab of the seed,
+            whose structures and microscopes are written to ``truth/fab.json``; or the path of
+            such a file.
         target_keys: also write ``truth/SEM/Case_k/<bucket>/<base>.png``, each pair's structure
             as the fab's microscope shows it.
         depth: folder of 8-bit depth maps (PNG) whose shapes take the place of drawn ones.
@@ -73,24 +77,26 @@ def simulate(
         ``out`` as a path.
 
     Raises:
-        InputError: an unknown microscope, a negative count, an ``out`` in use, or depth maps
+        InputError: an unknown or unreadable fab, a negative count, an ``out`` in use, or depth maps
             that are missing, too few or unreadable.
     """
     out = Path(out)
-    _check(out, {"--pairs": pairs, "--train": train, "--test": test, "--seed": seed}, fab)
-    source = open_source(depth, pairs, train, test, seed)
+    _check(out, {"--pairs": pairs, "--train": train, "--test": test, "--seed": seed})
+    kind = open_fab(fab, seed)
+    source = open_source(depth, pairs, train, test, seed, kind.holes)
     with _built(out) as root:
-        order = Order(root, pairs, train, test, seed, FABS[fab], target_keys, source)
+        order = Order(root, pairs, train, test, seed, kind, target_keys, source)
         works = [*_pair_works(order), *_train_works(order), *_test_works(order)]
         averages = _run(works, 4 * (pairs + train + test))
         _write_averages(order, averages)
         _write_cases(order)
+        if kind not in PRESETS.values():
+            note = kind.to_json()
+            (root / "truth/fab.json").write_text(note, encoding="utf-8")
     return out
 
 
-def _check(out: Path, counts: dict[str, int], fab: str) -> None:
-    if fab not in FABS:
-        raise InputError(f"--fab {fab}: no such microscope; choose one of {', '.join(FABS)}")
+def _check(out: Path, counts: dict[str, int]) -> None:
     for option, count in counts.items():
         if count < 0:
             raise InputError(f"{option} {count}: must not be negative")
@@ -145,8 +151,8 @@ def _make_pairs(order: Order, draw: Draw) -> tuple[int, Averages]:
     scene = Scene.of(structures)
     for case in CASES:
         depth = structures.depth(case)
-        images = render(scene, case, SIMULATOR, rng, exposures=2)
-        keys = render(scene, case, order.fab, key_rng)[0] if order.target_keys else None
+        images = render(scene, case, order.fab.simulator, rng, exposures=2)
+        keys = render(scene, case, order.fab.microscope, key_rng)[0] if order.target_keys else None
         for i, base in enumerate(draw.names):
             folder = f"Case_{case}/{BUCKETS[(draw.first + i) % len(BUCKETS)]}"
             _save(order.root / "simulation_data/Depth" / folder / f"{base}.png", depth[i])
@@ -168,7 +174,7 @@ def _train_works(order: Order) -> list[Work]:
 
 def _make_site(order: Order, case: int, site: int, draw: Draw) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
-    images = render(Scene.of(structures), case, order.fab, rng)[0]
+    images = render(Scene.of(structures), case, order.fab.microscope, rng)[0]
     folder = order.root / "train/SEM" / fab_folder(case) / f"site_{site:05d}"
     for i, image in enumerate(images):
         colour = rng.random() < 2 / 3
@@ -206,7 +212,7 @@ def _make_tests(
     order: Order, case: int, names: NDArray[np.int64], draw: Draw
 ) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
-    images = render(Scene.of(structures), case, order.fab, rng)[0]
+    images = render(Scene.of(structures), case, order.fab.microscope, rng)[0]
     for name, image, depth in zip(names, images, structures.depth(case), strict=True):
         _save(order.root / f"test/SEM/{name:06d}.png", image)
         _save(order.root / f"truth/Depth/{name:06d}.png", depth)

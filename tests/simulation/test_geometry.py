@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from semtf.config import CASES, plate_level
-from semtf.simulation import geometry
-from semtf.simulation.geometry import HOLE, MARGIN, HoleModel
+from semtf.simulation import contour, geometry, profile
+from semtf.simulation.geometry import MARGIN
+from semtf.simulation.holes import HOLE, HoleModel
 
 SMOOTH = dataclasses.replace(
     HOLE, roughness=0.0, crop_sigma=0.0, centre_sigma=0.0, floor_sigma=0.0, tilt=0.0
@@ -77,9 +78,9 @@ def test_the_contour_reaches_its_half_axes():
 
 def test_edge_roughness_has_its_amplitude_and_correlation_length():
     rng = np.random.default_rng(0)
-    rough = geometry._roughness(rng, 2000, HOLE)
+    rough = contour.roughness(rng, 2000, HOLE, HOLE.roughness, HOLE.roughness_length)
     assert rough.std() == pytest.approx(HOLE.roughness, rel=0.03)
-    step = 2 * np.pi * np.mean(HOLE.half_axes) / geometry.CONTOUR_POINTS
+    step = 2 * np.pi * np.mean(HOLE.half_axes) / contour.CONTOUR_POINTS
     lag = round(HOLE.roughness_length / step)
     correlation = (rough * np.roll(rough, lag, axis=1)).mean() / rough.var()
     assert correlation == pytest.approx(np.exp(-1), abs=0.04)
@@ -87,24 +88,24 @@ def test_edge_roughness_has_its_amplitude_and_correlation_length():
 
 def test_the_floor_has_its_relative_height_and_tilt():
     flat = dataclasses.replace(HOLE, tilt=0.0)
-    floor = geometry._floor(np.random.default_rng(0), (200, 80, 56), flat)
+    floor = profile.floor(np.random.default_rng(0), (200, 80, 56), flat)
     assert floor.mean() == pytest.approx(1.0, abs=0.002)
     assert floor.std() == pytest.approx(HOLE.floor_sigma, rel=0.05)
     tilted = dataclasses.replace(HOLE, floor_sigma=0.0)
-    floor = geometry._floor(np.random.default_rng(0), (2000, 80, 56), tilted)
+    floor = profile.floor(np.random.default_rng(0), (2000, 80, 56), tilted)
     assert (floor[:, 0] - floor[:, -1]).std() == pytest.approx(2 * HOLE.tilt, rel=0.05)
 
 
 def test_supersampling_is_linear_and_averaging_undoes_it():
     field = np.random.default_rng(0).random((7, 5)).astype(np.float32)
-    fine = geometry._supersampled(field)
+    fine = profile.supersampled(field)
     places = (np.arange(21) + 0.5) / 3 - 0.5
     slow = np.stack([np.interp(places, np.arange(7), column) for column in field.T], axis=1)
     places = (np.arange(15) + 0.5) / 3 - 0.5
     slow = np.stack([np.interp(places, np.arange(5), row) for row in slow])
     np.testing.assert_allclose(fine, slow, atol=1e-6)
     ramp = np.add.outer(np.arange(9), np.arange(6)).astype(np.float32)
-    averaged = geometry._averaged(geometry._supersampled(ramp))
+    averaged = profile.averaged(profile.supersampled(ramp))
     np.testing.assert_allclose(averaged[1:-1, 1:-1], ramp[1:-1, 1:-1], atol=1e-5)
 
 
