@@ -21,7 +21,7 @@ def draw(count: int, model: HoleModel = HOLE, seed: int = 0) -> geometry.Structu
 
 
 def circle(radius: float) -> geometry.Structures:
-    model = dataclasses.replace(SMOOTH, exponent=2.0, half_axes=((1.0, 1.0),))
+    model = dataclasses.replace(SMOOTH, exponent=2.0, half_axes=((1.0, 1.0),), shares=(1.0,))
     axes = np.full((1, 2), radius, np.float32)
     return geometry.draw_structures(np.random.default_rng(0), axes, model=model)
 
