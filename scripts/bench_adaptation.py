@@ -60,7 +60,7 @@ class Bench:
 
     def __init__(self, data: Path, case: int, seed: int) -> None:
         from semtf.data.dataset import open_dataset, open_images
-        from semtf.data.images import read_png
+        from semtf.evaluation.benchmark import target_keys
         from semtf.evaluation.rmse import read_cases
 
         dataset = open_dataset(data, cases=[case], cache=data / "cache")
@@ -71,9 +71,7 @@ class Bench:
         mine = read_cases(data / "truth" / "cases.csv", depth.names) == case
         self.images = dataset.test().images[mine].astype(np.float32)
         self.depth = depth.images[mine]
-        folder = data / "truth" / "SEM" / f"Case_{case}"
-        named = zip(self.simulator.buckets, self.simulator.bases, strict=True)
-        self.true = np.stack([read_png(folder / b / f"{n}.png", (72, 48)) for b, n in named])
+        self.true = target_keys(self.simulator, data / "truth")
 
     def rmse(self, keys: np.ndarray) -> tuple[float, float]:
         """RMSE over the test images with K = 1 and with the softmax of 8."""
@@ -90,6 +88,16 @@ class Bench:
         one = retriever.pixels.blend(found, retriever.weights(self.images, found, "nearest"))
         eight = retriever.pixels.blend(found, retriever.weights(self.images, found, "softmax"))
         return rmse(one, self.depth), rmse(eight, self.depth)
+
+    def default(self, keys: np.ndarray) -> float:
+        """RMSE with the weights that training chooses for these keys."""
+        from semtf.evaluation.benchmark import keys_retriever
+        from semtf.evaluation.rmse import rmse
+
+        retriever = keys_retriever(keys, self.simulator, self.fab, preset("quick"))
+        config = retriever.config
+        depth = retriever.depth(self.images, config.neighbours, config.weights)[0]
+        return rmse(depth, self.depth)
 
     def geometry(self, keys: np.ndarray) -> Row:
         """Where holes are and how wide, beside those that the fab's own microscope shows, pixels.

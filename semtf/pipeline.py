@@ -4,13 +4,15 @@ import csv
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from semtf.adaptation import adapter
+from semtf.adaptation.interface import Adapter
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.config import CASES, RunConfig, preset
@@ -37,6 +39,7 @@ def train(
     resume: bool = False,
     skip_bad: bool = False,
     cache: Path | None = None,
+    watch: Callable[[int, int, Adapter], None] | None = None,
 ) -> Run:
     """Train adaptation, storage and classifier of the chosen cases.
 
@@ -58,6 +61,8 @@ def train(
         resume: go on with a run that was interrupted.
         skip_bad: leave bad images out and list them in the run folder's ``skipped.csv``.
         cache: where the packed images are kept.
+        watch: called after every epoch of a trained adapter, with the case, the number of epochs
+            so far and the adapter as it is then.
 
     Returns:
         The finished run.
@@ -87,7 +92,7 @@ def train(
     current.begin()
     _note_data(current, dataset)
     for number in dataset.cases:
-        _train_case(current, dataset, number)
+        _train_case(current, dataset, number, watch)
     _train_classifier(current, dataset, classifier_weights, folds, resume)
     current.finish()
     return current
@@ -195,7 +200,9 @@ def _note_data(run: Run, dataset: Dataset) -> None:
         writer.writerows((bad.path, bad.reason) for bad in dataset.skipped)
 
 
-def _train_case(run: Run, dataset: Dataset, case: int) -> None:
+def _train_case(
+    run: Run, dataset: Dataset, case: int, watch: Callable[[int, int, Adapter], None] | None
+) -> None:
     if not run.adaptation(case).is_dir():
         first = run.adaptation(1)
         with run.stage(run.adaptation(case)) as folder:
@@ -208,6 +215,7 @@ def _train_case(run: Run, dataset: Dataset, case: int) -> None:
                     seed=run.config.seed + case,
                     average_depth=dataset.site_depths(case),
                     strategy=choose_strategy(),
+                    watch=partial(watch, case) if watch else None,
                 ),
                 folder,
                 first if case != 1 and first.is_dir() else None,

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from semtf.config import Weights
-from semtf.data.dataset import Dataset, SimulatorSet, open_images
+from semtf.config import RunConfig, Weights
+from semtf.data.dataset import Dataset, FabSet, SimulatorSet, open_images
 from semtf.data.images import read_png
 from semtf.errors import InputError
 from semtf.estimation.estimator import Estimator, load_parts
@@ -75,28 +75,29 @@ def _kinds(truth: Path) -> list[str]:
     return [*kinds, "true target keys"] if (truth / TARGET_KEYS).is_dir() else kinds
 
 
-def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> Parts:
-    parts = load_parts(run, "exact")
-    if keys == "adapted":
-        return parts
-    retrievers = {}
-    for case in run.cases:
-        simulator = dataset.simulator(case)
-        images = _target_keys(simulator, truth) if keys == "true target keys" else _own(simulator)
-        storage = Storage(images, np.asarray(simulator.depth), simulator.bases, case)
-        config = dataclasses.replace(run.config.retrieval, index="exact")
-        retriever = Retriever.build(storage, config, run.config.seed)
-        if config.tune:
-            tune(retriever, fab_sample(dataset.fab(case).images, run.config.seed), run.config.seed)
-        retrievers[case] = retriever
-    return dataclasses.replace(parts, retrievers=retrievers, intervals={})
+def keys_retriever(
+    keys: npt.NDArray[np.uint8], simulator: SimulatorSet, fab: FabSet, config: RunConfig
+) -> Retriever:
+    """A retriever of a case's pairs with other keys in place of the adapted ones.
+
+    Its index is exact, and its weights are chosen as training chooses them.
+
+    Args:
+        keys: uint8 ``[n, H, W]``, one for each pair.
+        simulator: the pairs.
+        fab: the fab's images of the case, for the choice of weights.
+        config: the settings of a run.
+    """
+    storage = Storage(keys, np.asarray(simulator.depth), simulator.bases, simulator.case)
+    retrieval = dataclasses.replace(config.retrieval, index="exact")
+    retriever = Retriever.build(storage, retrieval, config.seed)
+    if retrieval.tune:
+        tune(retriever, fab_sample(fab.images, config.seed), config.seed)
+    return retriever
 
 
-def _own(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
-    return np.rint(simulator.mean_sem()).astype(np.uint8)
-
-
-def _target_keys(simulator: SimulatorSet, truth: Path) -> npt.NDArray[np.uint8]:
+def target_keys(simulator: SimulatorSet, truth: Path) -> npt.NDArray[np.uint8]:
+    """The pairs as the fab's own microscope shows them, from ``truth/SEM``."""
     folder = truth / TARGET_KEYS / f"Case_{simulator.case}"
     size = simulator.depth.shape[1:]
     return np.stack(
@@ -105,3 +106,21 @@ def _target_keys(simulator: SimulatorSet, truth: Path) -> npt.NDArray[np.uint8]:
             for bucket, base in zip(simulator.buckets, simulator.bases, strict=True)
         ]
     )
+
+
+def own_keys(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
+    """The pairs as the simulator shows them: the mean of both exposures."""
+    return np.rint(simulator.mean_sem()).astype(np.uint8)
+
+
+def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> Parts:
+    parts = load_parts(run, "exact")
+    if keys == "adapted":
+        return parts
+    retrievers = {}
+    for case in run.cases:
+        simulator = dataset.simulator(case)
+        true = keys == "true target keys"
+        images = target_keys(simulator, truth) if true else own_keys(simulator)
+        retrievers[case] = keys_retriever(images, simulator, dataset.fab(case), run.config)
+    return dataclasses.replace(parts, retrievers=retrievers, intervals={})

@@ -116,9 +116,9 @@ STRUCTURES: tuple[Quantity, ...] = (
         "second kind", "px", "half-axes of a second kind less the first's", _uniform(-2, 2, 0.5)
     ),
     _holes("first share", "", "share of holes of the first kind", _uniform(0.5, 0.85)),
-    _holes("site spread", "px", "σ of the half-axes between sites", _log(0.15, 1.2)),
+    _holes("site spread", "px", "σ of the half-axes between sites", _log(0.15, 1.6)),
     _holes("crop spread", "px", "σ of the half-axes within a site", _log(0.05, 0.8)),
-    _holes("centre spread", "px", "σ of the centre", _log(0.3, 2)),
+    _holes("centre spread", "px", "σ of the centre", _log(0.3, 3)),
     _holes("roughness", "px", "σ of the edge", _log(0.1, 0.6)),
     _holes("roughness length", "px", "its correlation length", _log(3, 20)),
     _holes("coarse roughness", "px", "σ of a second one", _log(0.1, 0.6, 0.5)),

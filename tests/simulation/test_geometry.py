@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from semtf.config import CASES, plate_level
+from semtf.errors import InputError
 from semtf.simulation import contour, geometry, profile
 from semtf.simulation.geometry import MARGIN
-from semtf.simulation.holes import HOLE, HoleModel
+from semtf.simulation.holes import FAB_OVAL, HOLE, HoleModel
 
 SMOOTH = dataclasses.replace(
     HOLE, roughness=0.0, crop_sigma=0.0, centre_sigma=0.0, floor_sigma=0.0, tilt=0.0
@@ -153,3 +154,116 @@ def test_a_given_map_without_a_hole_has_no_edge():
     structures = geometry.structures_from_depth(plate)
     assert np.isneginf(structures.distance).all()
     assert (structures.depth(3) == 160).all()
+
+
+def outline(model: HoleModel, turn: float = 0.0) -> np.ndarray:
+    flat = np.zeros(contour.CONTOUR_POINTS)
+    return contour.contour(np.array(model.half_axes[0]), np.zeros(2), flat, turn, model)
+
+
+def enclosed(points: np.ndarray) -> float:
+    row, column = points.T
+    return float((column * np.roll(row, -1) - row * np.roll(column, -1)).sum() / 2)
+
+
+def test_a_stadium_is_a_rectangle_between_two_half_circles():
+    model = dataclasses.replace(SMOOTH, form="stadium", half_axes=((26.0, 15.0),), shares=(1.0,))
+    points = outline(model)
+    straight = 26.0 - 15.0
+    exact = np.maximum(np.abs(points[:, 0]) - straight, 0)
+    np.testing.assert_allclose(np.hypot(exact, points[:, 1]), 15.0, atol=1e-9)
+    assert enclosed(points) == pytest.approx(np.pi * 15**2 + 4 * straight * 15, rel=1e-3)
+    steps = np.linalg.norm(np.diff(points, axis=0, append=points[:1]), axis=1)
+    assert steps.max() / steps.min() < 1.01
+
+
+def test_an_egg_grows_in_width_towards_its_lower_end():
+    model = dataclasses.replace(
+        SMOOTH, exponent=2.0, half_axes=((25.0, 14.0),), shares=(1.0,), egg=0.2
+    )
+    row, column = outline(model).T
+    exact = 14 * np.sqrt(np.maximum(1 - (row / 25) ** 2, 0)) * (1 + 0.2 * row / 25)
+    np.testing.assert_allclose(np.abs(column), exact, atol=1e-6)
+
+
+def test_a_skewed_hole_is_wider_on_the_right():
+    model = dataclasses.replace(SMOOTH, half_axes=((25.0, 14.0),), shares=(1.0,), skew=0.1)
+    column = outline(model)[:, 1]
+    assert column.max() == pytest.approx(14 * 1.1, abs=1e-6)
+    assert column.min() == pytest.approx(-14 * 0.9, abs=0.01)
+
+
+def test_a_turn_is_clockwise_as_displayed():
+    right_and_up = contour.turned(np.array([[0.0, 1.0], [-1.0, 0.0]]), 90.0)
+    np.testing.assert_allclose(right_and_up, [[1.0, 0.0], [0.0, 1.0]], atol=1e-12)
+    model = dataclasses.replace(SMOOTH, exponent=2.0, half_axes=((25.0, 14.0),), shares=(1.0,))
+    points = outline(model, 20.0)
+    reach = np.hypot(25 * np.cos(np.radians(20)), 14 * np.sin(np.radians(20)))
+    assert points[:, 0].max() == pytest.approx(reach, rel=1e-3)
+    assert points[points[:, 0].argmin(), 1] > 3
+
+
+def test_a_second_roughness_adds_to_the_first():
+    model = dataclasses.replace(HOLE, roughness=0.3, coarse_roughness=0.4, coarse_length=25.0)
+    rough = geometry._edges(np.random.default_rng(0), 3000, model)
+    assert rough.std() == pytest.approx(0.5, rel=0.03)
+
+
+def test_grains_of_residue_are_as_many_and_as_high_as_said():
+    model = dataclasses.replace(HOLE, residue=1.5, residue_height=0.2, residue_size=2.0)
+    rng, axes, centre = np.random.default_rng(0), np.array([25.0, 15.0]), np.array([2.0, -1.0])
+    fields = [profile.residue(rng, axes, centre, 10.0, (80, 56), model) for _ in range(600)]
+    volume = np.mean([field.sum() for field in fields])
+    assert volume == pytest.approx(1.5 * 0.2 * 2 * np.pi * 2.0**2, rel=0.06)
+    assert max(field.max() for field in fields) <= profile.HIGHEST
+    middle = np.mean(fields, axis=0)
+    row, column = np.mgrid[:80, :56]
+    assert (row * middle).sum() / middle.sum() - 39.5 == pytest.approx(2.0, abs=0.8)
+    assert (column * middle).sum() / middle.sum() - 27.5 == pytest.approx(-1.0, abs=0.8)
+
+
+def test_residue_raises_the_floor_of_the_depth_map():
+    clean, dirty = (
+        draw(20, dataclasses.replace(HOLE, residue=residue, residue_height=0.3)).depth(1)
+        for residue in (0.0, 3.0)
+    )
+    assert dirty.astype(float).mean() > clean.astype(float).mean() + 1
+    assert dirty.max() == clean.max() == 140
+
+
+def test_the_fab_oval_measures_as_the_real_one():
+    model = dataclasses.replace(
+        FAB_OVAL,
+        axis_sigma=(0.0, 0.0),
+        crop_sigma=0.0,
+        centre_sigma=0.0,
+        rotation=0.0,
+        rotation_sigma=0.0,
+        roughness=0.0,
+        floor_sigma=0.0,
+        tilt=0.0,
+    )
+    structures = draw(1, model)
+    depth, distance = structures.shape[0], structures.distance[0]
+    assert (distance > 0).any(axis=1).sum() == pytest.approx(50.2, abs=0.8)
+    assert (distance > 0).any(axis=0).sum() == pytest.approx(28.1, abs=0.8)
+    row = depth[depth.shape[0] // 2]
+    top = row.max()
+    climb = row[: row.argmax() + 1]
+    places = np.interp([0.2 * top, 0.8 * top], climb, np.arange(len(climb)))
+    assert places[1] - places[0] == pytest.approx(3.8, abs=0.4)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"half_axes": ()},
+        {"half_axes": ((20.0,),), "shares": (1.0,)},
+        {"shares": (1.0,)},
+        {"shares": (1.0, 0.0)},
+        {"wall_length": 0.0},
+    ],
+)
+def test_constants_that_make_no_hole_are_refused(wrong):
+    with pytest.raises(InputError, match="holes"):
+        dataclasses.replace(HOLE, **wrong)

@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from semtf.errors import InputError
 from semtf.simulation import optics, rendering, scan
 from semtf.simulation.geometry import MARGIN, Structures, draw_axes, draw_structures
 from semtf.simulation.microscope import FABS, SIMULATOR, STRUCT, Microscope
 from semtf.simulation.rendering import Scene
+from semtf.simulation.shadowing import relief
 
 BARE = Microscope(tilt_power=0.0, visibility_power=0.0, bloom=0.0, asymmetry=0.0, blur=(1e-3, 1e-3))
 
@@ -175,3 +177,79 @@ def test_the_same_seed_gives_the_same_image(scene):
     )
     np.testing.assert_array_equal(first, again)
     assert (first != other).mean() > 0.5
+
+
+@pytest.mark.parametrize("length", [2.0, 6.0])
+def test_correlated_noise_has_its_variance_and_autocorrelation(length):
+    noise = scan.smooth_noise(np.random.default_rng(0), (200, 72, 48), length)
+    assert noise.var() == pytest.approx(1.0, rel=0.05)
+    for lag in (1, 2, 4, 6):
+        for axis in (1, 2):
+            correlation = (noise * np.roll(noise, lag, axis=axis)).mean() / noise.var()
+            assert correlation == pytest.approx(np.exp(-((lag / length) ** 2)), abs=0.03)
+
+
+def test_correlated_noise_has_its_strength_in_a_scan():
+    kind = Microscope(dose=1e9, read_noise=0.0, correlated_noise=0.02, correlation_length=3.0)
+    noisy = scan.expose(np.ones((60, 72, 48), np.float32), kind, np.random.default_rng(0))
+    assert noisy.std() == pytest.approx(0.02, rel=0.05)
+
+
+@pytest.mark.parametrize("angle", [0.0, 90.0, 180.0, -90.0])
+def test_the_detector_stands_where_it_is_said_to(angle):
+    slope = 0.5
+    falling = plane(slope)  # its surface falls, and so faces, to the right
+    turned = Scene.of(
+        Structures(
+            np.swapaxes(falling.structures.shape, 1, 2).copy(),
+            np.swapaxes(falling.structures.distance, 1, 2).copy(),
+        )
+    )
+    kind = dataclasses.replace(BARE, asymmetry=0.6, detector=angle)
+    right = rendering.emission(falling, 1.0, kind)[0, 15, 20]
+    down = rendering.emission(turned, 1.0, kind)[0, 20, 15]
+    face = np.sin(np.arctan(slope))
+    assert right == pytest.approx(1 + 0.6 * face * np.cos(np.radians(angle)), abs=1e-4)
+    assert down == pytest.approx(1 + 0.6 * face * np.sin(np.radians(angle)), abs=1e-4)
+
+
+def test_each_model_of_shadows_is_used_by_its_name(scene):
+    for shadow in ("sky", "solid", "blur"):
+        kind = dataclasses.replace(BARE, shadow=shadow, visibility_power=1.0, visibility_floor=0.0)
+        expected = {
+            "sky": scene.horizon.visibility(44.5),
+            "solid": scene.horizon.solid_angle(44.5),
+            "blur": relief(scene.structures.shape, 44.5),
+        }[shadow]
+        np.testing.assert_allclose(rendering.emission(scene, 44.5, kind), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("dose", 0.0),
+        ("blur", (1.0, 0.0)),
+        ("blur", (1.0,)),
+        ("magnification", (-1.0, 1.0)),
+        ("charging_pole", 1.0),
+        ("black", 1.0),
+    ],
+)
+def test_constants_that_make_no_microscope_are_named(field, value):
+    with pytest.raises(InputError, match=f"microscope.{field}"):
+        dataclasses.replace(SIMULATOR, **{field: value})
+
+
+def test_presets_keep_their_images():
+    """Grey levels of one row and one column, and the sum, as the presets had them at first."""
+    golden = {
+        "dose": ([170, 144, 41, 37, 32, 34, 53, 197], 397304),
+        "tonal": ([177, 156, 43, 40, 34, 36, 62, 202], 424091),
+        "struct": ([184, 164, 48, 50, 46, 32, 38, 160], 404374),
+    }
+    for name, (row, total) in golden.items():
+        rng = np.random.default_rng(11)
+        drawn = Scene.of(draw_structures(rng, draw_axes(rng, 3)))
+        image = rendering.render(drawn, 2, FABS[name], rng)[0, 1].astype(int)
+        assert np.abs(image[36, ::6] - row).max() <= 1
+        assert image.sum() == pytest.approx(total, rel=1e-3)
