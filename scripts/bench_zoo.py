@@ -26,20 +26,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import pandas as pd
 from apart import apart
 from bench_adaptation import Bench, Row, Watch, configured
+from zoo_tables import CHEAP, cheap_table, full_table, gap_closed
 
 from semtf.config import RunConfig, preset
-
-CHEAP = ("none", "percentile", "moment")
-SOLVED, FAILED = 0.9, 0.5
-"""An adapter that closes this share of the gap does well, one below the other fails."""
 
 
 class Fab(NamedTuple):
@@ -83,7 +79,7 @@ def measure_cheap(fab: Fab) -> list[Row]:
     for case in fab.cases:
         began = time.perf_counter()
         bench = Bench(fab.data, case, fab.seed)
-        row = fab.names(case) | references(bench) | cheap(bench)
+        row = fab.names(case) | references(bench, cheap_keys(bench))
         rows.append(row | {"seconds": time.perf_counter() - began, "words": fab.words()})
     return rows
 
@@ -96,71 +92,64 @@ def measure(fab: Fab, config: RunConfig) -> list[Row]:
     folder, seconds = trained(fab, config, watches)
     rows = []
     for case, bench in benches.items():
-        row = fab.names(case) | references(bench) | cheap(bench)
-        row |= {f"best_cheap_{kind}": value for kind, value in best_cheap(bench, row).items()}
-        row |= scored(folder, bench, watches[case])
+        keys = cheap_keys(bench)
+        row = fab.names(case) | references(bench, keys)
+        row |= best_cheap(bench, keys, row) | scored(folder, bench, watches[case])
         row["gap_closed"] = gap_closed(row, row["adapted"])
         row["seconds"] = seconds[case] - watches[case].seconds
         rows.append(row | {"words": fab.words()})
     return rows
 
 
-def trained(fab: Fab, config: RunConfig, watches: dict[int, Watch]) -> tuple[Path, dict]:
-    """The folder of a new run of all cases, and the seconds that each of them took."""
+def trained(
+    fab: Fab, config: RunConfig, watches: dict[int, Watch]
+) -> tuple[Path, dict[int, float]]:
+    """The folder of a new run of all cases, and the seconds that each of them took; those of the
+    last hold the training of the classifier."""
     from semtf import pipeline
 
     folder = fab.data.with_name(f"{fab.data.name}_run")
     shutil.rmtree(folder, ignore_errors=True)
     seconds = {}
-
-    def watch(case: int, epoch: int, adapter: Any) -> None:
-        watches[case](epoch, adapter)
-
     for case in fab.cases:
         began = time.perf_counter()
-        given = None if folder.exists() else config
-        cache = fab.data / "cache"
-        pipeline.train(fab.data, case, run=folder, config=given, cache=cache, watch=watch)
+        pipeline.train(
+            fab.data,
+            case,
+            run=folder,
+            config=None if folder.exists() else config,
+            cache=fab.data / "cache",
+            watch=lambda case, epoch, adapter: watches[case](epoch, adapter),
+        )
         seconds[case] = time.perf_counter() - began
     return folder, seconds
 
 
-def references(bench: Bench) -> Row:
-    """RMSE with the simulator's own keys and with true target keys."""
-    from semtf.evaluation.benchmark import own_keys
-
-    none, (one, eight) = bench.rmse(own_keys(bench.simulator)), bench.rmse(bench.true)
-    return {
-        "none": none[0],
-        "true": one,
-        "true_softmax": eight,
-        "true_default": bench.default(bench.true),
-    }
-
-
-def cheap(bench: Bench) -> Row:
-    """RMSE with the keys of the cheap adapters, K = 1, and how much of the gap they close."""
-    row: Row = {}
-    for name in CHEAP[1:]:
-        row[name] = bench.rmse(cheap_keys(bench, name))[0]
-    return row
-
-
-def cheap_keys(bench: Bench, name: str) -> np.ndarray:
-    """The keys of a cheap adapter."""
+def cheap_keys(bench: Bench) -> dict[str, np.ndarray]:
+    """The pairs' keys by each cheap adapter."""
     from semtf.adaptation import adapter
 
-    given = adapter.Case(
-        bench.simulator, bench.fab, preset("quick").image, configured(name), seed=bench.seed
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        return adapter.fit(given, Path(folder)).adapt(bench.simulator.mean_sem())
+    keys = {}
+    for name in CHEAP:
+        given = adapter.Case(
+            bench.simulator, bench.fab, preset("quick").image, configured(name), seed=bench.seed
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            keys[name] = adapter.fit(given, Path(folder)).adapt(bench.simulator.mean_sem())
+    return keys
 
 
-def best_cheap(bench: Bench, row: Row) -> Row:
-    """The cheap adapter of the smallest default estimate: its name, its default, its K = 1."""
-    default, name = min((bench.default(cheap_keys(bench, name)), name) for name in CHEAP)
-    return {"name": name, "default": default, "one": row[name]}
+def references(bench: Bench, keys: dict[str, np.ndarray]) -> Row:
+    """RMSE with true target keys and with the keys of cheap adapters, K = 1."""
+    one, eight = bench.rmse(bench.true)
+    cheap = {name: bench.rmse(found)[0] for name, found in keys.items()}
+    return {"true": one, "true_softmax": eight, **cheap}
+
+
+def best_cheap(bench: Bench, keys: dict[str, np.ndarray], row: Row) -> Row:
+    """The cheap adapter of the smallest default estimate."""
+    default, name = min((bench.default(found), name) for name, found in keys.items())
+    return {"best_cheap": name, "best_cheap_default": default, "best_cheap_one": row[name]}
 
 
 def scored(folder: Path, bench: Bench, watch: Watch) -> Row:
@@ -189,95 +178,6 @@ def scored(folder: Path, bench: Bench, watch: Watch) -> Row:
         "epochs": watch.rmse,
         "over_best": adapted / min(watch.rmse) - 1 if watch.rmse else None,
     }
-
-
-def gap_closed(row: Row, error: float) -> float:
-    """Share of a row's gap that an error leaves behind."""
-    return (row["none"] - error) / (row["none"] - row["true"])
-
-
-def cheap_table(rows: list[Row]) -> str:
-    """The gaps and what the cheap adapters close of them, and which of them fail where."""
-    lines = [
-        "| seed | case | none | true | true, softmax of 8 | percentile | moment "
-        "| percentile closes | moment closes | structures |",
-        "|" + "---|" * 10,
-    ]
-    for row in rows:
-        shares = [f"{gap_closed(row, row[name]):.0%}" for name in CHEAP[1:]]
-        lines.append(
-            f"| {row['seed']} | {row['case']} | {row['none']:.2f} | {row['true']:.2f} "
-            f"| {row['true_softmax']:.2f} | {row['percentile']:.2f} | {row['moment']:.2f} "
-            f"| {' | '.join(shares)} | {row['words']['structures'].split(';')[0]} |"
-        )
-    for name in CHEAP:
-        closed = np.array([gap_closed(row, row[name]) for row in rows])
-        lines.append(
-            f"\n`{name}` closes {np.median(closed):.0%} in the median and {closed.min():.0%} at "
-            f"worst; it does well (over {SOLVED:.0%}) in {(closed > SOLVED).sum()} of {len(rows)} "
-            f"and fails (below {FAILED:.0%}) in {(closed < FAILED).sum()}."
-        )
-    return "\n".join(lines)
-
-
-class Measure(NamedTuple):
-    """A column of the summary: how it is made of a row, its format, and which end is worst."""
-
-    title: str
-    column: str
-    form: str
-    worst: str
-
-
-MEASURES = (
-    Measure("gap closed, K = 1", "gap_closed", "{:.1%}", "min"),
-    Measure("default estimate", "default", "{:.3f}", "max"),
-    Measure("default over true keys' softmax of 8", "over_softmax", "{:+.1%}", "max"),
-    Measure("default over best cheap adapter's", "over_cheap", "{:+.1%}", "max"),
-    Measure("chosen epoch over best", "over_best", "{:+.1%}", "max"),
-    Measure("case accuracy", "accuracy", "{:.1%}", "min"),
-    Measure("seconds", "seconds", "{:.0f}", "max"),
-)
-
-
-def full_table(rows: list[Row]) -> str:
-    """Every row, median and worst of what matters, and the worst fabs in words."""
-    lines = [
-        "| seed | case | none | true | adapted | gap closed | true, softmax of 8 | default "
-        "| decided | best cheap | its K = 1 | its default | epoch | over best | accuracy | s |",
-        "|" + "---|" * 16,
-    ]
-    for row in rows:
-        over = "" if row["over_best"] is None else f"{row['over_best']:+.1%}"
-        lines.append(
-            f"| {row['seed']} | {row['case']} | {row['none']:.2f} | {row['true']:.2f} "
-            f"| {row['adapted']:.2f} | {row['gap_closed']:.1%} | {row['true_softmax']:.2f} "
-            f"| {row['default']:.2f} | {row['decided']:.2f} | {row['best_cheap_name']} "
-            f"| {row['best_cheap_one']:.2f} | {row['best_cheap_default']:.2f} | {row['epoch']} "
-            f"| {over} | {row['accuracy']:.1%} | {row['seconds']:.0f} |"
-        )
-    return "\n".join([*lines, "", *summary(pd.DataFrame(rows))])
-
-
-def summary(table: pd.DataFrame) -> list[str]:
-    """Median and worst of each measure, and the fabs of the worst in words."""
-    table["over_softmax"] = table.default / table.true_softmax - 1
-    table["over_cheap"] = table.default / table.best_cheap_default - 1
-    lines = ["| | median | worst | seed, case |", "|---|---|---|---|"]
-    worst = {}
-    for title, column, form, end in MEASURES:
-        values = table[column].dropna().astype(float)
-        if values.empty:
-            continue
-        place = values.idxmin() if end == "min" else values.idxmax()
-        seed, case = table.seed[place], table.case[place]
-        if column != "seconds":
-            worst[seed] = table.words[place]
-        median, value = form.format(values.median()), form.format(values[place])
-        lines.append(f"| {title} | {median} | {value} | {seed}, {case} |")
-    for seed, words in worst.items():
-        lines += ["", f"Fab {seed}:", *(f"- {name}: {text}" for name, text in words.items())]
-    return lines
 
 
 def collected(arguments: argparse.Namespace, config: RunConfig) -> list[Row]:
