@@ -28,11 +28,17 @@ class Fab:
         steps = (case_step(self.holes, kind) for kind in (self.simulator, self.microscope))
         return fab_in_words(self.holes, self.simulator, self.microscope, *steps)
 
-    def to_json(self) -> str:
-        """The fab in words and numbers, as indented JSON that `read_fab` reads."""
+    def to_json(self, structures: str | None = None) -> str:
+        """The fab in words and numbers, as indented JSON that `read_fab` reads.
+
+        Args:
+            structures: what to say of the structures where they are not drawn from ``holes``.
+        """
         numbers = dataclasses.asdict(self)
-        name = numbers.pop("name")
-        note = {"name": name, "words": self.words(), **numbers}
+        words = self.words()
+        if structures is not None:
+            words["structures"] = structures
+        note = {"name": numbers.pop("name"), "words": words, **numbers}
         return json.dumps(note, indent=2, ensure_ascii=False) + "\n"
 
 

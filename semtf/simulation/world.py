@@ -91,7 +91,7 @@ def simulate(
         _write_averages(order, averages)
         _write_cases(order)
         if kind not in PRESETS.values():
-            note = kind.to_json()
+            note = kind.to_json(None if depth is None else "Taken from given depth maps.")
             (root / "truth/fab.json").write_text(note, encoding="utf-8")
     return out
 

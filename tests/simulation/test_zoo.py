@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from semtf.cli.simulate import command
 from semtf.config import plate_level
@@ -196,6 +197,27 @@ def test_an_unusable_fab_json_is_named(tmp_path, text, message):
         simulate(tmp_path / "out", pairs=1, train=0, test=0, fab=path)
     assert str(path) in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_given_depth_maps_are_seen_by_the_zoos_microscopes(data, tmp_path):
+    maps = data / "simulation_data/Depth/Case_1/80"
+    out = simulate(
+        tmp_path / "out",
+        pairs=1,
+        train=0,
+        test=0,
+        fab="random",
+        seed=7,
+        depth=maps,
+        target_keys=True,
+    )
+    note = json.loads((out / "truth/fab.json").read_text(encoding="utf-8"))
+    assert note["words"]["structures"] == "Taken from given depth maps."
+    assert read_fab(out / "truth/fab.json") == zoo.draw_fab(7)
+    (key,) = (out / "truth/SEM/Case_1").rglob("*.png")
+    first = np.asarray(Image.open(key), float)
+    drawn = np.asarray(Image.open(data / "truth/SEM/Case_1/80" / key.name), float)
+    assert np.corrcoef(first.ravel(), drawn.ravel())[0, 1] > 0.95
 
 
 def test_the_command_makes_a_fab_of_the_zoo(tmp_path):
