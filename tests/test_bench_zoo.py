@@ -110,7 +110,7 @@ def test_the_cheap_table_says_which_adapters_fail():
     assert "| 80% |" in text
     assert "`moment` closes 80% in the median and 17% at worst" in text
     assert "`percentile` closes 30% in the median" in text
-    assert "well (over 90%) in 1 of 3 and fails (below 50%) in 2" in text
+    assert "well (over 90%) in 1 of 3 and fails (below 75%) in 2" in text
 
 
 def test_finished_rows_are_not_measured_again(tmp_path, monkeypatch, capsys):
