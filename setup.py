@@ -40,7 +40,8 @@ setup(
     package_data={
         "semtf": ["py.typed"],
         "semtf.report": ["*.html"],
-        "semtf.serving": ["docker/*", "page/**/*"],
+        "semtf.serving": ["page/**/*"],
+        "semtf.serving.saved_model": ["docker/*"],
     },
     python_requires=">=3.11,<3.14",
     install_requires=[

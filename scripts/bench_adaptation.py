@@ -32,7 +32,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pandas as pd
-from apart import apart
+from isolated import run_isolated
 
 from semtf.config import AdaptationConfig, RetrievalConfig, preset
 
@@ -125,8 +125,8 @@ class Bench:
 def measure(work: Path, seed: int, case: int, method: str) -> Row:
     """Fit one method to one case of one fab; runs in a process of its own."""
     from semtf.adaptation import adapter
-    from semtf.adaptation.choice import Judge
     from semtf.adaptation.criterion import KEYS, spread
+    from semtf.adaptation.epoch_selection import CriterionEvaluator
 
     bench = Bench(fab_folder(work, seed), case, seed)
     watch = Watch(bench) if method in TRAINED else None
@@ -150,7 +150,7 @@ def measure(work: Path, seed: int, case: int, method: str) -> Row:
     one, eight = bench.rmse(keys)
     row = {"method": method, "case": case, "seed": seed, "rmse": one, "softmax": eight}
     row |= {"seconds": seconds, "gib": peak, "load": os.getloadavg()[0]} | bench.geometry(keys)
-    judge = Judge(bench.simulator, bench.fab, bench.average_depth)
+    judge = CriterionEvaluator(bench.simulator, bench.fab, bench.average_depth)
     row["criterion"] = judge(keys[spread(len(keys), KEYS)]).score
     if watch:
         row |= {"epochs": watch.rmse, "best": min(watch.rmse)}
@@ -277,7 +277,7 @@ def collected(arguments: argparse.Namespace) -> list[Row]:
         if (seed, case, method) in there:
             continue
         prepared(arguments.work, seed)
-        row = apart(measure, arguments.work, seed, case, method)
+        row = run_isolated(measure, arguments.work, seed, case, method)
         rows.append(row)
         brief = {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}
         print(json.dumps(brief), file=sys.stderr, flush=True)

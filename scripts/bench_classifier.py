@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from semtf.classification.batchnorm_folding import folded
 from semtf.classification.calibration import expected_calibration_error, scaled_softmax
 from semtf.classification.classifier import Classifier
-from semtf.classification.folding import folded
 from semtf.classification.train import train
 from semtf.classification.voting import site_vote
 from semtf.config import CASES, ClassificationConfig, preset

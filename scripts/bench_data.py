@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from apart import apart
+from isolated import run_isolated
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 SHAPE = (72, 48)
@@ -126,7 +126,7 @@ def zipped(data: Path, target: Path) -> Path:
 def packing(data: Path, cache: Path, name: str) -> None:
     """The first and the second opening of a data set, each in a fresh process."""
     for what in ("packed", "opened again"):
-        found = apart(pack, data, cache)
+        found = run_isolated(pack, data, cache)
         each = found["images"] / found["cpu"]
         note = f"{each:,.0f} for each second of one core, {found['mib']:.0f} MiB with workers"
         show(f"semtf, {name} {what}", found["images"], found["seconds"], note)

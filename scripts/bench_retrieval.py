@@ -21,17 +21,23 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from apart import apart
 from challenge_size import IMAGES, World, full_size_run, stored, world
+from isolated import run_isolated
 from PIL import Image
 
 from semtf.cli.predict import predict_files
 from semtf.config import RetrievalConfig, Weights
 from semtf.estimation.estimator import load
-from semtf.estimation.uncertainty import Checked, calibrate, searched, summary, with_spread
-from semtf.retrieval.embedding import back_projected, normalise
+from semtf.estimation.uncertainty import (
+    Checked,
+    calibrate,
+    depth_and_spread,
+    num_to_search,
+    summary,
+)
+from semtf.retrieval.embedding import adjoint_shifts, normalise
+from semtf.retrieval.embeddings import flat
 from semtf.retrieval.retriever import Retriever
-from semtf.retrieval.rows import flat
 from semtf.retrieval.tuning import tune
 
 REFERENCE, BATCH = 256, 512
@@ -40,7 +46,7 @@ PARTS = ("search", "centre", "accuracy", "coverage", "growth", "predict")
 
 def best_of_all(retriever: Retriever, images: np.ndarray) -> tuple[np.ndarray, float]:
     """The most similar pair of each image by exact search, and images a second."""
-    moves = tf.transpose(back_projected(normalise(tf.constant(images)), 2), [1, 0, 2, 3])
+    moves = tf.transpose(adjoint_shifts(normalise(tf.constant(images)), 2), [1, 0, 2, 3])
     moves = tf.reshape(moves, [moves.shape[0], len(images), -1])
     keys = tf.constant(flat(retriever.storage.keys), tf.float32)
     lengths = retriever.pixels.lengths.numpy()
@@ -140,8 +146,8 @@ def report_coverage(retriever: Retriever, world: World, queries: int) -> None:
     for start in range(0, queries, BATCH):
         here = slice(start, min(start + BATCH, queries))
         some = tf.constant(world.images[here], tf.float32)
-        near = retriever.search(some, searched(retriever, k, weights))
-        depth, spread, _, _ = with_spread(retriever, some, near, k, weights)
+        near = retriever.search(some, num_to_search(retriever, k, weights))
+        depth, spread, _, _ = depth_and_spread(retriever, some, near, k, weights)
         error = np.abs(depth.numpy() - world.depth[here])
         unit = np.hypot(spread.numpy(), 0.5)
         parts.append(Checked(error, unit, found.zone(depth, spread).numpy()))
@@ -163,7 +169,7 @@ def report_predict(run: Path, made: World, queries: int, work: Path) -> None:
     for i, image in enumerate(np.load(folder / IMAGES)):
         Image.fromarray(image).save(images / f"{i:06d}.png")
     # Apart, so that the memory is that of predicting and not of what was built before.
-    apart(time_predict, folder, images, work)
+    run_isolated(time_predict, folder, images, work)
 
 
 def time_predict(run: Path, images: Path, work: Path) -> None:

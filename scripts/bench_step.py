@@ -11,7 +11,7 @@ import dataclasses
 import os
 import time
 
-from apart import apart
+from isolated import run_isolated
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -68,7 +68,9 @@ def main() -> None:
         "| way | first steps (s) | a step (s) | peak memory (GiB) | load |\n|---|---|---|---|---|"
     )
     for way in arguments.only:
-        first, step, peak = apart(measure, way, arguments.preset, arguments.width, arguments.steps)
+        first, step, peak = run_isolated(
+            measure, way, arguments.preset, arguments.width, arguments.steps
+        )
         load = os.getloadavg()[0]
         print(f"| {way} | {first:.1f} | {step:.3f} | {peak:.2f} | {load:.1f} |", flush=True)
 

@@ -20,7 +20,7 @@ from unittest import mock
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from apart import apart
+from isolated import run_isolated
 
 from semtf.config import AdaptationConfig, ImageConfig, preset
 
@@ -274,13 +274,13 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=["quick", "challenge"])
     parser.add_argument("--steps", type=int, default=12, help="of quick; challenge: a quarter")
     arguments = parser.parse_args()
-    peak = apart(measure_peak)
+    peak = run_isolated(measure_peak)
     print(f"float32 tf.matmul: {peak:.0f} GFLOP/s", flush=True)
     print("| preset | width | library | s a step | ratio | GFLOP/s | of the matmul peak |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in arguments.presets:
         steps = arguments.steps if name == "quick" else max(2, arguments.steps // 4)
-        report(name, {kind: apart(measure, kind, name, steps) for kind in KINDS}, peak)
+        report(name, {kind: run_isolated(measure, kind, name, steps) for kind in KINDS}, peak)
     print(f"load {os.getloadavg()[0]:.1f}")
 
 

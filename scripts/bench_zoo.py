@@ -31,8 +31,8 @@ from typing import NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from apart import apart
 from bench_adaptation import Bench, Row, Watch, configured
+from isolated import run_isolated
 from zoo_tables import CHEAP, cheap_table, full_table, gap_closed
 
 from semtf.config import RunConfig, preset
@@ -155,13 +155,13 @@ def best_cheap(bench: Bench, keys: dict[str, np.ndarray], row: Row) -> Row:
 def scored(folder: Path, bench: Bench, watch: Watch) -> Row:
     """What a run makes of the test images of a case, and of the choice of its epoch."""
     from semtf.adaptation.adapter import chosen_folder
-    from semtf.adaptation.choice import CHOICE
-    from semtf.estimation.estimator import Estimator, load_parts
+    from semtf.adaptation.epoch_selection import CHOICE
+    from semtf.estimation.estimator import Estimator, load_models
     from semtf.evaluation.rmse import rmse
     from semtf.run import Run
 
     run = Run.open(folder)
-    parts = load_parts(run, "exact")
+    parts = load_models(run, "exact")
     estimator = Estimator(parts)
     certain = np.tile(np.equal(parts.cases, bench.case), (len(bench.images), 1))
     given = estimator.predict(bench.images, certain.astype(np.float32))
@@ -192,7 +192,7 @@ def collected(arguments: argparse.Namespace, config: RunConfig) -> list[Row]:
         names = {case: fab.names(case) for case in fab.cases}
         found = [row for row in there if any(n.items() <= row.items() for n in names.values())]
         if len({row["case"] for row in found}) < len(names):
-            found = apart(measure_cheap, fab) if fab.cheap else apart(measure, fab, config)
+            found = run_isolated(measure_cheap, fab) if fab.cheap else apart(measure, fab, config)
             note(found, out)
         rows += found
     return rows

@@ -18,7 +18,7 @@ from semtf.retrieval.storage import Storage
 from semtf.run import Run
 from semtf.simulation.microscope import SIMULATOR, STRUCT
 from semtf.simulation.rendering import Scene, render
-from semtf.simulation.source import Draw, open_source
+from semtf.simulation.structure_source import Draw, open_source
 
 CASE, TUNING = 1, 256
 IMAGES = "images.npy"

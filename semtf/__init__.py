@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from semtf.metrology.hole import measure
     from semtf.pipeline import train
     from semtf.run import Run
-    from semtf.serving.export import export
+    from semtf.serving.saved_model.export import export
     from semtf.simulation.world import simulate
 
 __all__ = [
@@ -50,7 +50,7 @@ _WHERE = {
     "DepthResult": "semtf.estimation.result",
     "Estimator": "semtf.estimation.estimator",
     "Run": "semtf.run",
-    "export": "semtf.serving.export",
+    "export": "semtf.serving.saved_model.export",
     "load": "semtf.estimation.estimator",
     "measure": "semtf.metrology.hole",
     "simulate": "semtf.simulation.world",

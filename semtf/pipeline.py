@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from semtf.adaptation import adapter
-from semtf.adaptation.interface import Adapter
+from semtf.adaptation.base import Adapter
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.config import CASES, RunConfig, preset

@@ -9,22 +9,22 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.adaptation import selection
-from semtf.adaptation import statistics as cheap
+from semtf.adaptation import adapter_selection
+from semtf.adaptation import statistical_adapters as cheap
 from semtf.adaptation import train as training
-from semtf.adaptation.adversarial import Adversarial
-from semtf.adaptation.choice import Judge
+from semtf.adaptation.adapter_selection import AdapterTrial
+from semtf.adaptation.base import Adapter, Generated, Unchanged
 from semtf.adaptation.criterion import Criterion
 from semtf.adaptation.cut import CUT
 from semtf.adaptation.cyclegan import CycleGAN
-from semtf.adaptation.interface import Adapter, Generated, Unchanged
-from semtf.adaptation.selection import Trial
+from semtf.adaptation.epoch_selection import CriterionEvaluator
+from semtf.adaptation.gan import GAN
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.sets import FabSet, SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import TrainingError
 
-TRAINED: dict[str, type[Adversarial]] = {"cyclegan": CycleGAN, "cut": CUT}
-FITTED: dict[str, type[cheap.Statistical]] = {
+TRAINED: dict[str, type[GAN]] = {"cyclegan": CycleGAN, "cut": CUT}
+FITTED: dict[str, type[cheap.StatisticalAdapter]] = {
     "percentile": cheap.PercentileMatching,
     "moment": cheap.MomentMatching,
     "fda": cheap.FourierAmplitude,
@@ -64,7 +64,8 @@ def fit(case: Case, folder: Path, warm_start: Path | None = None) -> Adapter:
     """Fit the adapter ``case.config.adapter`` and write it into a folder.
 
     ``"auto"`` fits every one of ``config.candidates`` into a folder of its own below, judges them
-    by the label-free criterion and writes table, choice and reason (`semtf.adaptation.selection`).
+    by the label-free criterion and writes table, choice and reason
+    (`semtf.adaptation.adapter_selection`).
 
     Args:
         case: images and settings.
@@ -78,7 +79,7 @@ def fit(case: Case, folder: Path, warm_start: Path | None = None) -> Adapter:
         _try(case, name, folder / name, warm_start / name if warm_start else None)
         for name in case.config.candidates
     ]
-    selection.write(folder, trials, *selection.choose(trials))
+    adapter_selection.write(folder, trials, *adapter_selection.choose(trials))
     return load(folder, case.image, case.config)
 
 
@@ -93,7 +94,7 @@ def load(folder: Path, image: ImageConfig, config: AdaptationConfig) -> Adapter:
     """
     name: str = config.adapter
     if name == "auto":
-        name = selection.chosen_adapter(folder)
+        name = adapter_selection.chosen_adapter(folder)
         folder = folder / name
     if name == "none":
         return Unchanged()
@@ -104,9 +105,9 @@ def load(folder: Path, image: ImageConfig, config: AdaptationConfig) -> Adapter:
 
 def chosen_folder(folder: Path) -> Path:
     """Where the adapter lies in a folder that `fit` wrote: below it where it was chosen."""
-    if not (folder / selection.SELECTION).exists():
+    if not (folder / adapter_selection.SELECTION).exists():
         return folder
-    return folder / selection.chosen_adapter(folder)
+    return folder / adapter_selection.chosen_adapter(folder)
 
 
 def _fit_one(case: Case, name: str, folder: Path, warm_start: Path | None) -> Adapter:
@@ -132,7 +133,7 @@ def _fit_one(case: Case, name: str, folder: Path, warm_start: Path | None) -> Ad
     return Generated(network.to_target)
 
 
-def _try(case: Case, name: str, folder: Path, warm_start: Path | None) -> Trial:
+def _try(case: Case, name: str, folder: Path, warm_start: Path | None) -> AdapterTrial:
     """Fit one candidate and judge it; a candidate that was judged before is read again."""
     folder.mkdir(exist_ok=True)
     if not (folder / TRIAL).exists():
@@ -140,14 +141,14 @@ def _try(case: Case, name: str, folder: Path, warm_start: Path | None) -> Trial:
         there = warm_start if warm_start and warm_start.is_dir() else None
         found, failure = None, None
         try:
-            found = judged(case, _fit_one(case, name, folder, there))
+            found = evaluate_criterion(case, _fit_one(case, name, folder, there))
         except TrainingError as error:
             failure = str(error)
-        Trial(name, time.perf_counter() - start, found, failure).save(folder / TRIAL)
-    return Trial.load(folder / TRIAL)
+        AdapterTrial(name, time.perf_counter() - start, found, failure).save(folder / TRIAL)
+    return AdapterTrial.load(folder / TRIAL)
 
 
-def judged(case: Case, adapter: Adapter) -> Criterion:
+def evaluate_criterion(case: Case, adapter: Adapter) -> Criterion:
     """The label-free criterion of an adapter on the images of a case."""
-    judge = Judge(case.simulator, case.fab, case.average_depth)
-    return judge(adapter.adapt(judge.sem))
+    evaluator = CriterionEvaluator(case.simulator, case.fab, case.average_depth)
+    return evaluator(adapter.adapt(evaluator.sem))

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import keras
 import tensorflow as tf
 
-from semtf.adaptation.adversarial import Adversarial
+from semtf.adaptation.gan import GAN
 from semtf.errors import TrainingError
 
 VANISHED = 1e-3
@@ -22,7 +22,7 @@ class MovingAverage(keras.callbacks.Callback):
     ``min(decay, (1 + n)/(10 + n))``, so that the first weights are soon forgotten.
     """
 
-    def __init__(self, network: Adversarial, decay: float) -> None:
+    def __init__(self, network: GAN, decay: float) -> None:
         super().__init__()
         self.network = network
         self.decay = decay
@@ -59,10 +59,10 @@ def _average(average: list[tf.Variable], weights: list[tf.Tensor], decay: tf.Ten
         mean.assign_sub((1.0 - decay) * (mean - tf.cast(weight, mean.dtype)))
 
 
-class Halvings(keras.callbacks.Callback):
+class HalveLearningRate(keras.callbacks.Callback):
     """Halve both optimizers' learning rate at the epochs of the config."""
 
-    def __init__(self, network: Adversarial) -> None:
+    def __init__(self, network: GAN) -> None:
         super().__init__()
         self.network = network
 
@@ -73,7 +73,7 @@ class Halvings(keras.callbacks.Callback):
         self.network.critic_optimizer.learning_rate = rate
 
 
-class Health(keras.callbacks.Callback):
+class TerminateOnDivergence(keras.callbacks.Callback):
     """Raise TrainingError, with the reason, where going on is of no use.
 
     Watched are losses that are no numbers, a critic that exploded, and one that is dead: its

@@ -5,14 +5,14 @@ import tensorflow as tf
 from keras import layers
 
 from semtf.adaptation import losses, networks
-from semtf.adaptation.adversarial import Adversarial
+from semtf.adaptation.gan import GAN
 from semtf.config import AdaptationConfig, ImageConfig
 
 PLACES = 32
 """First stream of the random numbers that choose patches; those before are the penalty's."""
 
 
-class CUT(Adversarial):
+class CUT(GAN):
     """Translate simulator images to the fab's domain (Park et al. 2020).
 
     There is no way back and no cycle: what keeps the hole in its place is that a patch of the

@@ -4,11 +4,11 @@ import keras
 import tensorflow as tf
 
 from semtf.adaptation import losses, networks
-from semtf.adaptation.adversarial import Adversarial
+from semtf.adaptation.gan import GAN
 from semtf.config import AdaptationConfig, ImageConfig
 
 
-class CycleGAN(Adversarial):
+class CycleGAN(GAN):
     """Translate images between two unpaired domains (Zhu et al. 2017), trained as WGAN-GP.
 
     The source is the simulator's microscope, the target the fab's. A batch of ``fit`` is a pair

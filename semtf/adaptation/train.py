@@ -11,16 +11,27 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.adaptation import networks
-from semtf.adaptation.adversarial import Adversarial
-from semtf.adaptation.board import Board
-from semtf.adaptation.callbacks import Halvings, Health, MovingAverage, Report
-from semtf.adaptation.choice import LINES_BEFORE, TABLE, Choice, Judge, Watch
+from semtf.adaptation.base import Adapter
+from semtf.adaptation.callbacks import (
+    HalveLearningRate,
+    MovingAverage,
+    Report,
+    TerminateOnDivergence,
+)
 from semtf.adaptation.cyclegan import CycleGAN
-from semtf.adaptation.interface import Adapter
+from semtf.adaptation.epoch_selection import (
+    LINES_BEFORE,
+    TABLE,
+    CriterionEvaluator,
+    EpochSelection,
+    Watch,
+)
+from semtf.adaptation.gan import GAN
+from semtf.adaptation.tensorboard import TensorBoardSummaries
 from semtf.checkpoint import Checkpoint
 from semtf.config import AdaptationConfig, ImageConfig, Precision
+from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.pipelines import unpaired
-from semtf.data.sets import FabSet, SimulatorSet
 from semtf.errors import InputError, TrainingError
 from semtf.progress import progress, warn
 
@@ -38,9 +49,9 @@ def train(
     warm_start: Path | None = None,
     average_depth: npt.NDArray[np.float64] | None = None,
     strategy: tf.distribute.Strategy | None = None,
-    kind: type[Adversarial] = CycleGAN,
+    kind: type[GAN] = CycleGAN,
     watch: Callable[[int, Adapter], None] | None = None,
-) -> Adversarial:
+) -> GAN:
     """Train the networks of one case; goes on from the folder's checkpoint where it has one.
 
     Args:
@@ -74,9 +85,9 @@ def train(
     if warm_start is not None:
         load(network, warm_start)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
-    judge = Judge(simulator, fab, average_depth)
+    evaluator = CriterionEvaluator(simulator, fab, average_depth)
     checkpoint = fit(
-        network, simulator, fab, judge, epochs=epochs, folder=folder, seed=seed, watch=watch
+        network, simulator, fab, evaluator, epochs=epochs, folder=folder, seed=seed, watch=watch
     )
     for part in network.networks:
         part.save_weights(folder / f"{part.name}.weights.h5")
@@ -85,10 +96,10 @@ def train(
 
 
 def fit(
-    network: Adversarial,
+    network: GAN,
     simulator: SimulatorSet,
     fab: FabSet,
-    judge: Judge,
+    evaluator: CriterionEvaluator,
     *,
     epochs: int,
     folder: Path,
@@ -104,7 +115,7 @@ def fit(
     batch = config.batch * config.critic_steps
     steps = config.steps_per_epoch or math.ceil(len(simulator) / batch)
     average = MovingAverage(network, config.ema)
-    choice = Choice(network, average, judge, folder)
+    choice = EpochSelection(network, average, evaluator, folder)
     state = [*network.state(), *average.average, *choice.variables()]
     checkpoint = Checkpoint(state, folder, {HISTORY: 1, TABLE: LINES_BEFORE})
     done = checkpoint.restore()
@@ -112,11 +123,15 @@ def fit(
         choice.begin()
     callbacks = [
         average,
-        Halvings(network),
-        Health(judge.fab.shape[1:], penalised=config.loss == "wgan-gp"),
+        HalveLearningRate(network),
+        TerminateOnDivergence(evaluator.fab.shape[1:], penalised=config.loss == "wgan-gp"),
         keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
         choice,
-        *([Board(network, average, choice, simulator, fab, folder)] if config.tensorboard else []),
+        *(
+            [TensorBoardSummaries(network, average, choice, simulator, fab, folder)]
+            if config.tensorboard
+            else []
+        ),
         checkpoint,
         *([Watch(choice, watch)] if watch else []),
     ]
@@ -152,7 +167,7 @@ def _precision(policy: Precision) -> Iterator[None]:
         keras.mixed_precision.set_global_policy(before)
 
 
-def load(network: Adversarial, folder: Path) -> None:
+def load(network: GAN, folder: Path) -> None:
     """Read the weights of all networks from a folder that `train` wrote."""
     for part in network.networks:
         _load(part, folder / f"{part.name}.weights.h5")

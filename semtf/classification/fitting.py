@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semtf.checkpoint import Checkpoint
 from semtf.classification.augmentation import augmentation, with_noise
-from semtf.classification.state import HISTORY, Plateau, state
+from semtf.classification.callbacks import HISTORY, Plateau, state
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import labelled
 from semtf.progress import progress

@@ -21,7 +21,7 @@ from semtf.classification.calibration import (
 from semtf.classification.classifier import NETWORKS, Classifier
 from semtf.classification.fitting import fit, optimizer
 from semtf.classification.folds import stratified_folds
-from semtf.classification.noisy_student import load_published_weights
+from semtf.classification.pretrained import load_published_weights
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import split
 from semtf.errors import InputError

@@ -24,7 +24,7 @@ from semtf.config import IndexKind
 )
 def command(run: Path, out: Path, index: IndexKind, recall: float | None, verify: bool) -> None:
     """Write a run as one SavedModel for TensorFlow Serving."""
-    from semtf.serving.export import export
+    from semtf.serving.saved_model.export import export
 
     found = export(run, out, index=index, recall=recall, check=verify)
     click.echo(f"{out}: exported with the {index} index")

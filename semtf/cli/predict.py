@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from semtf.estimation.estimator import Estimator
     from semtf.estimation.result import DepthResult
-    from semtf.serving.client import Client
+    from semtf.serving.client.rest import Client
 
     Grey = npt.NDArray[np.uint8]
     Names = npt.NDArray[np.str_]

@@ -96,10 +96,10 @@ def command(
     """
     meanings = _labels(labels)
     try:
-        from semtf.serving.app import Limits
-        from semtf.serving.server import model_server, serve
+        from semtf.serving.server.app import Limits
+        from semtf.serving.server.server import model_server, serve
+        from semtf.serving.server.versions import Options
         from semtf.serving.token import read_token
-        from semtf.serving.versions import Options
     except ModuleNotFoundError as error:
         raise InputError(
             f"semtf serve: the package {error.name} is missing; pip install semtf[serve]"

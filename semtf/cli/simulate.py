@@ -81,7 +81,7 @@ def _table(out: Path) -> "pd.DataFrame":
     """The report, measured on the files with a cache that is thrown away."""
     from tempfile import TemporaryDirectory
 
-    from semtf.simulation.achieved import report
+    from semtf.simulation.calibration_report import report
 
     with TemporaryDirectory() as cache:
         return report(out, Path(cache))

@@ -5,7 +5,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from semtf.data.source import File, Source, read_file, where
+from semtf.data.file_source import File, Source, read_file, where
 from semtf.errors import InputError
 
 if TYPE_CHECKING:

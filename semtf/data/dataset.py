@@ -12,10 +12,10 @@ import numpy.typing as npt
 from semtf.data import layout, packing
 from semtf.data.average_depth import read_average_depth
 from semtf.data.decoding import Decoder, Task
+from semtf.data.file_source import File, Source, open_source, where
+from semtf.data.image_sets import FabSet, ImageSet, Names, SimulatorSet
 from semtf.data.images import Gray, Size
 from semtf.data.layout import Layout, Member, Skipped
-from semtf.data.sets import FabSet, ImageSet, Names, SimulatorSet
-from semtf.data.source import File, Source, open_source, where
 from semtf.errors import InputError
 from semtf.progress import progress
 

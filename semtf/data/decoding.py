@@ -21,8 +21,8 @@ from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 
+from semtf.data.file_source import File, Span, read_file
 from semtf.data.images import BadImageError, Gray, Size, check_bytes, decode_image
-from semtf.data.source import File, Span, read_file
 
 CHUNK = 256
 ALONE = 2048

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from semtf.data.source import File, Source, open_source, where
+from semtf.data.file_source import File, Source, open_source, where
 from semtf.errors import InputError
 
 PARTS = ("simulation_data", "train", "test")

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from semtf.data.decoding import CHUNK, Chunk, Decoder
+from semtf.data.file_source import File
 from semtf.data.images import Gray, Size
 from semtf.data.layout import Member
-from semtf.data.source import File
 from semtf.errors import InputError
 
 VERSION = 1

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from semtf.classification.batchnorm_folding import folded
 from semtf.classification.classifier import Classifier
-from semtf.classification.folding import folded
 from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexKind, Weights
 from semtf.errors import InputError
 from semtf.estimation.evidence import Evidence
-from semtf.estimation.graph import Estimate, Parts, classify, estimate
+from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
 from semtf.estimation.preparation import read_limit
 from semtf.estimation.result import FLAGS, DepthResult
 from semtf.estimation.uncertainty import Intervals
@@ -32,7 +32,9 @@ AT_A_TIME = 4
 class Estimator:
     """SEM images to depth maps: classify, search, blend. Made by `load`."""
 
-    def __init__(self, parts: Parts, k: int | None = None, weights: Weights | None = None) -> None:
+    def __init__(
+        self, parts: EstimatorModels, k: int | None = None, weights: Weights | None = None
+    ) -> None:
         """``k`` neighbours with these weights; what each case's retriever chose where None."""
         self.parts = parts
         self.k = k
@@ -175,19 +177,19 @@ def load(
         raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
     if k is not None and k < 1:
         raise InputError(f"--k {k}: at least one neighbour is needed")
-    return Estimator(load_parts(opened, index, align, recall), k, weights)
+    return Estimator(load_models(opened, index, align, recall), k, weights)
 
 
-def load_parts(
+def load_models(
     run: Run,
     index: IndexKind | None = None,
     align: Align | None = None,
     recall: float | None = None,
-) -> Parts:
+) -> EstimatorModels:
     """The classifier and retrievers of a run; arguments as in `load`."""
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
-    return Parts(
+    return EstimatorModels(
         classifier=folded(classifier.model),
         cases=classifier.cases,
         temperature=classifier.temperature,

@@ -7,13 +7,11 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from semtf.autograph import no_autograph
 from semtf.config import Weights
 from semtf.data.pipelines import to_network
-from semtf.estimation.uncertainty import Intervals, searched, with_spread
+from semtf.estimation.uncertainty import Intervals, depth_and_spread, num_to_search
 from semtf.retrieval.retriever import Retriever
-
-# No AutoGraph: nothing in here is Python control flow on tensors.
-as_written = tf.autograph.experimental.do_not_convert
 
 
 class Estimate(NamedTuple):
@@ -40,7 +38,7 @@ class Estimate(NamedTuple):
     case: tf.Tensor
     case_probability: tf.Tensor
     similarity: tf.Tensor
-    doubt: tf.Tensor
+    low_confidence: tf.Tensor
     untrained: tf.Tensor
     unlike: tf.Tensor
     pair: tf.Tensor
@@ -50,7 +48,7 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Parts:
+class EstimatorModels:
     """What the graph is made of.
 
     Attributes:
@@ -84,18 +82,18 @@ class Parts:
         )
 
 
-@as_written
-def classify(images: tf.Tensor, parts: Parts) -> tf.Tensor:
+@no_autograph
+def classify(images: tf.Tensor, parts: EstimatorModels) -> tf.Tensor:
     """Calibrated probability of each case, float32 ``[q, c]``; images as in `estimate`."""
     logits = parts.classifier(to_network(images), training=False)
     return tf.nn.softmax(logits / parts.temperature)
 
 
-@as_written
+@no_autograph
 def estimate(
     images: tf.Tensor,
     probability: tf.Tensor,
-    parts: Parts,
+    parts: EstimatorModels,
     k: int | None = None,
     weights: Weights | None = None,
 ) -> Estimate:
@@ -110,7 +108,7 @@ def estimate(
     """
     ways = {case: parts.way(case, k, weights) for case in parts.retrievers}
     columns = max(count for count, _ in ways.values())
-    share, doubt = _shares(probability, parts)
+    share, low_confidence = _shares(probability, parts)
     best = tf.argmax(share, axis=1, output_type=tf.int32)
     stored = _stored(parts)
     result = Estimate(
@@ -119,9 +117,9 @@ def estimate(
         case=tf.gather(tf.constant(parts.cases), best),
         case_probability=probability,
         similarity=tf.zeros_like(probability[:, 0]),
-        doubt=doubt,
+        low_confidence=low_confidence,
         untrained=tf.logical_not(tf.gather(stored, tf.argmax(probability, axis=1))),
-        unlike=tf.zeros_like(doubt),
+        unlike=tf.zeros_like(low_confidence),
         pair=tf.fill([tf.shape(images)[0], columns], -1),
         shift=tf.zeros([tf.shape(images)[0], columns, 2], tf.int32),
         weight=tf.zeros([tf.shape(images)[0], columns]),
@@ -133,11 +131,11 @@ def estimate(
     return result
 
 
-def _stored(parts: Parts) -> tf.Tensor:
+def _stored(parts: EstimatorModels) -> tf.Tensor:
     return tf.constant([case in parts.retrievers for case in parts.cases])
 
 
-def _shares(probability: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor]:
+def _shares(probability: tf.Tensor, parts: EstimatorModels) -> tuple[tf.Tensor, tf.Tensor]:
     """How much each stored case counts ``[q, c]``, and which images are in doubt ``[q]``."""
     possible = tf.where(_stored(parts), probability, 0.0) + 1e-12 * tf.cast(
         _stored(parts), tf.float32
@@ -146,9 +144,9 @@ def _shares(probability: tf.Tensor, parts: Parts) -> tuple[tf.Tensor, tf.Tensor]
     second = tf.math.top_k(possible, two).values[:, -1:]
     likely = tf.where(possible >= second, possible, 0.0)
     likely /= tf.reduce_sum(likely, axis=1, keepdims=True)
-    doubt = tf.reduce_max(probability, axis=1) < parts.threshold
+    low_confidence = tf.reduce_max(probability, axis=1) < parts.threshold
     sure = tf.one_hot(tf.argmax(possible, axis=1), len(parts.cases))
-    return tf.where(doubt[:, None], likely, sure), doubt
+    return tf.where(low_confidence[:, None], likely, sure), low_confidence
 
 
 def _add_case(
@@ -157,7 +155,7 @@ def _add_case(
     share: tf.Tensor,
     leads: tf.Tensor,
     case: int,
-    parts: Parts,
+    parts: EstimatorModels,
     ways: Mapping[int, tuple[int, Weights]],
 ) -> Estimate:
     """Add what one case contributes to the images in which it has a share."""
@@ -195,9 +193,9 @@ class _Case(NamedTuple):
 
     def estimated(self, images: tf.Tensor, columns: int) -> dict[str, tf.Tensor]:
         """Depth, sigma and evidence of images, the latter padded to some columns."""
-        many = searched(self.retriever, self.k, self.weights)
+        many = num_to_search(self.retriever, self.k, self.weights)
         found = self.retriever.search(images, many)
-        depth, spread, shown, weight = with_spread(
+        depth, spread, shown, weight = depth_and_spread(
             self.retriever, images, found, self.k, self.weights
         )
         sigma = spread

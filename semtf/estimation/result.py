@@ -7,7 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-FLAGS = {"doubt": "case_in_doubt", "untrained": "case_not_trained", "unlike": "unlike_storage"}
+FLAGS = {
+    "low_confidence": "case_in_doubt",
+    "untrained": "case_not_trained",
+    "unlike": "unlike_storage",
+}
 """By field of `semtf.estimation.graph.Estimate`, the word for it in `DepthResult.flags`."""
 
 

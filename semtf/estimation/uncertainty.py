@@ -60,12 +60,12 @@ class Spread(NamedTuple):
     weight: tf.Tensor
 
 
-def searched(retriever: Retriever, k: int, weights: Weights) -> int:
+def num_to_search(retriever: Retriever, k: int, weights: Weights) -> int:
     """How many neighbours an estimate from ``k`` needs: one alone has no spread."""
     return max(k, NEAREST_SPREAD) if weights == "nearest" else retriever.pool(k, weights)
 
 
-def with_spread(
+def depth_and_spread(
     retriever: Retriever, images: tf.Tensor, found: Neighbours, k: int, weights: Weights
 ) -> Spread:
     """Depth of images, and how far their neighbours disagree.
@@ -77,7 +77,7 @@ def with_spread(
     Args:
         retriever: of the case.
         images: ``[q, H, W]``.
-        found: `searched` of each.
+        found: `num_to_search` of each.
         k: neighbours of an estimate.
         weights: how they are weighted.
     """
@@ -215,10 +215,10 @@ def _floor(retriever: Retriever, pairs: npt.NDArray[np.intp]) -> int:
 def _checked(retriever: Retriever, queries: HeldOut, intervals: Intervals) -> Checked:
     parts = []
     k, weights = intervals.neighbours, intervals.weights
-    many = searched(retriever, k, weights)
+    many = num_to_search(retriever, k, weights)
     for batch in queries.batches():
         truth = retriever.storage.values[batch.own].astype(np.float32)
-        found = with_spread(
+        found = depth_and_spread(
             retriever, tf.constant(batch.images), batch.neighbours(retriever, many), k, weights
         )
         error = np.abs(found.depth.numpy() - truth)

@@ -11,8 +11,8 @@ from semtf.config import RunConfig, Weights
 from semtf.data.dataset import Dataset, FabSet, SimulatorSet, open_images
 from semtf.data.images import read_png
 from semtf.errors import InputError
-from semtf.estimation.estimator import Estimator, load_parts
-from semtf.estimation.graph import Parts
+from semtf.estimation.estimator import Estimator, load_models
+from semtf.estimation.graph import EstimatorModels
 from semtf.estimation.preparation import fab_sample
 from semtf.evaluation.rmse import read_cases, score
 from semtf.retrieval.retriever import Retriever
@@ -113,8 +113,8 @@ def own_keys(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
     return np.rint(simulator.mean_sem()).astype(np.uint8)
 
 
-def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> Parts:
-    parts = load_parts(run, "exact")
+def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModels:
+    parts = load_models(run, "exact")
     if keys == "adapted":
         return parts
     retrievers = {}

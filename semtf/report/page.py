@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from semtf.adaptation import adapter
-from semtf.adaptation.selection import SELECTION
-from semtf.adaptation.selection import TABLE as SELECTION_TABLE
+from semtf.adaptation.adapter_selection import SELECTION
+from semtf.adaptation.adapter_selection import TABLE as SELECTION_TABLE
 from semtf.adaptation.train import HISTORY
 from semtf.data.dataset import Dataset
 from semtf.errors import InputError

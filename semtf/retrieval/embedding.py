@@ -58,7 +58,7 @@ def _moved_along(images: tf.Tensor, step: int, axis: int) -> tf.Tensor:
     return images
 
 
-def back_projected(images: tf.Tensor, radius: int) -> tf.Tensor:
+def adjoint_shifts(images: tf.Tensor, radius: int) -> tf.Tensor:
     """The adjoint of every shift: ``<shifted(key, s), image> = <key, back_projected(image)[s]>``.
 
     It lets all shifts of a key be compared by one product with the unshifted key.

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from semtf.retrieval.chunks import in_chunks
-from semtf.retrieval.selection import largest
+from semtf.retrieval.chunked_map import chunked_map
+from semtf.retrieval.topk import top_k
 
 EXACT_CELLS = 1 << 25
 Found = tuple[tf.Tensor, tf.Tensor]
@@ -92,7 +92,7 @@ class ExactIndex(Index):
         columns = min(k, self._rows.shape[0])
 
         def best(part: tf.Tensor) -> Found:
-            return largest(tf.matmul(part, self._rows, transpose_b=True), columns)
+            return top_k(tf.matmul(part, self._rows, transpose_b=True), columns)
 
         return self._in_chunks(best, queries)
 
@@ -119,7 +119,7 @@ class ExactIndex(Index):
             return tf.where(finite, product, -np.inf), tf.where(finite, row, 0)
 
         chunk = max(1, EXACT_CELLS // self._rows.shape[0])
-        return in_chunks(some, (queries,), chunk, (tf.float32, tf.int32))
+        return chunked_map(some, (queries,), chunk, (tf.float32, tf.int32))
 
     @classmethod
     def load(cls, folder: Path) -> "ExactIndex":

@@ -5,10 +5,10 @@ import tensorflow as tf
 
 from semtf.config import RetrievalConfig
 from semtf.retrieval.alignment import blended, moved_sum, peak, shares, shift_number
-from semtf.retrieval.chunks import in_chunks
-from semtf.retrieval.embedding import back_projected, shifts
+from semtf.retrieval.chunked_map import chunked_map
+from semtf.retrieval.embedding import adjoint_shifts, shifts
+from semtf.retrieval.embeddings import flat
 from semtf.retrieval.neighbours import Neighbours
-from semtf.retrieval.rows import flat
 from semtf.retrieval.storage import Storage
 
 CHUNK_FLOATS = 1 << 22
@@ -26,7 +26,7 @@ class Pixels(tf.Module):
         lengths: float32 ``[n, S]``, length of each key in each shift, its mean taken off.
     """
 
-    def __init__(self, storage: Storage, config: RetrievalConfig, lengths: np.ndarray) -> None:
+    def __init__(self, storage: Storage, config: RetrievalConfig, norms: np.ndarray) -> None:
         super().__init__(name="pixels")
         self._radius, self._subpixel = config.shift, config.subpixel
         self.shape = storage.keys.shape[1:]
@@ -36,7 +36,7 @@ class Pixels(tf.Module):
             self._keys = tf.Variable(flat(storage.keys), trainable=False, name="keys")
             self._drops = tf.Variable(np.uint8(self.plate) - values, trainable=False, name="drops")
         storage.release()
-        self.lengths = tf.Variable(lengths, trainable=False, name="lengths")
+        self.norms = tf.Variable(norms, trainable=False, name="lengths")
         self._shifts = tf.constant(shifts(config.shift))
 
     def compared(self, images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor, k: int) -> Neighbours:
@@ -51,10 +51,10 @@ class Pixels(tf.Module):
 
         def some(images: tf.Tensor, pair: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, ...]:
             keys = tf.cast(tf.gather(self._keys, pair), tf.float32)
-            views = back_projected(images, self._radius)
+            views = adjoint_shifts(images, self._radius)
             views = tf.reshape(views, [-1, views.shape[1], keys.shape[2]])
             cosine = tf.matmul(keys, views, transpose_b=True)
-            cosine = tf.math.divide_no_nan(cosine, tf.gather(self.lengths, pair))
+            cosine = tf.math.divide_no_nan(cosine, tf.gather(self.norms, pair))
             best = tf.where(found, tf.reduce_max(cosine, axis=2), -np.inf)
             similarity, place = tf.math.top_k(best, k)
             cosine = tf.gather(cosine, place, batch_dims=1)
@@ -64,7 +64,7 @@ class Pixels(tf.Module):
             return pair, shift, similarity, tf.cast(fraction, tf.float32)
 
         types = (tf.int32, tf.int32, tf.float32, tf.float32)
-        return Neighbours(*in_chunks(some, (images, pair, found), self._chunk(pair), types))
+        return Neighbours(*chunked_map(some, (images, pair, found), self._chunk(pair), types))
 
     def keys(self, neighbours: Neighbours) -> tf.Tensor:
         """The keys of neighbours moved with their shift, float32 ``[q, k, H, W]``."""
@@ -113,13 +113,13 @@ class Pixels(tf.Module):
             return self.plate - tf.cast(mean, tf.float32), tf.cast(variance, tf.float32)
 
         parts = (neighbours.pair, neighbours.shift, counts)
-        return in_chunks(some, parts, self._chunk(counts), (tf.float32, tf.float32))
+        return chunked_map(some, parts, self._chunk(counts), (tf.float32, tf.float32))
 
     def rebuilt(self, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
         """The weighted sum of normalised, moved keys, float32 ``[q, H, W]``, of mean 0."""
         number = shift_number(neighbours.shift, self._radius)
-        lengths = tf.gather(tf.gather(self.lengths, neighbours.pair), number, batch_dims=2)
-        scaled = tf.math.divide_no_nan(weights, lengths)
+        norms = tf.gather(tf.gather(self.norms, neighbours.pair), number, batch_dims=2)
+        scaled = tf.math.divide_no_nan(weights, norms)
         total = self._blended(self._keys, neighbours, scaled)
         return total - tf.reduce_mean(total, axis=[1, 2], keepdims=True)
 
@@ -131,7 +131,7 @@ class Pixels(tf.Module):
 
         shift = tf.cast(neighbours.shift, tf.float32) + neighbours.fraction
         parts = (neighbours.pair, shift, weights)
-        return in_chunks(some, parts, self._chunk(weights), (tf.float32,))[0]
+        return chunked_map(some, parts, self._chunk(weights), (tf.float32,))[0]
 
     def _chunk(self, per_neighbour: tf.Tensor) -> int:
         return max(1, CHUNK_FLOATS // (per_neighbour.shape[1] * self._keys.shape[1]))

@@ -10,22 +10,21 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from semtf.autograph import no_autograph
 from semtf.config import Align, RetrievalConfig, Weights
 from semtf.errors import InputError
 from semtf.retrieval import weighting
 from semtf.retrieval.alignment import shift_number
-from semtf.retrieval.chunks import in_chunks
+from semtf.retrieval.chunked_map import chunked_map
 from semtf.retrieval.coordinates import Coordinates
 from semtf.retrieval.embedding import PCA, normalise, shifts
+from semtf.retrieval.embeddings import embeddings_and_norms, placed, query_sample
 from semtf.retrieval.index import ExactIndex, Index
 from semtf.retrieval.neighbours import Neighbours
 from semtf.retrieval.pixels import Pixels
-from semtf.retrieval.rows import placed, query_sample, rows_and_lengths
 from semtf.retrieval.scann_index import ScannIndex
 from semtf.retrieval.storage import Storage
 
-# No AutoGraph: nothing in here is Python control flow on tensors.
-as_written = tf.autograph.experimental.do_not_convert
 CHUNK_FLOATS = 1 << 22
 ROWS_A_PAIR = 4
 INDEXES: dict[str, type[Index]] = {"exact": ExactIndex, "scann": ScannIndex}
@@ -48,7 +47,7 @@ class Retriever(tf.Module):
         config: RetrievalConfig,
         pca: PCA,
         index: Index,
-        lengths: np.ndarray,
+        norms: np.ndarray,
         pixel_weights: np.ndarray | None = None,
     ) -> None:
         super().__init__(name="retriever")
@@ -56,7 +55,7 @@ class Retriever(tf.Module):
         self.config = config
         self.pca = pca
         self.index = index
-        self.pixels = Pixels(storage, config, lengths)
+        self.pixels = Pixels(storage, config, norms)
         self.shape = self.pixels.shape
         if pixel_weights is None:
             pixel_weights = np.ones(pca.components.shape[0], np.float32)
@@ -79,11 +78,11 @@ class Retriever(tf.Module):
     def _indexed(
         cls, storage: Storage, config: RetrievalConfig, pca: PCA, seed: int
     ) -> "Retriever":
-        rows, lengths = rows_and_lengths(storage.keys, config, pca)
+        rows, norms = embeddings_and_norms(storage.keys, config, pca)
         index = INDEXES[config.index].build(
             rows, query_sample(storage.keys, config, pca, seed), config.recall
         )
-        return cls(storage, config, pca, index, lengths)
+        return cls(storage, config, pca, index, norms)
 
     def extended(self, storage: Storage, seed: int) -> "Retriever":
         """A retriever of a storage to which pairs were added behind the present ones.
@@ -91,13 +90,13 @@ class Retriever(tf.Module):
         The projection and the pixel weights stay; only the new pairs are projected.
         """
         new = storage.keys[len(self.storage) :]
-        rows, lengths = rows_and_lengths(new, self.config, self.pca)
+        rows, norms = embeddings_and_norms(new, self.config, self.pca)
         rows = np.concatenate([self.index.rows.numpy(), rows])
-        lengths = np.concatenate([self.pixels.lengths.numpy(), lengths])
+        norms = np.concatenate([self.pixels.norms.numpy(), norms])
         sample = query_sample(storage.keys, self.config, self.pca, seed)
         index = INDEXES[self.config.index].build(rows, sample, self.config.recall)
         weights = self.coordinates.pixel_weights.numpy()
-        return Retriever(storage, self.config, self.pca, index, lengths, weights)
+        return Retriever(storage, self.config, self.pca, index, norms, weights)
 
     def aligned(self, align: Align, seed: int) -> "Retriever":
         """The same storage, projection and weights with keys aligned in another way."""
@@ -119,7 +118,7 @@ class Retriever(tf.Module):
         folder.mkdir(parents=True, exist_ok=True)
         self.pca.save(folder)
         self.index.save(folder)
-        np.save(folder / "lengths.npy", self.pixels.lengths.numpy(), allow_pickle=False)
+        np.save(folder / "lengths.npy", self.pixels.norms.numpy(), allow_pickle=False)
         weights = self.coordinates.pixel_weights.numpy()
         np.save(folder / "pixel_weights.npy", weights, allow_pickle=False)
         text = json.dumps(dataclasses.asdict(self.config), indent=2)
@@ -146,7 +145,7 @@ class Retriever(tf.Module):
         try:
             config = RetrievalConfig(**json.loads((folder / "retrieval.json").read_text("utf-8")))
             pca = PCA.load(folder)
-            lengths = np.load(folder / "lengths.npy", allow_pickle=False)
+            norms = np.load(folder / "lengths.npy", allow_pickle=False)
             weights = np.load(folder / "pixel_weights.npy", allow_pickle=False)
             kind = index or config.index
             built = INDEXES[kind].load(folder)
@@ -154,15 +153,15 @@ class Retriever(tf.Module):
             raise InputError(
                 f"{folder}: not a retrieval folder ({error}); train the run again"
             ) from error
-        if len(lengths) != len(storage):
+        if len(norms) != len(storage):
             raise InputError(
-                f"{folder}: built on {len(lengths)} pairs, but the storage holds {len(storage)}; "
+                f"{folder}: built on {len(norms)} pairs, but the storage holds {len(storage)}; "
                 "build the index again"
             )
         config = dataclasses.replace(config, index=kind)
-        return cls(storage, config, pca, built, lengths, weights)
+        return cls(storage, config, pca, built, norms, weights)
 
-    @as_written
+    @no_autograph
     def search(self, images: tf.Tensor, k: int) -> Neighbours:
         """The ``k`` most similar pairs of each image.
 
@@ -198,7 +197,7 @@ class Retriever(tf.Module):
     def _rows_a_pair(self) -> int:
         return 1 if self.config.align == "centre" else (2 * self.config.shift + 1) ** 2
 
-    @as_written
+    @no_autograph
     def depth(
         self, images: tf.Tensor, k: int, weights: Weights
     ) -> tuple[tf.Tensor, Neighbours, tf.Tensor]:
@@ -220,7 +219,7 @@ class Retriever(tf.Module):
         """How many pairs to search for, to make an estimate of ``k``."""
         return max(k, self.config.pool) if weights == "reconstruction" else k
 
-    @as_written
+    @no_autograph
     def weighted(
         self, images: tf.Tensor, found: Neighbours, k: int, weights: Weights
     ) -> tuple[Neighbours, tf.Tensor]:
@@ -238,7 +237,7 @@ class Retriever(tf.Module):
         kept = Neighbours(*(tf.gather(part, place, batch_dims=1) for part in found))
         return kept, self.weights(images, kept, weights)
 
-    @as_written
+    @no_autograph
     def weights(self, images: tf.Tensor, neighbours: Neighbours, weights: Weights) -> tf.Tensor:
         """The weights ``[q, k]`` of all of some neighbours."""
         if weights == "reconstruction":
@@ -257,7 +256,7 @@ class Retriever(tf.Module):
             )
         return functions[weights](neighbours.similarity)
 
-    @as_written
+    @no_autograph
     def residual(self, images: tf.Tensor, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
         """What the weighted keys leave of the normalised images, float32 ``[q, H, W]``."""
         return normalise(images) - self.pixels.rebuilt(neighbours, weights)
@@ -278,4 +277,4 @@ class Retriever(tf.Module):
         queries = self.coordinates.of_images(placed(normalise(images), self.config))
         parts = (queries, row, neighbours.similarity > -np.inf)
         chunk = max(1, CHUNK_FLOATS // (row.shape[1] * queries.shape[1]))
-        return in_chunks(some, parts, chunk, (tf.float32,))[0]
+        return chunked_map(some, parts, chunk, (tf.float32,))[0]

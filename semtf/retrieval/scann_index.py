@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from semtf.errors import InputError
+from semtf.retrieval.embeddings import distinct
 from semtf.retrieval.index import ExactIndex, Found, Index
-from semtf.retrieval.rows import distinct
 
 # Below this ScaNN's authors advise against hashing (which needs 16 rows at the least).
 SMALLEST_HASHED = 20_000

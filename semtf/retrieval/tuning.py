@@ -27,7 +27,7 @@ GRIDS: dict[Weights, tuple[tuple[int, ...], tuple[float, ...]]] = {
 }
 
 
-class Trial(NamedTuple):
+class WeightTrial(NamedTuple):
     """A way to weight neighbours and its error.
 
     Attributes:
@@ -43,7 +43,7 @@ class Trial(NamedTuple):
     rmse: float
 
 
-def tune(retriever: Retriever, images: np.ndarray, seed: int) -> list[Trial]:
+def tune(retriever: Retriever, images: np.ndarray, seed: int) -> list[WeightTrial]:
     """Set the pixel weights, and the weights in the config of a retriever, from fab images.
 
     Args:
@@ -74,27 +74,27 @@ def tune(retriever: Retriever, images: np.ndarray, seed: int) -> list[Trial]:
     return [chosen, *(trial for trial in trials if trial is not chosen)]
 
 
-def _trials(retriever: Retriever, queries: HeldOut) -> list[Trial]:
+def _trials(retriever: Retriever, queries: HeldOut) -> list[WeightTrial]:
     most = min(retriever.config.pool, len(retriever.storage) - 1)
     batches = [(batch, batch.neighbours(retriever, most)) for batch in queries.batches()]
     trials = []
     for weights, (counts, values) in GRIDS.items():
         for k, value in itertools.product(sorted({min(k, most) for k in counts}), values):
-            trial = Trial(weights, k, value, np.nan)
+            trial = WeightTrial(weights, k, value, np.nan)
             _configure(retriever, trial)
             squares = [_square_error(retriever, *batch, trial) for batch in batches]
             trials.append(trial._replace(rmse=float(np.sqrt(np.mean(np.concatenate(squares))))))
     return trials
 
 
-def _configure(retriever: Retriever, trial: Trial) -> None:
+def _configure(retriever: Retriever, trial: WeightTrial) -> None:
     chosen: dict[str, Any] = {"weights": trial.weights, "neighbours": trial.neighbours}
     chosen["temperature" if trial.weights == "softmax" else "ridge"] = trial.value
     retriever.config = dataclasses.replace(retriever.config, **chosen)
 
 
 def _square_error(
-    retriever: Retriever, queries: HeldOut, found: Neighbours, trial: Trial
+    retriever: Retriever, queries: HeldOut, found: Neighbours, trial: WeightTrial
 ) -> np.ndarray:
     """Mean square error of each query, in square grey levels ``[q]``."""
     truth = retriever.storage.values[queries.own].astype(np.float32)

@@ -4,12 +4,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from semtf.serving.client import Client, ServerError
-    from semtf.serving.grpc_client import GrpcClient
+    from semtf.serving.client.grpc import GrpcClient
+    from semtf.serving.client.rest import Client, ServerError
 
 __all__ = ["Client", "GrpcClient", "ServerError"]
 
-_WHERE = {"Client": "client", "GrpcClient": "grpc_client", "ServerError": "remote"}
+_WHERE = {"Client": "client.rest", "GrpcClient": "client.grpc", "ServerError": "client.base"}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from zlib import crc32
 
 import numpy as np
 
-from semtf.simulation.source import FAB, stream
+from semtf.simulation.structure_source import FAB, stream
 
 Value = float | str
 Owner = Literal["holes", "simulator", "fab"]

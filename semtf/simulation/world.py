@@ -21,7 +21,7 @@ from semtf.progress import progress
 from semtf.simulation.fabs import PRESETS, Fab
 from semtf.simulation.geometry import Structures
 from semtf.simulation.rendering import Scene, render
-from semtf.simulation.source import TEST_NAMES, Draw, StructureSource, open_source, stream
+from semtf.simulation.structure_source import TEST_NAMES, Draw, StructureSource, open_source, stream
 from semtf.simulation.zoo import open_fab
 
 BUCKETS = (80, 81, 82, 83, 84)

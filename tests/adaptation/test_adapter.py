@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import scipy.ndimage
 
-from semtf.adaptation import adapter, selection
+from semtf.adaptation import adapter, adapter_selection
+from semtf.adaptation.adapter_selection import AdapterTrial
 from semtf.adaptation.criterion import Criterion
-from semtf.adaptation.selection import Trial
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.sets import FabSet, SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
 
 IMAGE = ImageConfig(24, 16)
@@ -66,9 +66,9 @@ def test_auto_takes_what_comes_nearest_to_the_fab_and_says_why(tmp_path: Path) -
 def test_auto_goes_on_with_the_candidates_that_are_left(tmp_path: Path) -> None:
     folder = tmp_path / "case_1"
     adapter.fit(case("auto", candidates=("none", "percentile")), folder)
-    trial = Trial.load(folder / "percentile" / "trial.json")
+    trial = AdapterTrial.load(folder / "percentile" / "trial.json")
     known = dataclasses.replace(trial.criterion, score=-1.0)
-    Trial("percentile", 7.0, known).save(folder / "percentile" / "trial.json")
+    AdapterTrial("percentile", 7.0, known).save(folder / "percentile" / "trial.json")
     adapter.fit(case("auto", candidates=("none", "percentile", "moment")), folder)
     table = pd.read_csv(folder / "selection.csv", index_col="adapter")
     assert table.seconds["percentile"] == 7.0
@@ -76,24 +76,26 @@ def test_auto_goes_on_with_the_candidates_that_are_left(tmp_path: Path) -> None:
     assert np.isfinite(table.score["moment"])
 
 
-def trial(name: str, score: float | None) -> Trial:
+def trial(name: str, score: float | None) -> AdapterTrial:
     found = None if score is None else Criterion(0, 0, 0, 0, 0, None, score)
-    return Trial(name, 1.0, found, None if score is not None else "it diverged")
+    return AdapterTrial(name, 1.0, found, None if score is not None else "it diverged")
 
 
 def test_the_simplest_of_nearly_equal_adapters_is_chosen() -> None:
     trials = [trial("cyclegan", 2.0), trial("moment", 2.03), trial("none", 2.05)]
-    name, reason = selection.choose(trials)
+    name, reason = adapter_selection.choose(trials)
     assert name == "moment"
     assert "simpler" in reason
     assert "cyclegan" in reason
-    assert selection.choose([trial("cyclegan", 2.0), trial("moment", 2.05)])[0] == "cyclegan"
+    assert (
+        adapter_selection.choose([trial("cyclegan", 2.0), trial("moment", 2.05)])[0] == "cyclegan"
+    )
 
 
 def test_failed_trainings_are_not_chosen() -> None:
-    assert selection.choose([trial("cyclegan", None), trial("none", 9.0)])[0] == "none"
+    assert adapter_selection.choose([trial("cyclegan", None), trial("none", 9.0)])[0] == "none"
     with pytest.raises(InputError, match="it diverged"):
-        selection.choose([trial("cyclegan", None)])
+        adapter_selection.choose([trial("cyclegan", None)])
 
 
 def test_a_folder_without_choice_is_refused(tmp_path: Path) -> None:

@@ -109,11 +109,15 @@ def test_sites_cost_only_what_chance_does_not_explain() -> None:
     depth = np.where(images < 100, 30, 140)
     average = depth.mean(axis=(1, 2)) * 0.8 + 140 * 0.2
 
-    def judged(offset: float) -> Criterion:
+    def evaluate_criterion(offset: float) -> Criterion:
         moved = average + rng.choice([-offset, offset], len(average))
         return criterion(images, images, images, depth=depth, average_depth=moved, plate=140)
 
-    right, chance, wrong = judged(0), judged(SITE_NOISE / 2), judged(1)
+    right, chance, wrong = (
+        evaluate_criterion(0),
+        evaluate_criterion(SITE_NOISE / 2),
+        evaluate_criterion(1),
+    )
     assert 0.05 < chance.depth < SITE_NOISE
     assert chance.score == right.score
     assert wrong.score - right.score == pytest.approx(2 * (wrong.depth - SITE_NOISE), rel=1e-6)

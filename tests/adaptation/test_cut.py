@@ -12,7 +12,7 @@ from semtf.adaptation import losses
 from semtf.adaptation import train as training
 from semtf.adaptation.cut import CUT
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.sets import FabSet, SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(

@@ -13,9 +13,9 @@ import pytest
 import tensorflow as tf
 
 from semtf.adaptation import train as training
+from semtf.adaptation.base import Generated
 from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.cyclegan import CycleGAN
-from semtf.adaptation.interface import Generated
 from semtf.checkpoint import Checkpoint
 from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.dataset import FabSet, SimulatorSet

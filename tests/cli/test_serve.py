@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from semtf.cli import main
-from semtf.serving import server
-from semtf.serving.server import check_exposure, loopback
+from semtf.serving.server import server
+from semtf.serving.server.server import check_exposure, loopback
 from semtf.serving.token import read_token
 
 

@@ -14,7 +14,7 @@ import pytest
 from semtf.data import decoding, packing
 from semtf.data.dataset import Dataset, open_dataset
 from semtf.data.decoding import Decoder, Task
-from semtf.data.source import FolderSource
+from semtf.data.file_source import FolderSource
 from semtf.errors import InputError
 
 Draw = Callable[..., np.ndarray]

@@ -10,7 +10,7 @@ import pytest
 from semtf.config import Weights, plate_level
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
-from semtf.estimation.estimator import Estimator, load, load_parts
+from semtf.estimation.estimator import Estimator, load, load_models
 from semtf.estimation.preparation import read_limit
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
@@ -22,7 +22,7 @@ def images(fab: Path) -> np.ndarray:
 
 
 def test_a_stored_key_finds_its_own_depth(run: Run) -> None:
-    parts = load_parts(run, "exact")
+    parts = load_models(run, "exact")
     for case in run.cases:
         # A classifier that is sure of this case, so that only the retrieval is looked at.
         only = dataclasses.replace(parts, retrievers={case: parts.retrievers[case]})
@@ -74,7 +74,7 @@ def test_scann_and_exact_agree_on_few_pairs(run: Run, images: np.ndarray) -> Non
 def test_plate_is_exact_where_the_classifier_is_sure(
     run: Run, images: np.ndarray, weights: Weights
 ) -> None:
-    parts = dataclasses.replace(load_parts(run, "exact"), threshold=0.0)
+    parts = dataclasses.replace(load_models(run, "exact"), threshold=0.0)
     result = Estimator(parts, 8, weights).predict(images)
     assert all("case_in_doubt" not in flags for flags in result.flags)
     for case, depth in zip(result.case, result.depth, strict=True):
@@ -84,7 +84,7 @@ def test_plate_is_exact_where_the_classifier_is_sure(
 
 
 def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None:
-    parts = load_parts(run, "exact")
+    parts = load_models(run, "exact")
     blended = Estimator(dataclasses.replace(parts, threshold=2.0), 8, "softmax").predict(images)
     assert all("case_in_doubt" in flags for flags in blended.flags)
     logits = np.asarray(parts.classifier(images[..., None].astype(np.float32) / 106 - 1))
@@ -107,7 +107,7 @@ def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None
 
 
 def test_untrained_case_is_flagged(run: Run, images: np.ndarray) -> None:
-    parts = load_parts(run, "exact")
+    parts = load_models(run, "exact")
     everything = Estimator(parts, 8, "softmax").predict(images)
     parts = dataclasses.replace(parts, retrievers={4: parts.retrievers[4]})
     result = Estimator(parts, 8, "softmax").predict(images)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from semtf.config import RetrievalConfig, Weights
 from semtf.errors import InputError
 from semtf.estimation import uncertainty
-from semtf.estimation.uncertainty import ZONES, Checked, Intervals, calibrate, with_spread
+from semtf.estimation.uncertainty import ZONES, Checked, Intervals, calibrate, depth_and_spread
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 
@@ -100,8 +100,8 @@ def retriever(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
 def test_spread_is_the_weighted_deviation(retriever: Retriever, weights: Weights) -> None:
     images = discs(5, 1)[0].astype(np.float32)
     k = 1 if weights == "nearest" else 12
-    found = retriever.search(images, uncertainty.searched(retriever, k, weights))
-    depth, spread, kept, weight = with_spread(retriever, images, found, k, weights)
+    found = retriever.search(images, uncertainty.num_to_search(retriever, k, weights))
+    depth, spread, kept, weight = depth_and_spread(retriever, images, found, k, weights)
     assert kept.pair.shape == weight.shape == (5, k)
     some, share = (found, np.ones((5, 8))) if weights == "nearest" else (kept, np.abs(weight))
     counts = np.round(128 * share / share.sum(axis=1, keepdims=True))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import shift as move_image
 
-from semtf.retrieval.embedding import PCA, back_projected, normalise, shifted, shifts
+from semtf.retrieval.embedding import PCA, adjoint_shifts, normalise, shifted, shifts
 
 
 def noise(n: int, seed: int = 0) -> np.ndarray:
@@ -41,7 +41,7 @@ def test_shifted_moves_down_and_right_and_replicates_edges(move: tuple[int, int]
 
 def test_back_projected_is_the_adjoint_of_every_shift() -> None:
     keys, images = noise(1).astype(np.float32), noise(3, 1).astype(np.float32)
-    back = back_projected(tf.constant(images), 2).numpy()
+    back = adjoint_shifts(tf.constant(images), 2).numpy()
     found = np.einsum("hw,nshw->ns", keys[0], back)
     views = np.array([shifted(tf.constant(keys), tuple(move))[0].numpy() for move in shifts(2)])
     np.testing.assert_allclose(found, np.einsum("shw,nhw->ns", views, images), rtol=1e-5)

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from semtf.errors import InputError
 from semtf.retrieval import index as module
+from semtf.retrieval.embeddings import distinct
 from semtf.retrieval.index import ExactIndex, Index
-from semtf.retrieval.rows import distinct
 from semtf.retrieval.scann_index import EFFORTS, ScannIndex
 
 KINDS = (ExactIndex, ScannIndex)

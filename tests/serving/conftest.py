@@ -20,8 +20,8 @@ from semtf.data.dataset import open_dataset
 from semtf.estimation.estimator import Estimator, load
 from semtf.estimation.result import DepthResult
 from semtf.run import Run
-from semtf.serving.export import export
-from semtf.serving.warmup import WARMUP, prediction_log, read_warmup
+from semtf.serving.saved_model.export import export
+from semtf.serving.saved_model.warmup import WARMUP, prediction_log, read_warmup
 
 COMMAND = [sys.executable, "-c", "from semtf.cli.main import run; run()"]
 START_SECONDS = 240.0

@@ -1,0 +1,162 @@
+"""What the translation networks share: critics, optimizers, random numbers and state."""
+
+import abc
+from collections.abc import Sequence
+from typing import ClassVar
+
+import keras
+import tensorflow as tf
+
+from semtf.adaptation import losses
+from semtf.config import AdaptationConfig
+
+STREAMS = 64
+Images = Sequence[tf.Tensor]
+
+
+class GAN(keras.Model, abc.ABC):
+    """Generators against critics; the base of `CycleGAN` and `CUT`.
+
+    A subclass makes its networks, the generator from simulator to fab as ``to_target``, calls
+    `prepare`, and tells which networks there are.
+
+    Attributes:
+        config: networks, losses and schedule.
+        step: how many steps were taken.
+        trackers: the running means that ``fit`` shows.
+    """
+
+    logs: ClassVar[tuple[str, ...]]
+    config: AdaptationConfig
+    to_target: keras.Model
+
+    def prepare(self, seed: int) -> None:
+        """Make the step counter and the running means; ``seed`` is that of the penalty."""
+        self.step = self.add_weight(
+            shape=(), dtype="int64", initializer="zeros", trainable=False, name="step"
+        )
+        self.noise_seed = seed
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in self.logs}
+        self.built = True
+
+    @property
+    @abc.abstractmethod
+    def generators(self) -> tuple[keras.Model, ...]:
+        """The networks whose weights are averaged."""
+
+    @property
+    @abc.abstractmethod
+    def critics(self) -> tuple[keras.Model, ...]:
+        """One critic a translated domain."""
+
+    @property
+    def heads(self) -> tuple[keras.Model, ...]:
+        """Other networks that learn together with the generators."""
+        return ()
+
+    @property
+    def networks(self) -> tuple[keras.Model, ...]:
+        """All networks, each with a name of its own, in a fixed order."""
+        return (*self.generators, *self.critics, *self.heads)
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Translate source images ``[batch, H, W, 1]`` to the target domain."""
+        return self.to_target(inputs, training=training)
+
+    def compile(self, **kwargs: object) -> None:
+        """Make one Adam for the generators and one for the critics, and build their slots."""
+        super().compile(**kwargs)
+        config = self.config
+        self.generator_optimizer, self.critic_optimizer = (
+            keras.optimizers.Adam(config.learning_rate, config.beta_1, config.beta_2)
+            for _ in range(2)
+        )
+        self.generator_optimizer.build(self.generator_variables())
+        self.critic_optimizer.build(self.critic_variables())
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running means that ``fit`` resets at each epoch."""
+        return list(self.trackers.values())
+
+    def state(self) -> list[tf.Variable]:
+        """Every variable that decides how training goes on, in a fixed order."""
+        return [
+            *(variable for network in self.networks for variable in network.variables),
+            *_variables(self.generator_optimizer),
+            *_variables(self.critic_optimizer),
+            self.step,
+        ]
+
+    def generator_variables(self) -> list[tf.Variable]:
+        """What the generators' optimizer trains."""
+        learning = (*self.generators, *self.heads)
+        return [variable for network in learning for variable in network.trainable_variables]
+
+    def critic_variables(self) -> list[tf.Variable]:
+        """What the critics' optimizer trains."""
+        return [variable for critic in self.critics for variable in critic.trainable_variables]
+
+    def critic_step(self, part: int, real: Images, fake: Images) -> None:
+        """One update of all critics on the images of their domains; ``part`` of the batch."""
+        with tf.GradientTape() as tape:
+            loss = 0.0
+            for domain, critic in enumerate(self.critics):
+                stream = len(self.critics) * part + domain
+                wasserstein, penalty = self._critic_loss(
+                    critic, real[domain], fake[domain], self.uniform(stream, real[domain])
+                )
+                self.trackers["critic"].update_state(wasserstein)
+                self.trackers["penalty"].update_state(penalty)
+                loss += wasserstein + self.config.lambda_gp * penalty
+            loss = loss / self.replicas()
+        variables = self.critic_variables()
+        gradients = tape.gradient(loss, variables)
+        self.critic_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+
+    def _critic_loss(
+        self, critic: keras.Model, real: tf.Tensor, fake: tf.Tensor, mix: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        scores = critic(tf.concat([real, fake], 0), training=True)
+        real_scores, fake_scores = tf.split(scores, 2)
+        if self.config.loss == "lsgan":
+            return losses.least_squares_critic(real_scores, fake_scores), tf.constant(0.0)
+        penalty = losses.gradient_penalty(
+            lambda images: critic(images, training=True), real, fake, mix
+        )
+        return losses.wasserstein_critic(real_scores, fake_scores), penalty
+
+    def adversarial_loss(self, fake: Images) -> tf.Tensor:
+        """What the critics make the generators of these fakes minimise."""
+        score = {
+            "wgan-gp": losses.wasserstein_generator,
+            "lsgan": losses.least_squares_generator,
+        }[self.config.loss]
+        pairs = zip(self.critics, fake, strict=True)
+        return tf.add_n([score(critic(images, training=True)) for critic, images in pairs])
+
+    def uniform(self, stream: int, images: tf.Tensor) -> tf.Tensor:
+        """Uniform numbers, ``[batch, 1, 1, 1]``: this replica's part of those of the joint batch.
+
+        They depend on seed, step and stream only, so that training can go on exactly.
+        """
+        context = tf.distribute.get_replica_context()
+        batch = tf.shape(images)[0]
+        seed = self.noise(stream)
+        joint = tf.random.stateless_uniform([batch * context.num_replicas_in_sync, 1, 1, 1], seed)
+        start = tf.cast(context.replica_id_in_sync_group, tf.int32) * batch
+        return joint[start : start + batch]
+
+    def noise(self, stream: int) -> tf.Tensor:
+        """The seed ``[2]`` of one of up to `STREAMS` streams of random numbers of this step."""
+        return tf.stack([tf.cast(self.step, tf.int32) * STREAMS + stream, self.noise_seed])
+
+    def replicas(self) -> float:
+        """Gradients are summed over replicas; dividing the loss makes that a mean."""
+        return float(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def _variables(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
+    """An optimizer's variables: a method in some Keras 2 releases, a property since."""
+    variables = optimizer.variables
+    return list(variables() if callable(variables) else variables)

@@ -1,0 +1,1 @@
+"""The clients: REST and gRPC, with the estimator's methods."""

@@ -1,0 +1,242 @@
+"""The versions of a model that are served: watched, loaded in fresh processes, swapped, drained."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from semtf.serving.frames import Tensors
+from semtf.serving.server.batching import Batcher
+from semtf.serving.server.json_tensor import RequestError
+from semtf.serving.server.metrics import Metrics
+from semtf.serving.server.worker_handle import WorkerEndedError, WorkerHandle
+
+log = logging.getLogger("semtf.serving")
+LOADING, AVAILABLE, UNLOADING, END = "LOADING", "AVAILABLE", "UNLOADING", "END"
+RESTART_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How versions are served.
+
+    Attributes:
+        batch: most images of one call of the model.
+        window: seconds that a request may wait for others to join its batch.
+        threads: calls of the model at the same time.
+        poll: seconds between looks at the folder.
+        labels: by label, the version it means; labelled versions stay loaded.
+    """
+
+    batch: int = 64
+    window: float = 0.002
+    threads: int = 2
+    poll: float = 1.0
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+
+class Version:
+    """One version folder and the process that holds it."""
+
+    def __init__(self, number: int, folder: Path) -> None:
+        self.number = number
+        self.folder = folder
+        self.stamp = _stamp(folder)
+        self.state = LOADING
+        self.message = ""
+        self.worker: WorkerHandle | None = None
+        self.batcher: Batcher | None = None
+        self.active = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    async def ask(self, signature: str, tensors: Tensors) -> Tensors:
+        """The outputs for a request; the version stays loaded until it is answered."""
+        if self.batcher is None:
+            raise RequestError(503, f"version {self.number} is being loaded again")
+        self.active += 1
+        self.idle.clear()
+        try:
+            return await self.batcher.ask(signature, tensors)
+        except WorkerEndedError as error:
+            raise RequestError(503, f"version {self.number}: {error}; try again") from error
+        finally:
+            self.active -= 1
+            if not self.active:
+                self.idle.set()
+
+
+class Versions:
+    """Serves the newest version of a folder, and those that have a label.
+
+    A version is loaded in a process of its own and becomes the newest when that is warm; the one
+    before answers what it has been asked, and ends. A version that does not load leaves the old
+    one serving.
+    """
+
+    def __init__(self, folder: Path, name: str, options: Options, metrics: Metrics) -> None:
+        self.folder = folder
+        self.name = name
+        self.options = options
+        self.metrics = metrics
+        self.known: dict[int, Version] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+
+    async def watch(self) -> None:
+        """Follow the folder until cancelled."""
+        while True:
+            try:
+                await self.update()
+            except Exception:  # the watcher must survive whatever a folder holds
+                log.exception("%s: looking for versions failed", self.folder)
+            await asyncio.sleep(self.options.poll)
+
+    async def update(self) -> None:
+        """Load what is new and wanted, unload what is not wanted any more."""
+        found = version_folders(self.folder)
+        wanted = {number for number in self.options.labels.values() if number in found}
+        for number in sorted(found, reverse=True):
+            version = self._current(number, found[number])
+            if version is None:
+                version = self.known[number] = Version(number, found[number])
+                await self._load(version)
+            if version.state in (LOADING, AVAILABLE):
+                wanted.add(number)
+                break
+        for number in sorted(wanted):
+            if self._current(number, found[number]) is None:
+                version = self.known[number] = Version(number, found[number])
+                await self._load(version)
+        if any(self._serves(number) for number in wanted):
+            for version in list(self.known.values()):
+                if version.number not in wanted and version.state == AVAILABLE:
+                    self._spawn(self._retire(version))
+
+    def latest(self) -> Version:
+        """The newest version that is served; raises RequestError where there is none."""
+        served = [number for number in self.known if self._serves(number)]
+        if not served:
+            for version in self.known.values():
+                if version.state == LOADING and version.message:
+                    raise RequestError(503, f"version {version.number}: {version.message}")
+            raise RequestError(404, f"Servable not found for request: Latest({self.name})")
+        return self.known[max(served)]
+
+    def find(self, number: int | None, label: str | None) -> Version:
+        """The version that a request names; raises RequestError where it is not served."""
+        if label is not None:
+            if label not in self.options.labels:
+                raise RequestError(400, f"Unrecognized servable version label: {label}")
+            number = self.options.labels[label]
+        if number is None:
+            return self.latest()
+        if not self._serves(number):
+            raise RequestError(
+                404, f"Servable not found for request: Specific({self.name}, {number})"
+            )
+        return self.known[number]
+
+    def states(self, number: int | None = None) -> list[tuple[int, str, str, str]]:
+        """Version, state, error code and message, newest first; for one version or all.
+
+        Raises:
+            RequestError: there is none.
+        """
+        chosen = [v for v in self.known.values() if number in (None, v.number)]
+        if not chosen:
+            missing = "any versions" if number is None else f"version {number}"
+            raise RequestError(404, f"Could not find {missing} of model {self.name}")
+        chosen.sort(key=lambda version: -version.number)
+        return [(v.number, v.state, "UNKNOWN" if v.message else "OK", v.message) for v in chosen]
+
+    async def close(self) -> None:
+        """End all processes."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        workers = [v.worker for v in self.known.values() if v.worker is not None]
+        await asyncio.gather(*(worker.close() for worker in workers))
+
+    def _serves(self, number: int) -> bool:
+        return number in self.known and self.known[number].state == AVAILABLE
+
+    def _current(self, number: int, folder: Path) -> Version | None:
+        """What is known of a version, unless it was unloaded, or has changed since it failed."""
+        version = self.known.get(number)
+        if version is None or version.state != END:
+            return version
+        failed = bool(version.message) and version.stamp == _stamp(folder)
+        return version if failed else None
+
+    async def _load(self, version: Version) -> None:
+        log.info("%s: loading version %d", self.name, version.number)
+        try:
+            worker = await WorkerHandle.start(version.folder, self.options.threads)
+        except (WorkerEndedError, OSError) as error:
+            version.state, version.message = END, str(error)
+            log.error("%s: version %d does not load: %s", self.name, version.number, error)
+            return
+        version.worker = worker
+        version.batcher = Batcher(
+            worker,
+            most=self.options.batch,
+            window=self.options.window,
+            threads=self.options.threads,
+            observe=self.metrics.batch,
+        )
+        version.state, version.message = AVAILABLE, ""
+        log.info("%s: version %d is served", self.name, version.number)
+        self.metrics.loads.inc()
+        self._spawn(self._guard(version, worker))
+
+    async def _guard(self, version: Version, worker: WorkerHandle) -> None:
+        """Load a version again whose process ended by itself."""
+        await worker.wait()
+        if version.state != AVAILABLE or version.worker is not worker:
+            return
+        log.error("%s: the process of version %d ended", self.name, version.number)
+        version.worker = version.batcher = None
+        version.state, version.message = LOADING, "its process ended; it is being loaded again"
+        await worker.close()
+        await asyncio.sleep(RESTART_SECONDS)
+        await self._load(version)
+
+    async def _retire(self, version: Version) -> None:
+        version.state = UNLOADING
+        await version.idle.wait()
+        if version.worker is not None:
+            await version.worker.close()
+        version.worker = version.batcher = None
+        version.state = END
+        log.info("%s: version %d is unloaded", self.name, version.number)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def version_folders(folder: Path) -> dict[int, Path]:
+    """The version folders of a model: those named by a number that hold a SavedModel."""
+    try:
+        children = list(folder.iterdir())
+    except OSError:
+        return {}
+    return {
+        int(child.name): child
+        for child in children
+        if child.name.isascii() and child.name.isdecimal() and _has_model(child)
+    }
+
+
+def _has_model(folder: Path) -> bool:
+    return (folder / "saved_model.pb").is_file()
+
+
+def _stamp(folder: Path) -> float:
+    try:
+        return (folder / "saved_model.pb").stat().st_mtime
+    except OSError:
+        return 0.0
