@@ -18,9 +18,11 @@ from semtf.cases import CASES_FILE, CHALLENGE, Case, Cases, cases_json, check_ca
 from semtf.errors import InputError
 from semtf.outputs import check_folder, is_free, take_name
 from semtf.progress import progress
+from semtf.simulation.fabs import PRESETS, Fab
 from semtf.simulation.geometry import FLOOR_LEVEL, Structures
-from semtf.simulation.microscope import FABS, SIMULATOR, Microscope, Scene, render
+from semtf.simulation.rendering import Scene, render
 from semtf.simulation.structure_source import TEST_NAMES, Draw, StructureSource, open_source, stream
+from semtf.simulation.zoo import open_fab
 
 BUCKETS = (80, 81, 82, 83, 84)
 MARGIN, MARGIN_PER_LEVEL = 750, 35
@@ -30,7 +32,7 @@ each grey level above that. The challenge's cases get 750, 1100, 1450 and 1800."
 
 @dataclass(frozen=True)
 class Order:
-    """What to make: cases, counts per case, seed, the fab's microscope and where to write."""
+    """What to make: cases, counts per case, seed, the fab and where to write."""
 
     root: Path
     cases: Cases
@@ -38,7 +40,7 @@ class Order:
     train: int
     test: int
     seed: int
-    fab: Microscope
+    fab: Fab
     target_keys: bool
     source: StructureSource
 
@@ -50,7 +52,7 @@ def simulate(
     train: int = 400,
     test: int = 400,
     seed: int = 0,
-    fab: str = "struct",
+    fab: str | Path = "struct",
     target_keys: bool = False,
     depth: Path | str | None = None,
     cases: Cases = CHALLENGE,
@@ -67,11 +69,12 @@ def simulate(
         test: fab images a case; they are written shuffled over the cases, with
             ``truth/Depth/<name>.png`` and ``truth/cases.csv``.
         seed: seed of everything that is drawn.
-        fab: the fab's microscope: ``dose``, ``tonal`` or ``struct``.
+        fab: the fab: ``dose``, ``tonal`` or ``struct``; ``random`` for the zoo's fab of the seed,
+            whose structures and microscopes are written to ``truth/fab.json``; or the path of
+            such a file.
         target_keys: also write ``truth/SEM/<case>/<bucket>/<base>.png``, each pair's structure
             as the fab's microscope shows it.
         depth: folder of 8-bit depth maps (PNG) whose shapes take the place of drawn ones.
-
         cases: plate levels and folders; other cases than the challenge's are written into
             ``cases.json`` at the top of the data set.
 
@@ -79,21 +82,25 @@ def simulate(
         ``out`` as a path.
 
     Raises:
-        InputError: an unknown microscope, a negative count, an ``out`` in use, or depth maps
+        InputError: an unknown or unreadable fab, a negative count, an ``out`` in use, or depth maps
             that are missing, too few or unreadable.
     """
     out = Path(out)
-    _check(out, {"--pairs": pairs, "--train": train, "--test": test, "--seed": seed}, fab)
+    _check(out, {"--pairs": pairs, "--train": train, "--test": test, "--seed": seed})
     _check_plates(cases)
-    source = open_source(depth, pairs, train, test, seed)
+    kind = open_fab(fab, seed)
+    source = open_source(depth, pairs, train, test, seed, kind.holes)
     with _built(out) as root:
-        order = Order(root, cases, pairs, train, test, seed, FABS[fab], target_keys, source)
+        order = Order(root, cases, pairs, train, test, seed, kind, target_keys, source)
         works = [*_pair_works(order), *_train_works(order), *_test_works(order)]
         averages = _run(works, len(cases) * (pairs + train + test))
         _write_averages(order, averages)
         _write_cases(order)
         if cases != CHALLENGE:
             (root / CASES_FILE).write_text(cases_json(cases), encoding="utf-8")
+        if kind not in PRESETS.values():
+            note = kind.to_json(None if depth is None else "Taken from given depth maps.")
+            (root / "truth/fab.json").write_text(note, encoding="utf-8")
     return out
 
 
@@ -107,9 +114,7 @@ def _check_plates(cases: Cases) -> None:
             )
 
 
-def _check(out: Path, counts: dict[str, int], fab: str) -> None:
-    if fab not in FABS:
-        raise InputError(f"--fab {fab}: no such microscope; choose one of {', '.join(FABS)}")
+def _check(out: Path, counts: dict[str, int]) -> None:
     for option, count in counts.items():
         if count < 0:
             raise InputError(f"{option} {count}: must not be negative")
@@ -166,8 +171,8 @@ def _make_pairs(order: Order, draw: Draw) -> tuple[int, Averages]:
     scene = Scene.of(structures)
     for case in order.cases:
         depth = structures.depth(case)
-        images = render(scene, case, SIMULATOR, rng, exposures=2)
-        keys = render(scene, case, order.fab, key_rng)[0] if order.target_keys else None
+        images = render(scene, case, order.fab.simulator, rng, exposures=2)
+        keys = render(scene, case, order.fab.microscope, key_rng)[0] if order.target_keys else None
         for i, base in enumerate(draw.names):
             folder = f"{case.simulator}/{BUCKETS[(draw.first + i) % len(BUCKETS)]}"
             _save(order.root / "simulation_data/Depth" / folder / f"{base}.png", depth[i])
@@ -189,7 +194,7 @@ def _train_works(order: Order) -> list[Work]:
 
 def _make_site(order: Order, case: Case, site: int, draw: Draw) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
-    images = render(Scene.of(structures), case, order.fab, rng)[0]
+    images = render(Scene.of(structures), case, order.fab.microscope, rng)[0]
     folder = order.root / "train/SEM" / case.fab / f"site_{site:05d}"
     for i, image in enumerate(images):
         colour = rng.random() < 2 / 3
@@ -232,7 +237,7 @@ def _make_tests(
     order: Order, case: Case, names: NDArray[np.int64], draw: Draw
 ) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
-    images = render(Scene.of(structures), case, order.fab, rng)[0]
+    images = render(Scene.of(structures), case, order.fab.microscope, rng)[0]
     for name, image, depth in zip(names, images, structures.depth(case), strict=True):
         _save(order.root / f"test/SEM/{name:06d}.png", image)
         _save(order.root / f"truth/Depth/{name:06d}.png", depth)
