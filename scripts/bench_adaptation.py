@@ -35,7 +35,7 @@ import pandas as pd
 from isolated import run_isolated
 
 from semtf.adapter_table import ADAPTERS
-from semtf.config import SHAPE, AdaptationConfig, RetrievalConfig
+from semtf.config import AdaptationConfig, RetrievalConfig
 from semtf.presets import preset
 
 REFERENCES = ("none", "true")
@@ -63,7 +63,7 @@ class Bench:
     def __init__(self, data: Path, case: int, seed: int) -> None:
         from semtf.data.dataset import open_dataset
         from semtf.data.image_folder import open_images
-        from semtf.data.png import read_png
+        from semtf.evaluation.benchmark import TARGET_KEYS, target_keys
         from semtf.evaluation.rmse import read_cases
 
         dataset = open_dataset(data, cases=[case], cache=data / "cache")
@@ -74,9 +74,9 @@ class Bench:
         mine = read_cases(data / "truth" / "cases.csv", depth.names) == case
         self.images = dataset.test().images[mine].astype(np.float32)
         self.depth = depth.images[mine]
-        folder = data / "truth" / "SEM" / dataset.case(case).simulator
-        named = zip(self.simulator.buckets, self.simulator.bases, strict=True)
-        self.true = np.stack([read_png(folder / b / f"{n}.png", SHAPE) for b, n in named])
+        self.true = target_keys(
+            self.simulator, data / "truth" / TARGET_KEYS / dataset.case(case).simulator
+        )
 
     def rmse(self, keys: np.ndarray) -> tuple[float, float]:
         """RMSE over the test images with K = 1 and with the softmax of 8."""
@@ -96,6 +96,17 @@ class Bench:
             for blending in (Blending(1, "nearest"), Blending(8, "softmax"))
         )
         return rmse(one, self.depth), rmse(eight, self.depth)
+
+    def default(self, keys: np.ndarray) -> float:
+        """RMSE with the weights that training chooses for these keys."""
+        from semtf.evaluation.benchmark import keys_retriever
+        from semtf.evaluation.rmse import rmse
+        from semtf.retrieval.blending import Blending, blend
+
+        retriever = keys_retriever(keys, self.simulator, self.fab, preset("quick"))
+        blending = Blending.of(retriever.config)
+        neighbours = retriever.search(self.images, blending.num_candidates(retriever.config))
+        return rmse(blend(retriever, self.images, neighbours, blending).depth, self.depth)
 
     def geometry(self, keys: np.ndarray) -> Row:
         """Where holes are and how wide, beside those that the fab's own microscope shows, pixels.
@@ -161,6 +172,7 @@ def epoch_errors(bench: Bench) -> Any:
     import keras
 
     from semtf.adaptation.base import Generated
+    from semtf.adaptation.gan import GAN
 
     class EpochErrors(keras.callbacks.Callback):
         def __init__(self) -> None:
@@ -170,6 +182,8 @@ def epoch_errors(bench: Bench) -> Any:
             self.sem = bench.simulator.mean_sem()
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            if not isinstance(self.model, GAN):  # a run trains its classifier, too
+                return
             began = time.perf_counter()
             with self.model.averaged():
                 keys = Generated(self.model.to_target).adapt(self.sem)

@@ -15,7 +15,8 @@ import numpy as np
 
 from semtf.cases import CHALLENGE
 from semtf.simulation.geometry import draw_axes, draw_structures
-from semtf.simulation.microscope import SIMULATOR, STRUCT, Scene, render
+from semtf.simulation.microscope import SIMULATOR, STRUCT
+from semtf.simulation.rendering import Scene, render
 from semtf.simulation.world import simulate
 
 BATCH = 50

@@ -17,7 +17,8 @@ from semtf.config import RetrievalConfig
 from semtf.estimation.preparation import prepare
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
-from semtf.simulation.microscope import SIMULATOR, STRUCT, Scene, render
+from semtf.simulation.microscope import SIMULATOR, STRUCT
+from semtf.simulation.rendering import Scene, render
 from semtf.simulation.structure_source import Draw, open_source
 
 CASE, TUNING = 1, 256

@@ -212,7 +212,7 @@ class RunConfig:
     @classmethod
     def from_values(cls, values: Any, name: str = "config") -> "RunConfig":
         """Check the fields of a config, as JSON has them; ``name`` is for error messages."""
-        return typing.cast(RunConfig, _build(cls, values, name))
+        return typing.cast(RunConfig, build(cls, values, name))
 
     def with_settings(self, settings: dict[str, str]) -> "RunConfig":
         """A copy with dotted fields replaced, as in ``{"adaptation.width": "32"}``."""
@@ -225,7 +225,7 @@ class RunConfig:
             if not isinstance(target, dict) or last not in target:
                 raise InputError(f"--set {name}: no such field; see `semtf config` for all fields")
             target[last] = _parse(text)
-        return typing.cast(RunConfig, _build(type(self), values, "--set"))
+        return typing.cast(RunConfig, build(type(self), values, "--set"))
 
 
 def _parse(text: str) -> Any:
@@ -235,7 +235,17 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _build(cls: type, values: Any, where: str) -> Any:
+def build(cls: type, values: Any, where: str) -> Any:
+    """A dataclass from the JSON form of its fields; what is left out keeps its default.
+
+    Args:
+        cls: the dataclass; its fields may be dataclasses, tuples of one type and literals.
+        values: what `json.loads` gave.
+        where: what the values are called in messages.
+
+    Raises:
+        InputError: an unknown field, or a value of the wrong type.
+    """
     if not isinstance(values, dict):
         raise InputError(f"{where}: expected an object with the fields of {cls.__name__}")
     hints = typing.get_type_hints(cls)
@@ -247,7 +257,7 @@ def _build(cls: type, values: Any, where: str) -> Any:
 
 def _value(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, where)
+        return build(typing.cast(type, hint), value, where)
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if value not in options:

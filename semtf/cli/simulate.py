@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Seed of everything drawn.")
 @click.option(
     "--fab",
-    type=click.Choice(["dose", "tonal", "struct"]),
+    metavar="dose|tonal|struct|random|PATH",
     default="struct",
     show_default=True,
-    help="The fab's microscope.",
+    help="The fab: a preset, one of the zoo by the seed, or the fab.json of another data set.",
 )
 @click.option(
     "--target-keys", is_flag=True, help="Also write the pairs as the fab's microscope shows them."

@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from semtf.config import Weights
+from semtf.config import RunConfig, Weights
 from semtf.data.dataset import Dataset
 from semtf.data.image_folder import open_images
-from semtf.data.image_sets import SimulatorSet
+from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.png import read_png
 from semtf.errors import InputError
 from semtf.estimation.estimator import Estimator, load_models
@@ -77,6 +77,43 @@ def _kinds(truth: Path) -> list[str]:
     return [*kinds, "true target keys"] if (truth / TARGET_KEYS).is_dir() else kinds
 
 
+def keys_retriever(
+    keys: npt.NDArray[np.uint8], simulator: SimulatorSet, fab: FabSet, config: RunConfig
+) -> Retriever:
+    """A retriever of a case's pairs with other keys in place of the adapted ones.
+
+    Its index is exact, and its weights are chosen as training chooses them.
+
+    Args:
+        keys: uint8 ``[n, H, W]``, one for each pair.
+        simulator: the pairs.
+        fab: the fab's images of the case, for the choice of weights.
+        config: the settings of a run.
+    """
+    storage = Storage(keys, np.asarray(simulator.depth), simulator.bases, simulator.case)
+    retrieval = dataclasses.replace(config.retrieval, index="exact")
+    retriever = Retriever.build(storage, retrieval, config.seed)
+    if retrieval.tune:
+        return tune(retriever, fab_sample(fab.images, config.seed), config.seed).retriever
+    return retriever
+
+
+def target_keys(simulator: SimulatorSet, folder: Path) -> npt.NDArray[np.uint8]:
+    """The pairs as the fab's own microscope shows them, from ``truth/SEM/<case>``."""
+    size = simulator.depth.shape[1:]
+    return np.stack(
+        [
+            read_png(folder / bucket / f"{base}.png", size)
+            for bucket, base in zip(simulator.buckets, simulator.bases, strict=True)
+        ]
+    )
+
+
+def own_keys(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
+    """The pairs as the simulator shows them: the mean of both exposures."""
+    return np.rint(simulator.mean_sem()).astype(np.uint8)
+
+
 def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModels:
     parts = load_models(run, "exact")
     if keys == "adapted":
@@ -85,28 +122,8 @@ def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModel
     for case in run.cases:
         simulator = dataset.simulator(case)
         if keys == "true target keys":
-            images = _target_keys(simulator, truth / TARGET_KEYS / dataset.case(case).simulator)
+            images = target_keys(simulator, truth / TARGET_KEYS / dataset.case(case).simulator)
         else:
-            images = _own(simulator)
-        storage = Storage(images, np.asarray(simulator.depth), simulator.bases, case)
-        config = dataclasses.replace(run.config.retrieval, index="exact")
-        retriever = Retriever.build(storage, config, run.config.seed)
-        if config.tune:
-            images = fab_sample(dataset.fab(case).images, run.config.seed)
-            retriever = tune(retriever, images, run.config.seed).retriever
-        retrievers[case] = retriever
+            images = own_keys(simulator)
+        retrievers[case] = keys_retriever(images, simulator, dataset.fab(case), run.config)
     return dataclasses.replace(parts, retrievers=retrievers, intervals={})
-
-
-def _own(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
-    return np.rint(simulator.mean_sem()).astype(np.uint8)
-
-
-def _target_keys(simulator: SimulatorSet, folder: Path) -> npt.NDArray[np.uint8]:
-    size = simulator.depth.shape[1:]
-    return np.stack(
-        [
-            read_png(folder / bucket / f"{base}.png", size)
-            for bucket, base in zip(simulator.buckets, simulator.bases, strict=True)
-        ]
-    )

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from semtf.cases import CHALLENGE, Case
 from semtf.data.dataset import Dataset, open_dataset
 from semtf.simulation.geometry import FLOOR_LEVEL
-from semtf.simulation.microscope import WHITE
+from semtf.simulation.scan import WHITE
 
 if TYPE_CHECKING:
     import pandas as pd

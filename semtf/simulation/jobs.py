@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from semtf.cases import CHALLENGE, Case, Cases
 from semtf.progress import progress
 from semtf.simulation import layout_writer
+from semtf.simulation.fabs import Fab
 from semtf.simulation.geometry import Structures
-from semtf.simulation.microscope import SIMULATOR, Microscope, Scene, render
+from semtf.simulation.rendering import Scene, render
 from semtf.simulation.structure_source import TEST_NAMES, Draw, StructureSource, stream
 
 MARGIN, MARGIN_PER_LEVEL = 750, 35
@@ -29,7 +30,7 @@ Job = Callable[[], tuple[int, Averages]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What to make: cases, counts per case, seed, the fab's microscope and where to write."""
+    """What to make: cases, counts per case, seed, the fab and where to write."""
 
     root: Path
     cases: Cases
@@ -37,7 +38,7 @@ class Plan:
     train: int
     test: int
     seed: int
-    fab: Microscope
+    fab: Fab
     target_keys: bool
     source: StructureSource
 
@@ -106,8 +107,8 @@ def _make_pairs(plan: Plan, draw: Draw) -> tuple[int, Averages]:
     scene = Scene.of(structures)
     for case in plan.cases:
         depth = structures.depth(case)
-        images = render(scene, case, SIMULATOR, rng, exposures=2)
-        keys = render(scene, case, plan.fab, key_rng)[0] if plan.target_keys else None
+        images = render(scene, case, plan.fab.simulator, rng, exposures=2)
+        keys = render(scene, case, plan.fab.microscope, key_rng)[0] if plan.target_keys else None
         for i, base in enumerate(draw.names):
             bucket = layout_writer.bucket(draw.first + i)
             layout_writer.save_pair(plan.root, case, bucket, base, images[:, i], depth[i])
@@ -126,7 +127,7 @@ def _site_jobs(plan: Plan) -> list[Job]:
 
 def _make_site(plan: Plan, case: Case, site: int, draw: Draw) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
-    images = render(Scene.of(structures), case, plan.fab, rng)[0]
+    images = render(Scene.of(structures), case, plan.fab.microscope, rng)[0]
     for i, image in enumerate(images):
         colour = rng.random() < 2 / 3
         pixels = np.repeat(image[..., None], 3, axis=2) if colour else image
@@ -154,7 +155,7 @@ def _make_tests(
     plan: Plan, case: Case, numbers: NDArray[np.int64], draw: Draw
 ) -> tuple[int, Averages]:
     structures, rng = draw.structures(), draw.images()
-    images = render(Scene.of(structures), case, plan.fab, rng)[0]
+    images = render(Scene.of(structures), case, plan.fab.microscope, rng)[0]
     for number, image, depth in zip(numbers, images, structures.depth(case), strict=True):
         layout_writer.save_test_image(plan.root, int(number), image, depth)
     return len(images), {}

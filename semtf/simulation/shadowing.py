@@ -1,7 +1,8 @@
 """How much of the detector's hemisphere each point of a hole sees.
 
 ``V = (1/2π) ∫ cos² h(φ) dφ`` with the horizon angle ``h`` in azimuth ``φ``: the share of a
-cosine-weighted sky that is not hidden by the walls.
+cosine-weighted sky that is not hidden by the walls. Two other models stand beside it: the share
+of the solid angle, and the relief at several scales.
 """
 
 import functools
@@ -9,9 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_array
 
 AZIMUTHS = 16
+
+SCALES = (4.0, 8.0, 16.0)
+"""Standard deviations of the surroundings in `relief`, in pixels."""
+
+DARKENING = 2.5
 
 Fields = NDArray[np.float32]
 
@@ -38,6 +45,19 @@ class Horizon:
         inner = np.zeros(self.slopes.shape[1:], np.float32)
         for slope in self.slopes:
             inner += 1 / (1 + (depth * slope) ** 2)
+        return self._placed(inner)
+
+    def solid_angle(self, depth: float) -> Fields:
+        """Share of the hemisphere's solid angle that each pixel sees, ``[n, height, width]``:
+        ``(1/2π) ∫ (1 − sin h(φ)) dφ``, for a hole depth in pixels."""
+        inner = np.zeros(self.slopes.shape[1:], np.float32)
+        for slope in self.slopes:
+            rise = np.float32(depth) * slope
+            inner += 1 - rise / np.sqrt(1 + rise**2)
+        return self._placed(inner)
+
+    def _placed(self, inner: Fields) -> Fields:
+        """Sums over the azimuths as means, with 1 outside the box."""
         visible = np.ones((self.slopes.shape[-1], *self.size), np.float32)
         visible[:, *self.box] = np.moveaxis(inner / len(self.slopes), -1, 0)
         return visible
@@ -62,6 +82,36 @@ def horizon(shape: Fields, azimuths: int = AZIMUTHS) -> Horizon:
         backwards = _steepest(heights[:, ::-1])[:, ::-1]
         slopes[2 * i + 1] = deep * (to_pixels @ backwards.reshape(-1, count))
     return Horizon(slopes.reshape(azimuths, rows, columns, count), box, shape.shape[1:])
+
+
+def relief(shape: Fields, depth: float) -> Fields:
+    """Visibility from the relief at several scales, ``[n, height, width]``, without any rays.
+
+    A point that lies ``z`` deeper than its surroundings' mean, a Gaussian of standard deviation σ,
+    is as dark as ``exp(−2.5·z/σ)``; the exponents of several σ are averaged. The plate, and all
+    that lies above its surroundings, has 1.
+
+    Args:
+        shape: shape fields ``[n, height, width]``, continued beyond their edges by the edges.
+        depth: of the holes, in pixels.
+    """
+    lack = np.zeros_like(shape)
+    for sigma in SCALES:
+        lack += np.maximum(shape - smoothed(shape, sigma), 0) / np.float32(sigma)
+    return np.exp(np.float32(-DARKENING * depth / len(SCALES)) * lack)
+
+
+def smoothed(fields: Fields, sigma: float) -> Fields:
+    """Gaussian mean of ``[n, height, width]``, continued beyond the edges by the edges."""
+    rows, columns = (_gaussian(size, float(sigma)) for size in fields.shape[1:])
+    return np.asarray(rows @ fields @ columns.T, np.float32)
+
+
+@functools.lru_cache(maxsize=64)
+def _gaussian(size: int, sigma: float) -> Fields:
+    """Matrix of a Gaussian mean along one axis."""
+    mean = gaussian_filter1d(np.eye(size), sigma, axis=0, mode="nearest")
+    return np.asarray(mean, np.float32)
 
 
 def _bounding_box(shape: Fields) -> tuple[slice, slice]:

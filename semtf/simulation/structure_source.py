@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,12 +20,13 @@ from semtf.simulation.geometry import (
     draw_structures,
     structures_from_depth,
 )
+from semtf.simulation.holes import HOLE, HoleModel
 
 BATCH = 50
 SITE_SIZES = (28, 32)
 """Crops of a site: at least the first, fewer than the second; the last site takes the rest."""
 
-PAIRS, TRAIN, TEST, TEST_NAMES, FILES = range(5)
+PAIRS, TRAIN, TEST, TEST_NAMES, FILES, FAB = range(6)
 STRUCTURES, IMAGES, KEYS = range(3)
 
 
@@ -74,11 +76,11 @@ class StructureSource(Protocol):
 
 
 def open_source(
-    depth: Path | str | None, pairs: int, train: int, test: int, seed: int
+    depth: Path | str | None, pairs: int, train: int, test: int, seed: int, model: HoleModel = HOLE
 ) -> StructureSource:
-    """Drawn structures, or those of the depth maps in a folder."""
+    """Structures drawn from a hole model, or those of the depth maps in a folder."""
     if depth is None:
-        return DrawnSource(pairs, train, test, seed)
+        return DrawnSource(pairs, train, test, seed, model)
     return DepthSource(Path(depth), pairs, train, test, seed)
 
 
@@ -90,29 +92,35 @@ class DrawnSource:
     train_count: int
     test_count: int
     seed: int
+    model: HoleModel = HOLE
 
     def pairs(self) -> list[Draw]:
-        axes = draw_axes(stream(self.seed, PAIRS), self.pair_count)
+        axes = draw_axes(stream(self.seed, PAIRS), self.pair_count, self.model)
         return [
-            _drawn(axes[i : i + BATCH], i, self.seed, (PAIRS, i))
+            self._drawn(axes[i : i + BATCH], i, (PAIRS, i))
             for i in range(0, self.pair_count, BATCH)
         ]
 
     def sites(self, case: int) -> list[Draw]:
         rng = stream(self.seed, TRAIN, case)
         edges = site_edges(rng, self.train_count)
-        axes = draw_axes(rng, len(edges) - 1)
+        axes = draw_axes(rng, len(edges) - 1, self.model)
         return [
-            _drawn(np.tile(axes[i], (last - first, 1)), first, self.seed, (TRAIN, case, first))
+            self._drawn(np.tile(axes[i], (last - first, 1)), first, (TRAIN, case, first))
             for i, (first, last) in enumerate(itertools.pairwise(edges))
         ]
 
     def tests(self, case: int) -> list[Draw]:
-        axes = draw_axes(stream(self.seed, TEST, case), self.test_count)
+        axes = draw_axes(stream(self.seed, TEST, case), self.test_count, self.model)
         return [
-            _drawn(axes[i : i + BATCH], i, self.seed, (TEST, case, i))
+            self._drawn(axes[i : i + BATCH], i, (TEST, case, i))
             for i in range(0, self.test_count, BATCH)
         ]
+
+    def _drawn(self, axes: NDArray[np.float32], first: int, key: tuple[int, ...]) -> Draw:
+        names = [base_name(first + i) for i in range(len(axes))]
+        make = partial(draw_structures, axes=axes, model=self.model)
+        return Draw(first, names, self.seed, key, make)
 
 
 class DepthSource:
@@ -175,11 +183,6 @@ def site_edges(rng: np.random.Generator, count: int) -> list[int]:
 
 def _batches(count: int) -> list[tuple[int, int]]:
     return [(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
-
-
-def _drawn(axes: NDArray[np.float32], first: int, seed: int, key: tuple[int, ...]) -> Draw:
-    names = [base_name(first + i) for i in range(len(axes))]
-    return Draw(first, names, seed, key, lambda rng: draw_structures(rng, axes))
 
 
 def _read_depth_map(file: Path) -> NDArray[np.uint8]:

@@ -9,11 +9,12 @@ from pathlib import Path
 from semtf.cases import CASES_FILE, CHALLENGE, Cases, cases_json, check_cases
 from semtf.errors import InputError
 from semtf.outputs import check_folder, is_free, take_name
+from semtf.simulation.fabs import PRESETS
 from semtf.simulation.geometry import FLOOR_LEVEL
 from semtf.simulation.jobs import Plan, all_jobs, run_jobs, true_cases
 from semtf.simulation.layout_writer import write_average_depth, write_true_cases
-from semtf.simulation.microscope import FABS
 from semtf.simulation.structure_source import open_source
+from semtf.simulation.zoo import open_fab
 
 
 def simulate(
@@ -23,7 +24,7 @@ def simulate(
     train: int = 400,
     test: int = 400,
     seed: int = 0,
-    fab: str = "struct",
+    fab: str | Path = "struct",
     target_keys: bool = False,
     depth: Path | str | None = None,
     cases: Cases = CHALLENGE,
@@ -40,7 +41,9 @@ def simulate(
         test: fab images a case; they are written shuffled over the cases, with
             ``truth/Depth/<name>.png`` and ``truth/cases.csv``.
         seed: seed of everything that is drawn.
-        fab: the fab's microscope: ``dose``, ``tonal`` or ``struct``.
+        fab: the fab: ``dose``, ``tonal`` or ``struct``; ``random`` for the zoo's fab of the seed,
+            whose structures and microscopes are written to ``truth/fab.json``; or the path of
+            such a file.
         target_keys: also write ``truth/SEM/<case>/<bucket>/<base>.png``, each pair's structure
             as the fab's microscope shows it.
         depth: folder of 8-bit depth maps (PNG) whose shapes take the place of drawn ones.
@@ -51,19 +54,25 @@ def simulate(
         ``out`` as a path.
 
     Raises:
-        InputError: an unknown microscope, a negative count, an ``out`` in use, or depth maps
+        InputError: an unknown or unreadable fab, a negative count, an ``out`` in use, or depth maps
             that are missing, too few or unreadable.
     """
     out = Path(out)
-    _check(out, {"--pairs": pairs, "--train": train, "--test": test, "--seed": seed}, fab)
+    _check(out, {"--pairs": pairs, "--train": train, "--test": test, "--seed": seed})
     _check_plates(cases)
-    source = open_source(depth, pairs, train, test, seed)
+    opened_fab = open_fab(fab, seed)
+    source = open_source(depth, pairs, train, test, seed, opened_fab.holes)
     with _built(out) as root:
-        plan = Plan(root, cases, pairs, train, test, seed, FABS[fab], target_keys, source)
+        plan = Plan(root, cases, pairs, train, test, seed, opened_fab, target_keys, source)
         write_average_depth(root, run_jobs(all_jobs(plan), plan.structures))
         write_true_cases(root, true_cases(plan))
         if cases != CHALLENGE:
             (root / CASES_FILE).write_text(cases_json(cases), encoding="utf-8")
+        if opened_fab not in PRESETS.values():
+            description = opened_fab.to_json(
+                None if depth is None else "Taken from given depth maps."
+            )
+            (root / "truth/fab.json").write_text(description, encoding="utf-8")
     return out
 
 
@@ -77,9 +86,7 @@ def _check_plates(cases: Cases) -> None:
             )
 
 
-def _check(out: Path, counts: dict[str, int], fab: str) -> None:
-    if fab not in FABS:
-        raise InputError(f"--fab {fab}: no such microscope; choose one of {', '.join(FABS)}")
+def _check(out: Path, counts: dict[str, int]) -> None:
     for option, count in counts.items():
         if count < 0:
             raise InputError(f"{option} {count}: must not be negative")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import ellipe
 
+from semtf.cases import CHALLENGE
 from semtf.errors import InputError
 from semtf.metrology.contour import chord, edge_roughness, hole_contour, moments, perimeter
 from semtf.metrology.hole import COLUMNS, edge, measure
@@ -122,7 +123,7 @@ def test_synthetic_holes_have_the_size_they_were_drawn_with() -> None:
     rng = np.random.default_rng(1)
     axes = draw_axes(rng, 60)
     structures = draw_structures(rng, axes)
-    table = measure(structures.depth(2))
+    table = measure(structures.depth(CHALLENGE[1]))
     assert not table.drop(columns="sidewall_angle_deg").isna().any(axis=None)
     assert (table["plate_level"] == 150).all()
     assert table["floor_level"].between(20, 40).all()

@@ -6,7 +6,8 @@ from skimage.exposure import match_histograms
 
 from semtf.cases import CHALLENGE, Case, find_case
 from semtf.simulation.geometry import draw_axes, draw_structures
-from semtf.simulation.microscope import FABS, SIMULATOR, Scene, render
+from semtf.simulation.microscope import FABS, SIMULATOR
+from semtf.simulation.rendering import Scene, render
 
 SHIFTS = [(row, column) for row in range(-2, 3) for column in range(-2, 3)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from semtf.simulation.shadowing import AZIMUTHS, horizon
+from semtf.simulation.shadowing import AZIMUTHS, DARKENING, SCALES, horizon, relief
 
 FINE = 3
 """Samples a pixel for vertical walls, which one sample a pixel cannot place exactly."""
@@ -20,9 +20,12 @@ def cylinder(radius: float, size: int) -> np.ndarray:
 @pytest.mark.parametrize("radius", [17.0, 24.0])
 def test_the_centre_of_a_cylinder(radius, depth):
     size = int(2 * FINE * (radius + 4)) | 1
-    visible = horizon(cylinder(FINE * radius, size)).visibility(FINE * depth)
-    exact = radius**2 / (radius**2 + depth**2)
-    assert visible[0, size // 2, size // 2] == pytest.approx(exact, rel=0.05)
+    found = horizon(cylinder(FINE * radius, size))
+    sky = found.visibility(FINE * depth)[0, size // 2, size // 2]
+    solid = found.solid_angle(FINE * depth)[0, size // 2, size // 2]
+    distance = np.hypot(radius, depth)
+    assert sky == pytest.approx(radius**2 / distance**2, rel=0.05)
+    assert solid == pytest.approx(1 - depth / distance, rel=0.07)
 
 
 def test_the_middle_of_a_long_trench():
@@ -76,3 +79,20 @@ def test_against_rays_marched_one_by_one():
     places = [(30, 22), (20, 12), (12, 30), (45, 25), (9, 9), (30, 33)]
     slow = [slow_visibility(shape, 45.0, *place) for place in places]
     np.testing.assert_allclose([fast[place] for place in places], slow, rtol=0.05)
+
+
+def test_the_relief_of_a_wave_is_darkest_in_its_troughs():
+    size, cycles, depth = 240, 6, 3.0
+    number = 2 * np.pi * cycles / size
+    wave = np.cos(number * np.arange(size))
+    shape = np.broadcast_to(wave[:, None], (1, size, 12)).astype(np.float32)
+    left = sum((1 - np.exp(-((s * number) ** 2) / 2)) / s for s in SCALES) / len(SCALES)
+    exact = np.exp(-DARKENING * depth * left * np.maximum(wave, 0))
+    found = relief(shape.copy(), depth)[0, 70:-70, 6]
+    np.testing.assert_allclose(found, exact[70:-70], atol=2e-3)
+
+
+def test_the_relief_of_a_plate_and_of_a_slope_is_one():
+    np.testing.assert_array_equal(relief(np.zeros((1, 80, 56), np.float32), 50.0), 1)
+    slope = np.linspace(0, 1, 300, dtype=np.float32)[None, :, None].repeat(20, axis=2)
+    np.testing.assert_allclose(relief(slope, 10.0)[0, 100:200], 1, atol=1e-3)
