@@ -48,7 +48,7 @@ __all__ = [
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-_WHERE = {
+_MODULES = {
     "DepthResult": "semtf.estimation.result",
     "Estimator": "semtf.estimation.estimator",
     "Run": "semtf.run",
@@ -62,9 +62,9 @@ _WHERE = {
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: TensorFlow takes seconds to load."""
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module 'semtf' has no attribute {name!r}")
-    return getattr(importlib.import_module(_WHERE[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""The table of adapters: what is known of each without TensorFlow, and in one place.
+"""The table of adapters, which can be read without TensorFlow.
 
 The command line, the settings, `auto` and the documentation take names, order and descriptions from
 it; `semtf.adaptation.registry` has the class of each name.
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from semtf.errors import InputError
 
 AUTO = "auto"
-"""What stands for an adapter's name where training is to choose the adapter."""
+"""The name that lets training choose the adapter."""
 
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """What is known of an adapter without its class.
+    """The properties of an adapter, without its class.
 
     Attributes:
         cost: rank among all adapters; of equally good ones `auto` takes the one of lowest cost.
@@ -60,7 +60,7 @@ ADAPTERS: dict[str, AdapterInfo] = {
 
 
 def check_adapters(field: str, names: Sequence[str], known: Sequence[str]) -> None:
-    """Raise InputError where a field of the settings names none, or one that is not known."""
+    """Raise InputError where a field of the settings names an adapter that is not ``known``."""
     for name in names:
         if name not in known:
             raise InputError(

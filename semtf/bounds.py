@@ -19,8 +19,8 @@ class Bounds(NamedTuple):
         limits = zip(("at least", "above", "at most", "below"), self, strict=True)
         return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
 
-    def hold(self, value: float) -> bool:
-        """Whether a number keeps to them; NaN and infinity never do."""
+    def contain(self, value: float) -> bool:
+        """Whether a number lies within the bounds; NaN and infinity never do."""
         return (
             math.isfinite(value)
             and (self.at_least is None or value >= self.at_least)
@@ -53,7 +53,7 @@ def _check(hint: Any, value: Any, name: str) -> None:
     origin = typing.get_origin(hint)
     if origin is Annotated:
         for bounds in hint.__metadata__:
-            if not bounds.hold(value):
+            if not bounds.contain(value):
                 raise InputError(f"{name}={value:g}: must be {bounds}")
     elif origin is tuple:
         for item in value:

@@ -1,4 +1,4 @@
-"""The cases of a data set, as data: their plate levels and where their images lie."""
+"""The table of the cases of a data set: their plate levels and the folders of their images."""
 
 import dataclasses
 import json
@@ -41,17 +41,17 @@ CHALLENGE: Cases = tuple(
 
 
 def case_numbers(cases: Sequence[Case]) -> tuple[int, ...]:
-    """The numbers of some cases, in their order."""
+    """The numbers of cases, in their order."""
     return tuple(case.case for case in cases)
 
 
 def find_case(cases: Sequence[Case], number: int) -> Case:
-    """The case of a number; raises InputError where there is none."""
+    """The case of a number; raises InputError where the table has none."""
     for case in cases:
         if case.case == number:
             return case
-    known = ", ".join(map(str, case_numbers(cases)))
-    raise InputError(f"case {number}: there is no such case; the cases are {known}")
+    numbers = ", ".join(map(str, case_numbers(cases)))
+    raise InputError(f"case {number}: there is no such case; the cases are {numbers}")
 
 
 def parse_cases(text: str, name: str) -> Cases:

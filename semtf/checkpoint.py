@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from semtf.disk import reserve
+from semtf.disk import probe_room
 from semtf.errors import InputError
 
 CHECKPOINT = "checkpoint.npz"
@@ -19,15 +19,15 @@ FILE_BYTES, VARIABLE_BYTES = 1 << 16, 1 << 12
 def save_weights(model: keras.Model, path: Path) -> None:
     """Write a model's weights to ``path``, which ends in ``.weights.h5``: all of them or nothing.
 
-    HDF5 ends the process where the disk fills up beneath it, so the room is tried out first.
+    HDF5 ends the process where the disk fills up beneath it, so `probe_room` comes first.
 
     Raises:
-        OSError: there is no room.
+        OSError: the disk has no room.
     """
     arrays = [np.asarray(variable) for variable in model.weights]
     size = sum(array.nbytes for array in arrays) + VARIABLE_BYTES * len(arrays) + FILE_BYTES
     temporary = path.with_name("partial-" + path.name)
-    reserve(temporary, size)
+    probe_room(temporary, size)
     model.save_weights(temporary)
     temporary.replace(path)
 

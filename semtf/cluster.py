@@ -1,8 +1,8 @@
-"""The workers of TF_CONFIG find one another before TensorFlow waits for them.
+"""The workers of TF_CONFIG meet before TensorFlow waits for them.
 
 TensorFlow forms a cluster inside one call that holds Python's lock, has a time-out of an hour and
 takes no SIGTERM. So the workers meet here first: each listens on its own address until it has
-reached all the others, and tells whom it waits for. An address that answers may be a worker that
+reached all the others, and prints for which it waits. An address that answers may be a worker that
 waits as well or one whose TensorFlow has started already.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VARIABLE = "TF_CONFIG"
 TIMEOUT = "SEMTF_CLUSTER_TIMEOUT"
 TIMEOUT_SECONDS = 60.0
-TOLD_SECONDS = 5.0
+MESSAGE_SECONDS = 5.0
 PAUSE_SECONDS = 0.5
 JOBS = ("chief", "worker")
 
@@ -42,7 +42,7 @@ class Member:
     address: str
 
     @property
-    def place(self) -> tuple[str, int]:
+    def socket_address(self) -> tuple[str, int]:
         """Host and port."""
         host, _, port = self.address.rpartition(":")
         return host.strip("[]"), int(port)
@@ -55,15 +55,15 @@ class Cluster(NamedTuple):
     """The members, and which of them this process is."""
 
     members: tuple[Member, ...]
-    own: Member
+    this_member: Member
 
     @property
     def others(self) -> tuple[Member, ...]:
         """All members but this one."""
-        return tuple(member for member in self.members if member != self.own)
+        return tuple(member for member in self.members if member != self.this_member)
 
 
-def configured() -> Cluster | None:
+def configured_cluster() -> Cluster | None:
     """The cluster that the environment variable TF_CONFIG names; None where it names none.
 
     Raises:
@@ -84,7 +84,7 @@ def configured() -> Cluster | None:
     members = tuple(
         Member(job, index, _address(address, f"{job} {index}"))
         for job in JOBS
-        for index, address in enumerate(_listed(cluster.get(job, []), job))
+        for index, address in enumerate(_address_list(cluster.get(job, []), job))
     )
     addresses = [member.address for member in members]
     for address in addresses:
@@ -93,13 +93,13 @@ def configured() -> Cluster | None:
     return Cluster(members, _task(value.get("task"), members))
 
 
-def form(cluster: Cluster) -> "tf.distribute.Strategy":
+def cluster_strategy(cluster: Cluster) -> "tf.distribute.Strategy":
     """The strategy over all workers of a cluster, once all of them have answered.
 
     It is made once a process. ``SEMTF_CLUSTER_TIMEOUT`` says how many seconds are waited.
 
     Raises:
-        InputError: the own address is in use, or the time-out is no number.
+        InputError: this member's address is in use, or the time-out is no number.
         TrainingError: a worker did not answer in time.
     """
     return _formed(cluster, _timeout())
@@ -117,8 +117,8 @@ def _formed(cluster: Cluster, timeout: float) -> "tf.distribute.Strategy":
 def _meet(cluster: Cluster, timeout: float) -> None:
     """Wait until every other member has answered."""
     missing = list(cluster.others)
-    end, told = time.monotonic() + timeout, time.monotonic()
-    with _listening(cluster.own):
+    end, next_message = time.monotonic() + timeout, time.monotonic()
+    with _listening(cluster.this_member):
         while missing := [member for member in missing if not _answers(member)]:
             now = time.monotonic()
             names = ", ".join(map(str, missing))
@@ -127,16 +127,16 @@ def _meet(cluster: Cluster, timeout: float) -> None:
                     f"{VARIABLE}: no answer from {names} within {timeout:g} s; start all workers, "
                     f"check the addresses, or wait longer with {TIMEOUT}=SECONDS"
                 )
-            if now >= told:
-                told = now + TOLD_SECONDS
-                _tell(f"waiting for {names}, {end - now:.0f} s at most")
+            if now >= next_message:
+                next_message = now + MESSAGE_SECONDS
+                _show(f"waiting for {names}, {end - now:.0f} s at most")
             time.sleep(PAUSE_SECONDS)
 
 
 @contextlib.contextmanager
-def _listening(own: Member) -> Iterator[None]:
-    """Answer to the others on the own port, as TensorFlow will later."""
-    _, port = own.place
+def _listening(member: Member) -> Iterator[None]:
+    """Accept the others' connections on a member's port, as TensorFlow will later."""
+    _, port = member.socket_address
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     try:
         server = socket.create_server(
@@ -144,7 +144,7 @@ def _listening(own: Member) -> Iterator[None]:
         )
     except OSError as error:
         raise InputError(
-            f"{VARIABLE}: {own} cannot listen on its port ({error.strerror}); is that worker "
+            f"{VARIABLE}: {member} cannot listen on its port ({error.strerror}); is that worker "
             "running already, or has another task the same index?"
         ) from error
     ended = threading.Event()
@@ -168,7 +168,7 @@ def _accept(server: socket.socket, ended: threading.Event) -> None:
 
 def _answers(member: Member) -> bool:
     try:
-        with socket.create_connection(member.place, timeout=2 * PAUSE_SECONDS):
+        with socket.create_connection(member.socket_address, timeout=2 * PAUSE_SECONDS):
             return True
     except OSError:
         return False
@@ -182,7 +182,7 @@ def _bounded(cluster: Cluster, timeout: float) -> Iterator[None]:
     another TF_CONFIG.
     """
     if cluster.others:
-        _tell(
+        _show(
             f"all {len(cluster.members)} workers answer; forming the cluster, which ends this "
             f"process if it takes {timeout:g} s"
         )
@@ -217,7 +217,7 @@ def _task(task: Any, members: tuple[Member, ...]) -> Member:
     raise _wrong(f"the task is {task.get('type')} {task['index']}, the cluster has {known}")
 
 
-def _listed(addresses: Any, job: str) -> list[Any]:
+def _address_list(addresses: Any, job: str) -> list[Any]:
     if not isinstance(addresses, list):
         raise _wrong(f"the addresses of {job} must be a list")
     return addresses
@@ -241,7 +241,7 @@ def _timeout() -> float:
     return seconds
 
 
-def _tell(message: str) -> None:
+def _show(message: str) -> None:
     print(f"cluster: {message}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Room on the disk: asked for before it is needed, and told of in one line when it runs out."""
+"""Room on the disk: checked before it is needed, and one line where it runs out."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from semtf.errors import InputError, TrainingError
 
 BLOCK = 1 << 20
-# NumPy and TensorFlow pass on the system's words without its error number.
+# The system's messages: NumPy and TensorFlow pass them on without the error number.
 FULL = (
     "No space left on device",
     "File too large",
@@ -25,7 +25,7 @@ def require_room(path: Path, needed: int, purpose: str) -> None:
     Args:
         path: where it will be written.
         needed: bytes.
-        purpose: what for, as in "the run".
+        purpose: what needs the room, as in "the run".
     """
     path = path.absolute()
     present = next(folder for folder in (path, *path.parents) if folder.exists())
@@ -37,11 +37,11 @@ def require_room(path: Path, needed: int, purpose: str) -> None:
         )
 
 
-def reserve(path: Path, size: int) -> None:
-    """Find out, by writing that many bytes to a file and removing it, that there is room.
+def probe_room(path: Path, size: int) -> None:
+    """Make sure that a file of a size has room, by writing one and removing it.
 
     Raises:
-        OSError: there is none.
+        OSError: the disk has no such room.
     """
     try:
         with path.open("wb") as file:
@@ -54,22 +54,22 @@ def reserve(path: Path, size: int) -> None:
 
 
 @contextmanager
-def full_disk_told(folder: Path, way_on: str) -> Iterator[None]:
+def explain_full_disk(folder: Path, remedy: str) -> Iterator[None]:
     """Turn every error of a full disk in the block into a TrainingError of one line.
 
     Args:
         folder: what the block writes to.
-        way_on: how to go on when there is room again.
+        remedy: how the user goes on once the disk has room again.
     """
     try:
         yield
     except (InputError, TrainingError):
         raise
     except Exception as error:
-        if not any(words in str(error) for words in FULL):
+        if not any(message in str(error) for message in FULL):
             raise
         raise TrainingError(
-            f"{folder}: no room left on the disk ({error}); free some, then {way_on}"
+            f"{folder}: no room left on the disk ({error}); free some, then {remedy}"
         ) from error
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from semtf.cluster import configured, form
+from semtf.cluster import cluster_strategy, configured_cluster
 from semtf.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ def choose_strategy() -> "tf.distribute.Strategy":
     import tensorflow as tf
 
     grow_memory()
-    if (cluster := configured()) is not None:
-        return form(cluster)
+    if (cluster := configured_cluster()) is not None:
+        return cluster_strategy(cluster)
     if tf.config.list_physical_devices("GPU"):
         return tf.distribute.MirroredStrategy()
     return tf.distribute.OneDeviceStrategy("/cpu:0")

@@ -1,4 +1,4 @@
-"""Append simulator pairs to a trained run, without training anything."""
+"""More simulator pairs for a trained run, without training anything."""
 
 import shutil
 from pathlib import Path
@@ -7,15 +7,15 @@ import numpy as np
 
 from semtf.data.dataset import open_dataset
 from semtf.data.image_sets import SimulatorSet
-from semtf.disk import full_disk_told
+from semtf.disk import explain_full_disk
 from semtf.distribution import grow_memory
 from semtf.errors import InputError
 from semtf.estimation.calibration import INTERVALS
 from semtf.estimation.maxima import MAXIMA
 from semtf.estimation.preparation import LIMIT, TRIALS
-from semtf.lock import hold
+from semtf.lock import lock_folder
 from semtf.outputs import protect
-from semtf.pipeline import adapted_keys, with_cases
+from semtf.pipeline import adapted_keys, settings_with_cases
 from semtf.preflight import check_extension
 from semtf.retrieval.retriever_files import load_retriever, save_retriever
 from semtf.retrieval.storage import Storage
@@ -27,7 +27,7 @@ def add_pairs(
 ) -> dict[int, int]:
     """Append the simulator pairs of a data set to the storage of a run.
 
-    The run's adapter, projection, weights, intervals and what it takes for usual stay; the new
+    The run's adapter, projection, weights, intervals and similarity limit and maxima stay; the new
     pairs are adapted and projected, and the index is built anew. A case is replaced when its new
     storage is complete, so an interruption loses nothing, and pairs that are stored already are
     left out: the same call goes on.
@@ -48,13 +48,13 @@ def add_pairs(
     grow_memory()
     opened = Run.open(run)
     with (
-        hold(opened.path, "extended"),
-        full_disk_told(opened.path, "the same command goes on"),
+        lock_folder(opened.path, "extended"),
+        explain_full_disk(opened.path, "the same command goes on"),
     ):
         opened.restore()
         if not opened.cases or not opened.classifier.is_dir():
             raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
-        with_cases(opened, opened.config, data)
+        settings_with_cases(opened, opened.config, data)
         protect(opened.replaced, [data])
         size = opened.config.image.shape
         dataset = open_dataset(

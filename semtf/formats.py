@@ -53,22 +53,22 @@ def migrated(kind: Kind, document: Mapping[str, Any], name: str) -> Document:
         name: what error messages call it.
 
     Raises:
-        InputError: a newer semtf wrote it, another kind of artefact lies there, or the stamp is
-            none.
+        InputError: a newer semtf wrote the document, it is another kind of artefact, or its
+            stamp is malformed.
     """
     if not isinstance(document, Mapping):
         raise InputError(f"{name}: expected a JSON object; {REMEDIES[kind]}")
     content = dict(document)
     stamp = content.pop(STAMP, {"kind": kind, "number": 0, "semtf": "0.1"})
     try:
-        found, number, version = stamp["kind"], stamp["number"], stamp["semtf"]
+        written_kind, number, version = stamp["kind"], stamp["number"], stamp["semtf"]
         newer = number > len(STEPS[kind])
     except (KeyError, TypeError) as error:
-        raise InputError(f"{name}: its format is not told as it should be; {REMEDIES[kind]}") from (
+        raise InputError(f"{name}: its stamp of the format is damaged; {REMEDIES[kind]}") from (
             error
         )
-    if found != kind:
-        raise InputError(f"{name}: is a {found}, where a {kind} is expected")
+    if written_kind != kind:
+        raise InputError(f"{name}: is a {written_kind}, where a {kind} is expected")
     if newer:
         raise InputError(
             f"{name}: semtf {version} wrote it in format {number} of a {kind}; this is semtf "

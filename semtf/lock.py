@@ -1,4 +1,4 @@
-"""One writer for a run folder at a time: a lock file that says who it is, on which machine."""
+"""One writer for a run folder at a time: a lock file names its process and machine."""
 
 import errno
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from semtf.errors import InputError
-from semtf.outputs import is_free
+from semtf.outputs import is_unused
 
 LOCK = ".lock"
 HEARTBEAT_SECONDS = 30.0
@@ -29,11 +29,11 @@ PAUSE_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock.
+    """The process that holds a lock.
 
     Attributes:
         pid: process id.
-        started: when that process started, seconds since 1970: ids are used again.
+        started: when that process started, seconds since 1970; it tells processes of one id apart.
         host: its machine.
         since: when it took the lock, seconds since 1970.
         doing: what is being done to the folder, such as ``"trained"``.
@@ -54,7 +54,7 @@ class Holder:
         started = psutil.Process(pid).create_time()
         return cls(pid, started, socket.gethostname(), time.time(), doing, token)
 
-    def gone(self) -> bool:
+    def is_gone(self) -> bool:
         """Whether its process is known to have ended; of another machine nothing is known."""
         if self.host != socket.gethostname():
             return False
@@ -73,8 +73,8 @@ class Holder:
 
 
 @contextmanager
-def hold(folder: Path, doing: str) -> Iterator[None]:
-    """Be the only writer of a folder while the block runs; readers need no lock.
+def lock_folder(folder: Path, doing: str) -> Iterator[None]:
+    """Lock a folder against other writers while the block runs; readers need no lock.
 
     The lock of a process that was killed is taken over. A folder that is not there is made, and
     removed again where nothing is in it in the end.
@@ -116,43 +116,43 @@ def _remove_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def vacant(folder: Path) -> bool:
-    """Whether nothing is in a folder but its lock, or it is not there at all."""
-    return is_free(folder, besides=LOCK)
+def is_vacant(folder: Path) -> bool:
+    """Whether a folder is missing, or empty but for its lock."""
+    return is_unused(folder, besides=LOCK)
 
 
 def _take(path: Path, doing: str) -> Holder:
     """Create the lock file, or take over one whose process is gone."""
-    own = Holder.here(doing)
+    holder = Holder.here(doing)
     end = time.monotonic() + TAKING_SECONDS
-    while not _create(path, own):
+    while not _create(path, holder):
         other = _read(path)
-        if other is not None and not other.gone():
+        if other is not None and not other.is_gone():
             raise InputError(_refusal(path, other))
         if time.monotonic() > end:
             raise InputError(f"{path}: cannot be taken over; delete it where nothing is running")
-        if other is None or not _removed(path, other):
+        if other is None or not _remove_dead(path, other):
             time.sleep(PAUSE_SECONDS)
-    return own
+    return holder
 
 
-def _removed(path: Path, dead: Holder) -> bool:
-    """Remove a dead process's lock file; only one process at a time may.
+def _remove_dead(path: Path, dead: Holder) -> bool:
+    """Remove a dead process's lock file, and say whether it was there; one process at a time may.
 
     Without the claim, one that read the dead lock a moment ago would remove its successor's.
     """
     claim = path.with_name(path.name + ".claim")
     try:
-        own = _take(claim, "taken over")
+        claimant = _take(claim, "taken over")
     except InputError:
         return False
     try:
-        found = _read(path) == dead
-        if found:
+        present = _read(path) == dead
+        if present:
             path.unlink()
-        return found
+        return present
     finally:
-        _release(claim, own)
+        _release(claim, claimant)
 
 
 def _create(path: Path, holder: Holder) -> bool:
@@ -194,7 +194,7 @@ def _release(path: Path, holder: Holder) -> None:
 
 
 def _beat(path: Path, ended: threading.Event) -> None:
-    """Keep the lock file's time of change young, which other machines judge it by."""
+    """Renew the lock file's time of change, by which other machines know that its holder lives."""
     while not ended.wait(HEARTBEAT_SECONDS):
         with suppress(OSError):
             os.utime(path)
@@ -202,19 +202,19 @@ def _beat(path: Path, ended: threading.Event) -> None:
 
 def _refusal(path: Path, holder: Holder) -> str:
     since = datetime.fromtimestamp(holder.since).strftime("%Y-%m-%d %H:%M")
-    who = (
+    state = (
         f"{path.parent}: is being {holder.doing} by process {holder.pid} on {holder.host} "
         f"since {since}"
     )
     if holder.host == socket.gethostname():
-        return f"{who}; wait for it, or choose another --run"
+        return f"{state}; wait for it, or choose another --run"
     try:
         silent = time.time() - path.stat().st_mtime
     except OSError:
         silent = 0.0
     if silent < SILENT_SECONDS:
-        return f"{who}, and gave a sign {silent:.0f} s ago; wait for it, or choose another --run"
+        return f"{state}, and gave a sign {silent:.0f} s ago; wait for it, or choose another --run"
     return (
-        f"{who}, but gave no sign for {silent / 60:.0f} min; if it has ended there, delete {path}, "
-        "or choose another --run"
+        f"{state}, but gave no sign for {silent / 60:.0f} min; if it has ended there, "
+        f"delete {path}, or choose another --run"
     )

@@ -1,4 +1,4 @@
-"""Where outputs go: never over an input, never over a stranger's file, whole or not at all."""
+"""Outputs replace no input and no file that semtf did not write, and appear whole or not at all."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -25,34 +25,35 @@ def protect(outputs: Iterable[Path], inputs: Iterable[Path | str | None]) -> Non
     Raises:
         InputError: an output is an input, or a folder in which one lies.
     """
-    given = [Path(path).expanduser() for path in inputs if path is not None]
-    places: dict[Path, Path] = {}
-    for path in given:
+    paths = [Path(path).expanduser() for path in inputs if path is not None]
+    protected: dict[Path, Path] = {}
+    for path in paths:
         resolved = path.resolve()
-        for place in (resolved, *resolved.parents):
-            if place in places:
+        for folder in (resolved, *resolved.parents):
+            if folder in protected:
                 break
-            places[place] = path
-    owners = {_identity(place): path for place, path in reversed(places.items())}
+            protected[folder] = path
+    owners = {_identity(folder): path for folder, path in reversed(protected.items())}
     for output in outputs:
-        found = _identity(output)
-        if found is not None and found in owners:
+        identity = _identity(output)
+        if identity is not None and identity in owners:
             raise InputError(
-                f"{output}: writing it would replace the input {owners[found]}; "
+                f"{output}: writing it would replace the input {owners[identity]}; "
                 "choose another place for the output"
             )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
+    """What a file is on the disk, whatever its names; None where it does not exist."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def check_file(path: Path, ending: str, mark: str, inputs: Iterable[Path | str | None]) -> None:
-    """Refuse a place where a file of a command cannot or should not go.
+    """Refuse a path that a file of a command cannot or should not have.
 
     Args:
         path: the file to write.
@@ -81,18 +82,18 @@ def check_file(path: Path, ending: str, mark: str, inputs: Iterable[Path | str |
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder that is not there and cannot be made, or that cannot be written."""
-    above = path.absolute()
-    there = next(place for place in (above, *above.parents) if os.path.lexists(place))
-    if not there.is_dir():
-        raise InputError(f"{path}: no folder can be there, {there} is none; choose another place")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: {there} cannot be written; choose another place")
+    """Refuse a folder that does not exist and cannot be made, or that cannot be written."""
+    absolute = path.absolute()
+    present = next(p for p in (absolute, *absolute.parents) if os.path.lexists(p))
+    if not present.is_dir():
+        raise InputError(f"{path}: no folder can be there, {present} is none; choose another place")
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: {present} cannot be written; choose another place")
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Write a file whole: it gets its name when the block ends without an error.
+    """The temporary name of a file, which gets its own when the block ends without an error.
 
     Its folder is made at need.
 
@@ -109,8 +110,8 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def is_free(folder: Path, besides: str | None = None) -> bool:
-    """Whether a new folder may take this name: nothing is there, or an empty folder.
+def is_unused(folder: Path, besides: str | None = None) -> bool:
+    """Whether a new folder may have this name: it is unused, or that of an empty folder.
 
     Files whose names begin with ``besides`` do not count, nor do `LEAVINGS`.
     """
@@ -122,8 +123,8 @@ def is_free(folder: Path, besides: str | None = None) -> bool:
     )
 
 
-def take_name(built: Path, folder: Path) -> None:
-    """Give a finished folder its name, which must be free; ``LEAVINGS`` there stay there.
+def give_name(built: Path, folder: Path) -> None:
+    """Give a finished folder its name, which `is_unused`; `LEAVINGS` under that name are kept.
 
     Args:
         built: the finished folder, on the same disk.

@@ -22,11 +22,11 @@ from semtf.data.dataset import Dataset, open_dataset
 from semtf.data.image_folder import open_images
 from semtf.data.image_sets import SimulatorSet
 from semtf.data.layout import find_cases, open_layout
-from semtf.disk import full_disk_told
+from semtf.disk import explain_full_disk
 from semtf.distribution import check_batch, choose_strategy
 from semtf.errors import InputError
 from semtf.estimation.preparation import prepare
-from semtf.lock import hold, vacant
+from semtf.lock import is_vacant, lock_folder
 from semtf.outputs import check_folder, protect
 from semtf.preflight import check_data, check_environment
 from semtf.presets import preset
@@ -89,27 +89,27 @@ def train(
         TrainingError: training went wrong, or the disk is full.
     """
     _check_callbacks(callbacks)
-    folder = Path(run) if run is not None else _new_name()
+    folder = Path(run) if run is not None else _new_folder()
     with (
-        hold(folder, "trained"),
-        full_disk_told(folder, "the same command with --resume goes on"),
+        lock_folder(folder, "trained"),
+        explain_full_disk(folder, "the same command with --resume goes on"),
     ):
-        opened = _open(folder, config, resume)
-        settings = with_cases(opened, config or preset("quick"), data)
-        cases = _chosen(case, settings.cases)
+        existing = _existing_run(folder, config, resume)
+        settings = settings_with_cases(existing, config or preset("quick"), data)
+        cases = _case_numbers(case, settings.cases)
         for number in fab or {}:
             find_case(settings.cases, number)
-        if opened:
-            protect(opened.replaced, [data, classifier_weights, *(fab or {}).values()])
-        have = opened.cases if opened else ()
-        if opened and not resume and set(cases) <= set(have):
+        if existing:
+            protect(existing.replaced, [data, classifier_weights, *(fab or {}).values()])
+        present = existing.cases if existing else ()
+        if existing and not resume and set(cases) <= set(present):
             raise InputError(f"{folder}: has case {case} already; choose another --run")
-        check_environment(settings, len({*have, *cases}), classifier_weights)
+        check_environment(settings, len({*present, *cases}), classifier_weights)
         strategy = strategy or choose_strategy()
         _check_batches(settings, strategy)
         dataset = open_dataset(
             data,
-            cases=[n for n in case_numbers(settings.cases) if n in {*have, *cases}],
+            cases=[n for n in case_numbers(settings.cases) if n in {*present, *cases}],
             fab={
                 number: open_images(
                     path, size=settings.image.shape, skip_bad=skip_bad, range16=range16
@@ -120,11 +120,11 @@ def train(
             skip_bad=skip_bad,
             size=settings.image.shape,
         )
-        new = [number for number in dataset.cases if number not in have]
+        new = [number for number in dataset.cases if number not in present]
         check_data(settings, dataset, folder, new, folds)
-        current = opened or Run.create(folder, settings)
+        current = existing or Run.create(folder, settings)
         current.begin()
-        _note_data(current, dataset)
+        _write_data_summary(current, dataset)
         for number in dataset.cases:
             _train_case(current, dataset, number, strategy, callbacks)
         _train_classifier(current, dataset, classifier_weights, folds, resume, strategy, callbacks)
@@ -148,11 +148,11 @@ def _check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
             )
 
 
-def _new_name() -> Path:
+def _new_folder() -> Path:
     return Path("saved_models") / datetime.now().strftime("run-%Y%m%d-%H%M%S")
 
 
-def _chosen(case: int | str, cases: Cases) -> tuple[int, ...]:
+def _case_numbers(case: int | str, cases: Cases) -> tuple[int, ...]:
     numbers = case_numbers(cases)
     if case == "all":
         return numbers
@@ -161,8 +161,8 @@ def _chosen(case: int | str, cases: Cases) -> tuple[int, ...]:
     return (int(case),)
 
 
-def with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConfig:
-    """The settings of a training: the run's, or those asked for with the data set's cases."""
+def settings_with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConfig:
+    """The settings of a training: the run's; of a new run ``config`` with the data set's cases."""
     cases = find_cases(open_layout(data))
     if run is None:
         if config.cases not in (CHALLENGE, cases):
@@ -175,9 +175,9 @@ def with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConfi
     return run.config
 
 
-def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
-    """The run of a folder, if it exists and may be gone on with."""
-    if vacant(folder):
+def _existing_run(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
+    """The run of a folder, to be continued; None where the folder is empty or missing."""
+    if is_vacant(folder):
         if resume:
             raise InputError(f"{folder}: there is no run to resume; leave --resume out")
         check_folder(folder)
@@ -195,13 +195,13 @@ def _open(folder: Path, config: RunConfig | None, resume: bool) -> Run | None:
     return run.changed(dataclasses.replace(config, cases=run.config.cases))
 
 
-def _note_data(run: Run, dataset: Dataset) -> None:
+def _write_data_summary(run: Run, dataset: Dataset) -> None:
     counts = {
         str(case): {"pairs": len(dataset.simulator(case)), "fab": len(dataset.fab(case))}
         for case in dataset.cases
     }
-    note = {"data": str(dataset.root), "cases": counts, "skipped": len(dataset.skipped)}
-    (run.path / "data.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    summary = {"data": str(dataset.root), "cases": counts, "skipped": len(dataset.skipped)}
+    (run.path / "data.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     with (run.path / "skipped.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "reason"])
@@ -209,7 +209,7 @@ def _note_data(run: Run, dataset: Dataset) -> None:
 
 
 def _check_batches(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
-    """Raise InputError before anything is made, not after hours at the first classifier's step."""
+    """Raise InputError before anything is made: the classifier's first step comes after hours."""
     if adapter.trained(config.adaptation):
         check_batch(BATCH, config.adaptation.batch, strategy)
     check_batch(classification.BATCH, config.classification.batch, strategy)
@@ -298,5 +298,5 @@ def _train_classifier(
                 weights_file=weights_file,
             )
             accuracy = [classifier.metrics["accuracy"] for classifier in trained]
-            note = {"accuracy": accuracy, "mean": float(np.mean(accuracy))}
-            (folder / "folds.json").write_text(json.dumps(note) + "\n", encoding="utf-8")
+            scores = {"accuracy": accuracy, "mean": float(np.mean(accuracy))}
+            (folder / "folds.json").write_text(json.dumps(scores) + "\n", encoding="utf-8")

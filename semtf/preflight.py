@@ -1,4 +1,4 @@
-"""What a training will need, found out before it starts."""
+"""The needs of a training, checked before it starts."""
 
 import math
 from collections.abc import Sequence
@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from semtf.adapter_table import ADAPTERS, AUTO
 from semtf.classification import train as classification
 from semtf.classification.classifier import NETWORKS
 from semtf.classification.efficientnet import keras_cv
 from semtf.classification.folds import stratified_folds
-from semtf.cluster import configured, form
+from semtf.cluster import cluster_strategy, configured_cluster
 from semtf.config import RunConfig
 from semtf.data.dataset import Dataset
 from semtf.disk import require_room
@@ -23,7 +24,7 @@ CLASSIFIER_WEIGHTS = {"efficientnet_b0": 4_100_000, "small": 200_000, "statistic
 # Weights, and two checkpoints (one while the next is written) with two slots of the optimizer and
 # two averages each.
 COPIES = 1 + 2 * 5
-# ScaNN's own tables, four bits of two dimensions each and the leaf, over float32 rows.
+# ScaNN's own tables, four bits of two dimensions each and the leaf, over float32 embeddings.
 SCANN_SHARE = 0.1
 OTHER_BYTES = 8 << 20
 
@@ -42,8 +43,8 @@ def check_environment(config: RunConfig, cases: int, classifier_weights: Path | 
         TrainingError: a worker of the cluster does not answer.
     """
     settings = config.classification
-    if (cluster := configured()) is not None:
-        form(cluster)
+    if (cluster := configured_cluster()) is not None:
+        cluster_strategy(cluster)
     if resolve_index(config.retrieval.index) == "scann":
         scann_operations()
     if settings.backbone == "efficientnet_b0":
@@ -74,8 +75,8 @@ def check_data(
         cases = np.repeat(dataset.cases, [len(fab) for fab in fabs])
         sites = np.concatenate([fab.sites for fab in fabs])
         stratified_folds(cases, sites, folds, config.seed)
-    stored = sum(storage_bytes(config, len(dataset.simulator(case))) for case in new_cases)
-    require_room(folder, stored + network_bytes(config, len(new_cases)), "the run")
+    storages = sum(storage_bytes(config, len(dataset.simulator(case))) for case in new_cases)
+    require_room(folder, storages + network_bytes(config, len(new_cases)), "the run")
 
 
 def check_extension(config: RunConfig, folder: Path, pairs: Sequence[tuple[int, int]]) -> None:
@@ -92,28 +93,28 @@ def check_extension(config: RunConfig, folder: Path, pairs: Sequence[tuple[int, 
     if resolve_index(config.retrieval.index) == "scann":
         scann_operations()
     # A case's old storage goes when its new one is complete.
-    twice = max(storage_bytes(config, old) for old, _ in pairs)
-    more = sum(storage_bytes(config, new) for _, new in pairs)
-    require_room(folder, twice + more, "the longer storage")
+    old_storage = max(storage_bytes(config, old) for old, _ in pairs)
+    new_pairs = sum(storage_bytes(config, new) for _, new in pairs)
+    require_room(folder, old_storage + new_pairs, "the longer storage")
 
 
 def storage_bytes(config: RunConfig, pairs: int) -> int:
     """About how many bytes the storage and index of one case take."""
     retrieval = config.retrieval
     shifts = (2 * retrieval.shift + 1) ** 2
-    rows = 1 if retrieval.align == "centre" else shifts
+    embeddings = 1 if retrieval.align == "centre" else shifts
     pixels = math.prod(config.image.shape)
-    row_bytes = 4 * min(retrieval.dimensions, pixels)
+    embedding_bytes = 4 * min(retrieval.dimensions, pixels)
     if resolve_index(retrieval.index) == "scann":
-        row_bytes = math.ceil((1 + SCANN_SHARE) * row_bytes)
-    return pairs * (2 * pixels + rows * row_bytes + 4 * shifts)
+        embedding_bytes = math.ceil((1 + SCANN_SHARE) * embedding_bytes)
+    return pairs * (2 * pixels + embeddings * embedding_bytes + 4 * shifts)
 
 
 def network_bytes(config: RunConfig, cases: int) -> int:
     """About how many bytes the networks and checkpoints of a run take at most."""
     adaptation = config.adaptation
-    names = adaptation.candidates if adaptation.adapter == "auto" else (adaptation.adapter,)
-    trained = sum(name in ("cyclegan", "cut") for name in names)
-    adapters = cases * trained * WEIGHTS_A_SQUARE_WIDTH * adaptation.width**2
+    names = adaptation.candidates if adaptation.adapter == AUTO else (adaptation.adapter,)
+    networks = sum(name in ADAPTERS and ADAPTERS[name].trained for name in names)
+    adapters = cases * networks * WEIGHTS_A_SQUARE_WIDTH * adaptation.width**2
     classifier = CLASSIFIER_WEIGHTS[config.classification.backbone]
     return 4 * COPIES * (adapters + classifier) + OTHER_BYTES

@@ -15,7 +15,7 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int, str
     """Show the progress of a task; the block calls ``advance(steps, note)``.
 
     Args:
-        description: what is being done, in a few words.
+        description: the task, in two or three words.
         total: number of steps, or None where it is not known.
 
     Yields:
@@ -30,7 +30,7 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int, str
 
 
 def warn(message: str) -> None:
-    """Tell the user, on stderr, of something that went otherwise than planned."""
+    """Print a warning on stderr."""
     print(f"warning: {message}", file=sys.stderr)
 
 
@@ -85,12 +85,12 @@ def _lines(description: str, total: int | None) -> Iterator[Callable[[int, str],
 
     def show(note: str) -> None:
         seconds = time.monotonic() - start
-        left = ""
+        remaining = ""
         if total is not None and 0 < done < total:
-            left = f", {seconds * (total - done) / done:.0f} s left"
+            remaining = f", {seconds * (total - done) / done:.0f} s left"
         of_total = "" if total is None else f"/{total}"
         rate = f"{done / seconds:.3g}/s" if seconds else ""
-        line = f"{description}: {done}{of_total} {seconds:.0f} s, {rate}{left} {note}"
+        line = f"{description}: {done}{of_total} {seconds:.0f} s, {rate}{remaining} {note}"
         print(line.rstrip(), file=sys.stderr)
 
     def advance(steps: int, note: str) -> None:

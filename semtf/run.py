@@ -1,4 +1,4 @@
-"""The run folder: where everything of a run lies, written stage by stage, each atomically."""
+"""The run folder with everything of a run, written stage by stage, each atomically."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from semtf.cases import case_numbers
 from semtf.config import RunConfig
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
-from semtf.lock import LOCK, vacant
+from semtf.lock import LOCK, is_vacant
 from semtf.outputs import check_folder
 
 CONFIG = "config.json"
@@ -43,8 +43,8 @@ class Run:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> "Run":
-        """Make the folder of a new run; raises InputError where there is something in it."""
-        if not vacant(path):
+        """Make the folder of a new run; raises InputError where it exists and is not empty."""
+        if not is_vacant(path):
             raise InputError(f"{path}: exists and is not empty; choose another --run")
         check_folder(path)
         path.mkdir(parents=True, exist_ok=True)
@@ -59,9 +59,10 @@ class Run:
         try:
             text = (path / CONFIG).read_text(encoding="utf-8")
         except OSError as error:
-            other = f"holds other files and no {CONFIG}; name a folder that semtf-train made"
-            way_out = "make one with semtf-train --run" if vacant(path) else f"it {other}"
-            raise InputError(f"{path}: no run there; {way_out}") from error
+            remedy = "make one with semtf-train --run"
+            if not is_vacant(path):
+                remedy = f"it holds other files and no {CONFIG}; name a folder of semtf-train's"
+            raise InputError(f"{path}: no run there; {remedy}") from error
         try:
             document = json.loads(text)
         except ValueError as error:
@@ -70,7 +71,7 @@ class Run:
         return cls(path, RunConfig.from_values(values, str(path / CONFIG)))
 
     def changed(self, config: RunConfig) -> "Run":
-        """The run with other settings; those that a stage was made with cannot change any more.
+        """The run with other settings; those that a stage was made with cannot change.
 
         Raises:
             InputError: it names the first setting that is in use.
@@ -79,7 +80,7 @@ class Run:
         for name in before:
             old, new = before[name], after[name]
             if old != new and any(
-                folder.exists() for folder in self._made_with(name.partition(".")[0])
+                folder.exists() for folder in self._dependent_folders(name.partition(".")[0])
             ):
                 raise InputError(
                     f"{self.path}: was made with other settings, {name}={old} and not {new}; "
@@ -90,12 +91,12 @@ class Run:
             run._write_config()
         return run
 
-    def _made_with(self, section: str) -> tuple[Path, ...]:
-        """The folders that hold what the settings of a section decide, begun or complete."""
+    def _dependent_folders(self, section: str) -> tuple[Path, ...]:
+        """The folders whose contents depend on a section of the settings, begun or complete."""
         storages = tuple(map(self.storage, case_numbers(self.config.cases)))
         classifier = (self.classifier, self.classifier.with_name(self.classifier.name + PARTIAL))
-        made = {"retrieval": storages, "classification": classifier}
-        return made.get(section, (self.path / "cases", *storages, *classifier))
+        folders = {"retrieval": storages, "classification": classifier}
+        return folders.get(section, (self.path / "cases", *storages, *classifier))
 
     def _write_config(self) -> None:
         temporary = self.path / (CONFIG + PARTIAL)

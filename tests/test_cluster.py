@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from semtf.cluster import Member, configured
+from semtf.cluster import Member, configured_cluster
 from semtf.errors import InputError
 from tests.command import finish, start
 
@@ -84,18 +84,18 @@ TWO = ["a:1", "b:2"]
 def test_what_is_wrong_is_said(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError) as error:
-        configured()
+        configured_cluster()
     assert message.replace("{.", '{"') in str(error.value)
 
 
 def test_a_right_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", config([*TWO, "[::1]:3"], 1))
-    cluster = configured()
+    cluster = configured_cluster()
     assert cluster is not None
-    assert cluster.own == Member("worker", 1, "b:2")
-    assert [member.place for member in cluster.others] == [("a", 1), ("::1", 3)]
+    assert cluster.this_member == Member("worker", 1, "b:2")
+    assert [member.socket_address for member in cluster.others] == [("a", 1), ("::1", 3)]
     monkeypatch.setenv("TF_CONFIG", " ")
-    assert configured() is None
+    assert configured_cluster() is None
 
 
 def test_a_training_with_a_wrong_one_ends_at_once(fab: Path, tmp_path: Path) -> None:

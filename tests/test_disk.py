@@ -12,7 +12,7 @@ import pytest
 
 from semtf import disk
 from semtf.data.dataset import open_dataset
-from semtf.disk import full_disk_told, require_room, reserve
+from semtf.disk import explain_full_disk, probe_room, require_room
 from semtf.errors import InputError, TrainingError
 from semtf.run import Run
 from tests.command import finish, start
@@ -69,15 +69,15 @@ def test_sizes(count: float, text: str) -> None:
 def test_only_errors_of_a_full_disk_are_turned_into_one_line(tmp_path: Path) -> None:
     with (
         pytest.raises(TrainingError, match=r"no room left on the disk \(.*No space.*then go on"),
-        full_disk_told(tmp_path, "go on"),
+        explain_full_disk(tmp_path, "go on"),
     ):
         raise OSError(28, "No space left on device", "file")
-    with pytest.raises(PermissionError), full_disk_told(tmp_path, "go on"):
+    with pytest.raises(PermissionError), explain_full_disk(tmp_path, "go on"):
         raise PermissionError(13, "Permission denied")
 
 
 def test_a_reservation_leaves_nothing(tmp_path: Path) -> None:
-    reserve(tmp_path / "file", 3 * disk.BLOCK + 7)
+    probe_room(tmp_path / "file", 3 * disk.BLOCK + 7)
     assert list(tmp_path.iterdir()) == []
 
 

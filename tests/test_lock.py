@@ -14,20 +14,20 @@ import pytest
 
 from semtf import lock
 from semtf.errors import InputError
-from semtf.lock import LOCK, Holder, hold, vacant
+from semtf.lock import LOCK, Holder, is_vacant, lock_folder
 
 # Takes the lock as soon as the file "go" appears, says so, and holds it until its input ends.
 CODE = """
 import sys, time
 from pathlib import Path
 from semtf.errors import InputError
-from semtf.lock import hold
+from semtf.lock import lock_folder
 folder, go = Path(sys.argv[1]), Path(sys.argv[2])
 print("ready", flush=True)
 while not go.exists():
     pass
 try:
-    with hold(folder, "trained"):
+    with lock_folder(folder, "trained"):
         print("held", flush=True)
         sys.stdin.read()
 except InputError as error:
@@ -60,19 +60,19 @@ def write(folder: Path, holder: Holder) -> Path:
 
 def test_a_lock_says_who_holds_it_and_goes_with_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "run"
-    with hold(folder, "trained"):
-        assert vacant(folder)
+    with lock_folder(folder, "trained"):
+        assert is_vacant(folder)
         expected = (
             rf"{folder}: is being trained by process {os.getpid()} on {socket.gethostname()} "
             r"since \d{4}-\d\d-\d\d \d\d:\d\d; wait for it, or choose another --run"
         )
-        with pytest.raises(InputError) as error, hold(folder, "trained"):
+        with pytest.raises(InputError) as error, lock_folder(folder, "trained"):
             pass
         assert re.fullmatch(expected, str(error.value))
     assert not folder.exists()
-    with hold(folder, "trained"):
+    with lock_folder(folder, "trained"):
         (folder / "file").write_text("1")
-        assert not vacant(folder)
+        assert not is_vacant(folder)
     assert [path.name for path in folder.iterdir()] == ["file"]
 
 
@@ -103,14 +103,14 @@ def test_the_lock_of_a_killed_process_is_taken_over_at_once(tmp_path: Path) -> N
     # Nobody has waited for it: it is a zombie, whose process id is still in the table.
     while (state := Path(f"/proc/{first.pid}/stat")).exists() and ") Z " not in state.read_text():
         time.sleep(0.01)
-    with hold(folder, "trained"):
+    with lock_folder(folder, "trained"):
         assert json.loads((folder / LOCK).read_text())["pid"] == os.getpid()
     first.communicate()
 
 
 def test_a_process_id_used_again_does_not_count(tmp_path: Path) -> None:
     write(tmp_path, replace(Holder.here("trained"), started=Holder.here("trained").started - 60))
-    with hold(tmp_path, "trained"):
+    with lock_folder(tmp_path, "trained"):
         pass
 
 
@@ -118,14 +118,14 @@ def test_another_machine_is_believed_and_its_silence_told(tmp_path: Path) -> Non
     path = write(tmp_path, replace(Holder.here("extended"), host="elsewhere", pid=1))
     with (
         pytest.raises(InputError, match=r"extended by process 1 on elsewhere .*a sign \d+ s ago"),
-        hold(tmp_path, "trained"),
+        lock_folder(tmp_path, "trained"),
     ):
         pass
     hours_ago = time.time() - 7200
     os.utime(path, (hours_ago, hours_ago))
     with (
         pytest.raises(InputError, match=rf"no sign for 120 min; .*delete {path}"),
-        hold(tmp_path, "trained"),
+        lock_folder(tmp_path, "trained"),
     ):
         pass
     assert path.exists()
@@ -133,7 +133,7 @@ def test_another_machine_is_believed_and_its_silence_told(tmp_path: Path) -> Non
 
 def test_a_lock_that_is_held_gives_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.02)
-    with hold(tmp_path, "trained"):
+    with lock_folder(tmp_path, "trained"):
         os.utime(tmp_path / LOCK, (1.0, 1.0))
         end = time.monotonic() + 10
         while (tmp_path / LOCK).stat().st_mtime < 2 and time.monotonic() < end:
@@ -147,18 +147,21 @@ def test_a_lock_cut_off_by_a_kill_is_taken_over(content: str, tmp_path: Path) ->
     os.utime(tmp_path / LOCK, (1.0, 1.0))
     (tmp_path / (LOCK + ".claim")).write_text("")
     os.utime(tmp_path / (LOCK + ".claim"), (1.0, 1.0))
-    with hold(tmp_path, "trained"):
+    with lock_folder(tmp_path, "trained"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("1")
-    with pytest.raises(InputError, match="file: is a file"), hold(tmp_path / "file", "trained"):
+    with (
+        pytest.raises(InputError, match="file: is a file"),
+        lock_folder(tmp_path / "file", "trained"),
+    ):
         pass
     with (
         pytest.raises(InputError, match="cannot be written"),
-        hold(tmp_path / "file" / "run", "trained"),
+        lock_folder(tmp_path / "file" / "run", "trained"),
     ):
         pass
     assert (tmp_path / "file").read_text() == "1"

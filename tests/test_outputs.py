@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from semtf.errors import InputError
-from semtf.outputs import check_file, check_folder, is_free, protect, replacing, take_name
+from semtf.outputs import check_file, check_folder, give_name, is_unused, protect, replacing
 
 
 def test_an_input_is_known_under_every_name(tmp_path: Path) -> None:
@@ -76,21 +76,21 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 
 def test_an_empty_folder_gives_its_name_away(tmp_path: Path) -> None:
     folder, built = tmp_path / "folder", tmp_path / "built"
-    assert is_free(folder)
+    assert is_unused(folder)
     folder.mkdir()
-    assert is_free(folder)
+    assert is_unused(folder)
     (folder / ".DS_Store").write_text("mac")
-    assert is_free(folder)
+    assert is_unused(folder)
     (folder / "note.txt").write_text("mine")
-    assert not is_free(folder)
-    assert not is_free(folder / "note.txt")
+    assert not is_unused(folder)
+    assert not is_unused(folder / "note.txt")
     built.mkdir()
     (built / "data").write_text("1")
     with pytest.raises(OSError, match="not empty"):
-        take_name(built, folder)
+        give_name(built, folder)
     (folder / "note.txt").unlink()
     (folder / ".DS_Store").write_text("mac")
-    take_name(built, folder)
+    give_name(built, folder)
     assert {path.name: path.read_text() for path in folder.iterdir()} == {
         ".DS_Store": "mac",
         "data": "1",

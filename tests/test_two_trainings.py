@@ -10,7 +10,7 @@ from semtf import extension, pipeline
 from semtf.cli import main
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
-from semtf.lock import LOCK, hold
+from semtf.lock import LOCK, lock_folder
 from semtf.run import Run
 from tests.command import finish, start
 
@@ -51,7 +51,7 @@ def test_every_writer_is_kept_out_and_no_reader(
     folder = Path(shutil.copytree(run.path, tmp_path / "run"))
     manifest = (folder / "manifest.json").read_bytes()
     report = ["report", "--run", str(folder), "--data", str(fab)]
-    with hold(folder, "trained"):
+    with lock_folder(folder, "trained"):
         with pytest.raises(InputError, match="is being trained by process"):
             pipeline.train(fab, run=folder, resume=True)
         with pytest.raises(InputError, match="is being trained by process"):

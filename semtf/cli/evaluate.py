@@ -37,7 +37,7 @@ def command(
 
     depth, true, names = match(predictions, truth, size)
     true_cases = None if cases is None else read_cases(cases, names)
-    found: dict[str, Any] = asdict(score(depth, true, true_cases))
+    result: dict[str, Any] = asdict(score(depth, true, true_cases))
     if table is not None:
         if true_cases is None:
             raise InputError("--table: the true cases are needed, too; give --cases")
@@ -45,22 +45,22 @@ def command(
         from semtf.evaluation.cases import score_cases
 
         voters = None if sites is None else read_column(sites, "site", names)
-        judged = score_cases(read_cases(table, names), true_cases, depth, true, voters)
-        found["classification"] = asdict(judged)
-    click.echo(json.dumps(found) if as_json else _text(found))
+        case_score = score_cases(read_cases(table, names), true_cases, depth, true, voters)
+        result["classification"] = asdict(case_score)
+    click.echo(json.dumps(result) if as_json else _text(result))
 
 
-def _text(found: dict[str, Any]) -> str:
-    lines = [f"RMSE {found['rmse']:.3f} over {found['images']} images"]
-    lines += [f"case {case}: {value:.3f}" for case, value in found["rmse_by_case"].items()]
-    if "classification" in found:
-        judged = found["classification"]
-        lines.append(f"case right: {judged['accuracy']:.2%} of images")
-        if judged["site_accuracy"] is not None:
-            lines.append(f"case right: {judged['site_accuracy']:.2%} of sites")
-        lines.append(f"RMSE where it is right: {judged['rmse_of_right']:.3f}")
-        lines.append(f"cost of wrong cases: {judged['cost']:.3f}")
-        for case, row in judged["confusion"].items():
+def _text(result: dict[str, Any]) -> str:
+    lines = [f"RMSE {result['rmse']:.3f} over {result['images']} images"]
+    lines += [f"case {case}: {value:.3f}" for case, value in result["rmse_by_case"].items()]
+    if "classification" in result:
+        case_score = result["classification"]
+        lines.append(f"case right: {case_score['accuracy']:.2%} of images")
+        if case_score["site_accuracy"] is not None:
+            lines.append(f"case right: {case_score['site_accuracy']:.2%} of sites")
+        lines.append(f"RMSE where it is right: {case_score['rmse_of_right']:.3f}")
+        lines.append(f"cost of wrong cases: {case_score['cost']:.3f}")
+        for case, row in case_score["confusion"].items():
             counts = ", ".join(f"{count} as {other}" for other, count in row.items())
             lines.append(f"true case {case}: {counts}")
     return "\n".join(lines)

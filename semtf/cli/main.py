@@ -77,7 +77,7 @@ def _main(command: click.Command, arguments: list[str], name: str) -> None:
         code = _fail(_one_line(str(error)), 2)
     except TrainingError as error:
         code = _fail(_one_line(str(error)), 1)
-    except Exception as error:  # the last line of defence: one line unless --debug
+    except Exception as error:  # any other error: one line unless --debug
         if debug:
             raise
         code = _fail(f"{type(error).__name__}: {_one_line(str(error))} (--debug shows more)", 1)

@@ -43,17 +43,17 @@ def command(
     from semtf.progress import progress
 
     check_file(out, ".csv", f"name,{COLUMNS[0]}", [depth])
-    found = open_images(depth, size=size, skip_bad=skip_bad)
-    named_after(found.names, depth)
+    maps = open_images(depth, size=size, skip_bad=skip_bad)
+    named_after(maps.names, depth)
     tables = []
-    with progress("Measuring holes", len(found)) as advance:
-        for i, name in enumerate(found.names):
-            tables.append(measure(found.images[i], pixel_size_nm, level_nm, [str(name)]))
+    with progress("Measuring holes", len(maps)) as advance:
+        for i, name in enumerate(maps.names):
+            tables.append(measure(maps.images[i], pixel_size_nm, level_nm, [str(name)]))
             advance(1, "")
     table = pd.concat(tables)
     with replacing(out) as partial:
         table.to_csv(partial, float_format="%.6g")
-    for bad in found.skipped:
+    for bad in maps.skipped:
         click.echo(f"left out {bad.path}: {bad.reason}", err=True)
     click.echo(_json(table, out) if as_json else _text(table, out))
 
@@ -64,9 +64,10 @@ def _json(table: "pd.DataFrame", out: Path) -> str:
 
 
 def _text(table: "pd.DataFrame", out: Path) -> str:
-    shown = table.agg(["mean", "std"]).T.dropna(how="all")
+    statistics = table.agg(["mean", "std"]).T.dropna(how="all")
     holes = _holes(table)["holes"]
-    return f"{shown.to_string(float_format='{:.3f}'.format)}\n{out}: {holes} holes in {len(table)}"
+    text = statistics.to_string(float_format="{:.3f}".format)
+    return f"{text}\n{out}: {holes} holes in {len(table)}"
 
 
 def _holes(table: "pd.DataFrame") -> dict[str, int]:

@@ -11,7 +11,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 class Numbers(click.ParamType):
-    """Two numbers with a comma between them, as in 72,48."""
+    """Two numbers with a comma between them, rows and columns for example."""
 
     def __init__(self, kind: type[int] | type[float], form: str) -> None:
         self.kind = kind

@@ -48,7 +48,7 @@ class Estimating(Protocol):
 
 
 class Local:
-    """The estimator of a run, loaded when it is first needed: after the images are found good."""
+    """The estimator of a run, loaded when it is first needed: after all images are read."""
 
     def __init__(self, run: Path, options: dict[str, Any]) -> None:
         from semtf.run import Run
@@ -61,14 +61,14 @@ class Local:
         from semtf.estimation.estimator import load
 
         run, options = self._load
-        found = load(run, **options)
-        if not found.calibrated:
+        estimator = load(run, **options)
+        if not estimator.calibrated:
             click.echo(
                 "sigma is the bare spread of the neighbours: intervals are calibrated for the "
                 "run's own weights only",
                 err=True,
             )
-        return found
+        return estimator
 
     def classify(self, images: "Grey", sites: "Names | None") -> "Shares":
         """Probability of each case; the images of a site vote."""
@@ -80,7 +80,7 @@ class Local:
 
 
 class Remote:
-    """A server, asked as an estimator is."""
+    """A server with the methods of an estimator."""
 
     def __init__(self, client: "Client") -> None:
         self.client = client
@@ -200,29 +200,29 @@ def predict_files(
     arrays: bool,
     skip_bad: bool,
 ) -> None:
-    """Read, classify, estimate and write: what the command does once an estimator is there."""
+    """Read, classify, estimate and write: what the command does with its estimator."""
     from semtf.data.image_folder import image_files, open_images
-    from semtf.estimation.place import check_form, choose_place
+    from semtf.estimation.destination import check_form, safe_destination
     from semtf.estimation.predictions import Predictions, read_column
 
     check_form(out, arrays)
-    found = open_images(images, size=estimator.shape, skip_bad=skip_bad, range16=range16)
+    opened = open_images(images, size=estimator.shape, skip_bad=skip_bad, range16=range16)
     inputs = [images, *image_files(images), sites]
-    names = found.names.tolist()
-    place = choose_place(out, names, images, inputs=inputs, arrays=arrays)
-    voters = found.sites if sites is None else read_column(sites, "site", found.names)
-    probability = estimator.classify(found.images, voters)
+    names = opened.names.tolist()
+    destination = safe_destination(out, names, images, inputs=inputs, arrays=arrays)
+    voters = opened.sites if sites is None else read_column(sites, "site", opened.names)
+    probability = estimator.classify(opened.images, voters)
     flagged = 0
     # One chunk is written while the next is estimated.
-    with Predictions(place) as predictions, ThreadPoolExecutor(1) as writer:
+    with Predictions(destination) as predictions, ThreadPoolExecutor(1) as writer:
         written = writer.submit(lambda: None)
-        for start in range(0, len(found), CHUNK):
+        for start in range(0, len(opened), CHUNK):
             chunk = slice(start, start + CHUNK)
-            result = estimator.predict(found.images[chunk], probability[chunk])
+            result = estimator.predict(opened.images[chunk], probability[chunk])
             written.result()
             written = writer.submit(predictions.write, names[chunk], result)
             flagged += sum(map(bool, result.flags))
         written.result()
-    for bad in found.skipped:
+    for bad in opened.skipped:
         click.echo(f"left out {bad.path}: {bad.reason}", err=True)
-    click.echo(f"{out}: {len(found)} depth maps, {flagged} flagged in predictions.csv")
+    click.echo(f"{out}: {len(opened)} depth maps, {flagged} flagged in predictions.csv")

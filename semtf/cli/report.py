@@ -19,7 +19,7 @@ def command(
 ) -> None:
     """Write the page of a run: errors, classifier, training curves and samples."""
     from semtf.data.dataset import open_dataset
-    from semtf.lock import hold
+    from semtf.lock import lock_folder
     from semtf.report.page import check_page, write_report
     from semtf.run import Run
 
@@ -30,6 +30,6 @@ def command(
         data, cases=opened.cases, cache=cache, size=opened.config.image.shape, skip_bad=True
     )
     inside = page.resolve().is_relative_to(run.resolve())
-    with hold(run, "reported on") if inside else nullcontext():
+    with lock_folder(run, "reported on") if inside else nullcontext():
         write_report(opened, dataset, page, benchmark=benchmark)
     click.echo(f"{page}: written")

@@ -92,15 +92,17 @@ def command(
 ) -> None:
     """Train adaptation, storage and classifier, into one run folder."""
     changes = _changes(adapter, index, seed, settings, size)
-    config = None if name is None and not changes else _base(name, run).with_settings(changes)
-    fab = _fab(fab_folders)
+    config = (
+        None if name is None and not changes else _base_config(name, run).with_settings(changes)
+    )
+    fab = _fab_folders(fab_folders)
     if resume and run is None:
         raise InputError("--resume: say which run with --run")
     if data is None:
         data = find_data()
     from semtf import pipeline
 
-    made = pipeline.train(
+    trained = pipeline.train(
         data,
         case,
         run=run,
@@ -116,13 +118,13 @@ def command(
     if as_json:
         import json
 
-        click.echo(json.dumps({"run": str(made.path), "cases": list(made.cases)}))
+        click.echo(json.dumps({"run": str(trained.path), "cases": list(trained.cases)}))
     else:
-        click.echo(f"{made.path}: trained case {', '.join(map(str, made.cases))}")
+        click.echo(f"{trained.path}: trained case {', '.join(map(str, trained.cases))}")
 
 
 def find_data() -> Path:
-    """The data set of the current folder; the synthetic fab, made at need, where there is none."""
+    """The data set of the current folder; where it has none, a synthetic fab is made."""
     for candidate in (Path(), Path(ZIP), SYNTHETIC):
         if candidate.is_file() or (candidate / "simulation_data").is_dir():
             return candidate
@@ -136,18 +138,18 @@ def find_data() -> Path:
     return simulate(SYNTHETIC)
 
 
-def _fab(folders: tuple[str, ...]) -> dict[int, Path]:
-    pairs = {}
-    for given in folders:
-        case, equals, folder = given.partition("=")
+def _fab_folders(folders: tuple[str, ...]) -> dict[int, Path]:
+    by_case = {}
+    for assignment in folders:
+        case, equals, folder = assignment.partition("=")
         if not equals or not (case.isascii() and case.isdecimal()):
-            raise InputError(f"--fab {given}: write CASE=DIR, as in 1=images")
-        pairs[int(case)] = Path(folder)
-    return pairs
+            raise InputError(f"--fab {assignment}: write CASE=DIR, as in 1=images")
+        by_case[int(case)] = Path(folder)
+    return by_case
 
 
-def _base(name: str | None, run: Path | None) -> RunConfig:
-    """What single settings change: the preset that was asked for, or what the run has already."""
+def _base_config(name: str | None, run: Path | None) -> RunConfig:
+    """The settings that options change: the preset of that name, or those of the run."""
     from semtf.run import CONFIG, Run
 
     if name is None and run is not None and (run / CONFIG).exists():
@@ -162,7 +164,7 @@ def _changes(
     settings: tuple[str, ...],
     size: tuple[int, int] | None,
 ) -> dict[str, str]:
-    """The settings that the options ask for, by field."""
+    """The settings that the options change, by field."""
     changes: dict[str, str] = {}
     if size is not None:
         changes |= {"image.height": str(size[0]), "image.width": str(size[1])}

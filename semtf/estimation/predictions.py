@@ -17,7 +17,7 @@ from PIL import Image
 
 from semtf.data.names import without_ending
 from semtf.errors import InputError
-from semtf.estimation.place import TABLE, Place
+from semtf.estimation.destination import TABLE, Destination
 from semtf.estimation.result import DepthResult, Neighbour
 
 # An estimate may have a hundred neighbours; the table names those that weigh most.
@@ -42,23 +42,23 @@ class Predictions(AbstractContextManager["Predictions"]):
     so an interrupted prediction leaves what was there before.
 
     Args:
-        place: where the files go, and may go.
+        destination: where the files go, and may go.
     """
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
         # It lies inside the folder because that one may be a disk of its own.
-        self.stage = place.folder / STAGE
+        self.stage = destination.folder / STAGE
 
     def __enter__(self) -> "Predictions":
-        self.made = not self.place.folder.exists()
+        self.made = not self.destination.folder.exists()
         shutil.rmtree(self.stage, ignore_errors=True)
         self.stage.mkdir(parents=True)
         self.table = (self.stage / TABLE).open("w", newline="", encoding="utf-8")
         self.writer = csv.writer(self.table)
         self.writer.writerow(COLUMNS)
-        zipped = self.stage / self.place.out.name
-        self.archive = zipfile.ZipFile(zipped, "w") if self.place.zipped else None
+        zipped = self.stage / self.destination.out.name
+        self.archive = zipfile.ZipFile(zipped, "w") if self.destination.zipped else None
         return self
 
     def __exit__(
@@ -75,13 +75,13 @@ class Predictions(AbstractContextManager["Predictions"]):
         shutil.rmtree(self.stage, ignore_errors=True)
         if kind is not None and self.made:
             with contextlib.suppress(OSError):  # somebody else put something there
-                self.place.folder.rmdir()
+                self.destination.folder.rmdir()
 
     def _release(self) -> None:
         """Give everything its name, the table last: it tells of files that are there."""
-        for target in self.place.targets:
+        for target in self.destination.targets:
             target.parent.mkdir(exist_ok=True)
-            (self.stage / target.relative_to(self.place.folder)).replace(target)
+            (self.stage / target.relative_to(self.destination.folder)).replace(target)
 
     def write(self, names: Sequence[str], result: DepthResult) -> None:
         """Write the results of the images of these file names."""
@@ -91,7 +91,7 @@ class Predictions(AbstractContextManager["Predictions"]):
             if self.archive is None:
                 (self.stage / stem).parent.mkdir(exist_ok=True)
             self._write_png(f"{stem}.png", grey)
-            if self.place.arrays:
+            if self.destination.arrays:
                 np.save(self.stage / f"{stem}.npy", result.depth[i])
                 np.save(self.stage / f"{stem}_sigma.npy", result.sigma[i])
             self.writer.writerow(_row(name, result, i, sigma[i]))

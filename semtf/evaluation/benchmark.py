@@ -23,13 +23,14 @@ from semtf.retrieval.tuning import tune
 from semtf.run import Run
 
 TARGET_KEYS = "SEM"
+"""The folder of the target keys in that of the truth."""
 
-
-BLENDS: tuple[tuple[str, int | None, Weights | None], ...] = (
+BLENDINGS: tuple[tuple[str, int | None, Weights | None], ...] = (
     ("nearest", 1, "nearest"),
     ("softmax of 8", 8, "softmax"),
     ("tuned", None, None),
 )
+"""Name, neighbours and weights; None stands for those that were chosen in the training."""
 
 
 def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
@@ -44,7 +45,7 @@ def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
     Args:
         run: a trained run.
         dataset: with test images.
-        truth: folder with ``Depth/`` and ``cases.csv``; maybe ``SEM/``.
+        truth: folder with ``Depth/`` and ``cases.csv``; optionally ``SEM/``.
 
     Returns:
         A table with the columns method, rmse, case_1 …, images.
@@ -55,24 +56,25 @@ def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
         raise InputError(f"{truth / 'Depth'}: its names are not those of the test images")
     cases = read_cases(truth / "cases.csv", true.names)
     rows = []
-    for keys in _kinds(truth):
-        parts = _parts(run, dataset, truth, keys)
-        for blend, k, weights in BLENDS if run.config.retrieval.tune else BLENDS[:-1]:
-            depth = Estimator(parts, k, weights).predict(test.images).depth
-            found = score(depth, true.images, cases)
-            by_case = {f"case_{case}": value for case, value in found.rmse_by_case.items()}
+    for keys in _key_kinds(truth):
+        models = _models(run, dataset, truth, keys)
+        for name, k, weights in BLENDINGS if run.config.retrieval.tune else BLENDINGS[:-1]:
+            depth = Estimator(models, k, weights).predict(test.images).depth
+            errors = score(depth, true.images, cases)
+            by_case = {f"case_{case}": value for case, value in errors.rmse_by_case.items()}
             rows.append(
                 {
-                    "method": f"{keys}, {blend}",
-                    "rmse": found.rmse,
+                    "method": f"{keys}, {name}",
+                    "rmse": errors.rmse,
                     **by_case,
-                    "images": found.images,
+                    "images": errors.images,
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _kinds(truth: Path) -> list[str]:
+def _key_kinds(truth: Path) -> list[str]:
+    """The kinds of keys to compare; the true ones need ``truth/SEM``."""
     kinds = ["no adaptation", "adapted"]
     return [*kinds, "true target keys"] if (truth / TARGET_KEYS).is_dir() else kinds
 
@@ -109,21 +111,21 @@ def target_keys(simulator: SimulatorSet, folder: Path) -> npt.NDArray[np.uint8]:
     )
 
 
-def own_keys(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
+def simulator_keys(simulator: SimulatorSet) -> npt.NDArray[np.uint8]:
     """The pairs as the simulator shows them: the mean of both exposures."""
     return np.rint(simulator.mean_sem()).astype(np.uint8)
 
 
-def _parts(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModels:
-    parts = load_models(run, "exact")
+def _models(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorModels:
+    models = load_models(run, "exact")
     if keys == "adapted":
-        return parts
+        return models
     retrievers = {}
     for case in run.cases:
         simulator = dataset.simulator(case)
         if keys == "true target keys":
             images = target_keys(simulator, truth / TARGET_KEYS / dataset.case(case).simulator)
         else:
-            images = own_keys(simulator)
+            images = simulator_keys(simulator)
         retrievers[case] = keys_retriever(images, simulator, dataset.fab(case), run.config)
-    return dataclasses.replace(parts, retrievers=retrievers, intervals={})
+    return dataclasses.replace(models, retrievers=retrievers, intervals={})

@@ -1,4 +1,4 @@
-"""How often the case is right, and what wrong cases cost."""
+"""The accuracy of predicted cases, and what wrong cases cost."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ import pandas as pd
 
 from semtf.evaluation.rmse import rmse
 
-Cases = npt.NDArray[np.integer]
+CaseNumbers = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,24 @@ class CaseScore:
 
 
 def score_cases(
-    predicted: Cases,
-    true: Cases,
+    predicted: CaseNumbers,
+    true: CaseNumbers,
     depth: npt.NDArray[np.generic],
     truth: npt.NDArray[np.generic],
     sites: npt.NDArray[np.str_] | None = None,
 ) -> CaseScore:
-    """Compare predicted with true cases ``[n]``; depth maps ``[n, H, W]`` tell the cost."""
+    """Compare predicted with true cases ``[n]``; the depth maps ``[n, H, W]`` give the cost."""
     right = predicted == true
-    rest = rmse(depth[right], truth[right])
-    either = np.union1d(true, predicted).tolist()
+    rmse_of_right = rmse(depth[right], truth[right])
+    numbers = np.union1d(true, predicted).tolist()
     by_site = None if sites is None else pd.Series(right).groupby(sites).all()
     return CaseScore(
         accuracy=float(right.mean()),
         site_accuracy=None if by_site is None else float(by_site.mean()),
         confusion={
-            case: {other: int(np.sum((true == case) & (predicted == other))) for other in either}
+            case: {other: int(np.sum((true == case) & (predicted == other))) for other in numbers}
             for case in np.unique(true).tolist()
         },
-        rmse_of_right=rest,
-        cost=rmse(depth, truth) - rest,
+        rmse_of_right=rmse_of_right,
+        cost=rmse(depth, truth) - rmse_of_right,
     )

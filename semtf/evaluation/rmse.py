@@ -1,5 +1,6 @@
 """The challenge's metric: RMSE in grey levels over all pixels of all images."""
 
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,17 +66,12 @@ def match(
     """
     true = open_images(truth, size=size)
     named_after(true.names, truth)
-    guesses = open_images(predictions, size=true.images.shape[1:])
-    named_after(guesses.names, predictions)
-    predicted = _by_name(guesses)
+    opened = open_images(predictions, size=true.images.shape[1:])
+    named_after(opened.names, predictions)
+    predicted = _by_name(opened)
     stems = [without_ending(name) for name in true.names]
-    for wanted, there, where in (
-        (stems, set(predicted), predictions),
-        (predicted, set(stems), truth),
-    ):
-        missing = [name for name in wanted if name not in there]
-        if missing:
-            raise InputError(f"{where}: has no {missing[0]}.png ({len(missing)} missing)")
+    _check_names(stems, set(predicted), predictions)
+    _check_names(predicted, set(stems), truth)
     return np.stack([predicted[stem] for stem in stems]), true.images, true.names
 
 
@@ -88,6 +84,12 @@ def evaluate(
     """RMSE of the depth maps of a folder or zip file against those of another, by file name."""
     depth, true, names = match(predictions, truth, size)
     return score(depth, true, None if cases is None else read_cases(cases, names))
+
+
+def _check_names(expected: Iterable[str], present: Container[str], folder: Path | str) -> None:
+    missing = [name for name in expected if name not in present]
+    if missing:
+        raise InputError(f"{folder}: has no {missing[0]}.png ({len(missing)} missing)")
 
 
 def _by_name(images: ImageSet) -> dict[str, npt.NDArray[np.uint8]]:

@@ -27,9 +27,10 @@ def hole_contour(depth: npt.NDArray[Any], level: float) -> Contour | None:
 
     `find_contours` interpolates linearly between pixels, so the contour is not bound to them.
     """
-    found = [c for c in find_contours(depth, level) if len(c) > 3 and np.array_equal(c[0], c[-1])]
-    # It walks around smaller values in the sense that makes the signed area positive.
-    contour = max(found, key=_signed_area, default=None)
+    contours = find_contours(depth, level)
+    closed = [c for c in contours if len(c) > 3 and np.array_equal(c[0], c[-1])]
+    # find_contours walks around smaller values in the sense that makes the signed area positive.
+    contour = max(closed, key=_signed_area, default=None)
     return None if contour is None or _signed_area(contour) <= 0 else contour
 
 

@@ -1,4 +1,4 @@
-"""What a metrologist reads off the depth map of a contact hole, as one table."""
+"""The measurements of contact holes in depth maps, as one table."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -91,7 +91,9 @@ def measure(
     if names is not None and len(names) != len(maps):
         raise InputError(f"names: {len(names)} for {len(maps)} depth maps")
     index = None if names is None else pd.Index(names, name="name")
-    table = pd.DataFrame([_hole(m) for m in maps], columns=list(COLUMNS), index=index, dtype=float)
+    table = pd.DataFrame(
+        [_measurements(m) for m in maps], columns=list(COLUMNS), index=index, dtype=float
+    )
     return _scaled(table, pixel_size_nm, level_nm)
 
 
@@ -110,10 +112,10 @@ def _checked(depth: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 def edge(depth: npt.NDArray[Any]) -> contours.Contour | None:
     """The edge that `measure` measures, of one depth map ``[H, W]``; None without a whole hole."""
-    return _found(_checked(depth)[0]).edge
+    return _segmented(_checked(depth)[0]).edge
 
 
-class _Found(NamedTuple):
+class _Hole(NamedTuple):
     """The edge of a hole, the pixels inside it, and the levels that belong to it."""
 
     edge: contours.Contour | None
@@ -122,34 +124,34 @@ class _Found(NamedTuple):
     floor: float
 
 
-def _found(depth: npt.NDArray[np.float64]) -> _Found:
+def _segmented(depth: npt.NDArray[np.float64]) -> _Hole:
     inside = np.zeros(depth.shape, bool)
     plate = floor = float(np.median(depth))
     level = threshold_otsu(depth) if np.ptp(depth) > 0 else plate
-    found = contours.hole_contour(depth, level)
+    edge = contours.hole_contour(depth, level)
     for _ in range(ROUNDS):
-        if found is None:
+        if edge is None:
             break
-        inside = polygon2mask(depth.shape, found)
+        inside = polygon2mask(depth.shape, edge)
         plate, floor = float(np.median(depth[~inside])), _floor_level(depth, inside)
-        found = contours.hole_contour(depth, (plate + floor) / 2)
-    return _Found(found, inside, plate, floor)
+        edge = contours.hole_contour(depth, (plate + floor) / 2)
+    return _Hole(edge, inside, plate, floor)
 
 
-def _hole(depth: npt.NDArray[np.float64]) -> dict[str, float]:
+def _measurements(depth: npt.NDArray[np.float64]) -> dict[str, float]:
     """The measurements of one map that exist, by column."""
-    found = _found(depth)
-    if found.edge is None:
-        return {"plate_level": found.plate}
-    lowest = float(depth[found.inside].min())
+    hole = _segmented(depth)
+    if hole.edge is None:
+        return {"plate_level": hole.plate}
+    lowest = float(depth[hole.inside].min())
     levels = {
-        "plate_level": found.plate,
-        "floor_level": found.floor,
+        "plate_level": hole.plate,
+        "floor_level": hole.floor,
         "floor_minimum_level": lowest,
-        "depth_levels": found.plate - found.floor,
-        "maximum_depth_levels": found.plate - lowest,
+        "depth_levels": hole.plate - hole.floor,
+        "maximum_depth_levels": hole.plate - lowest,
     }
-    return levels | _outline(found.edge) | _wall(depth, found.edge, found.plate, found.floor)
+    return levels | _outline(hole.edge) | _wall(depth, hole.edge, hole.plate, hole.floor)
 
 
 def _floor_level(depth: npt.NDArray[np.float64], inside: npt.NDArray[np.bool_]) -> float:

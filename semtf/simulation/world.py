@@ -8,7 +8,7 @@ from pathlib import Path
 
 from semtf.cases import CASES_FILE, CHALLENGE, Cases, cases_json, check_cases
 from semtf.errors import InputError
-from semtf.outputs import check_folder, is_free, take_name
+from semtf.outputs import check_folder, give_name, is_unused
 from semtf.simulation.fabs import PRESETS
 from semtf.simulation.geometry import FLOOR_LEVEL
 from semtf.simulation.jobs import Plan, all_jobs, run_jobs, true_cases
@@ -92,7 +92,7 @@ def _check(out: Path, counts: dict[str, int]) -> None:
             raise InputError(f"{option} {count}: must not be negative")
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; name a new folder")
-    if not is_free(out):
+    if not is_unused(out):
         raise InputError(f"{out}: is not empty; name a new folder or empty it first")
     check_folder(out)
 
@@ -106,6 +106,6 @@ def _built(out: Path) -> Iterator[Path]:
     partial_out.mkdir(parents=True)
     try:
         yield partial_out
-        take_name(partial_out, out)
+        give_name(partial_out, out)
     finally:
         shutil.rmtree(partial_out, ignore_errors=True)

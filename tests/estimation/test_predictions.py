@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from semtf.errors import InputError
-from semtf.estimation.place import Place, choose_place
+from semtf.estimation.destination import Destination, safe_destination
 from semtf.estimation.predictions import Predictions, read_column
 from semtf.estimation.result import DepthResult, Neighbour
 
@@ -29,8 +29,8 @@ def result() -> DepthResult:
     )
 
 
-def place(out: Path, arrays: bool = False) -> Place:
-    return choose_place(out, NAMES, Path("images"), arrays=arrays)
+def destination(out: Path, arrays: bool = False) -> Destination:
+    return safe_destination(out, NAMES, Path("images"), arrays=arrays)
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -40,7 +40,7 @@ def table(path: Path) -> list[dict[str, str]]:
 
 def test_folder_with_arrays(tmp_path: Path) -> None:
     found = result()
-    with Predictions(place(tmp_path / "out", arrays=True)) as predictions:
+    with Predictions(destination(tmp_path / "out", arrays=True)) as predictions:
         predictions.write(NAMES, found)
     expected = np.clip(np.rint(found.depth), 0, 255).astype(np.uint8)
     for i, name in enumerate(NAMES):
@@ -59,7 +59,7 @@ def test_folder_with_arrays(tmp_path: Path) -> None:
 
 
 def test_flat_zip_with_the_table_beside_it(tmp_path: Path) -> None:
-    with Predictions(place(tmp_path / "sub" / "submission.zip")) as predictions:
+    with Predictions(destination(tmp_path / "sub" / "submission.zip")) as predictions:
         predictions.write(NAMES, result())
     with zipfile.ZipFile(tmp_path / "sub" / "submission.zip") as archive:
         assert archive.namelist() == NAMES
@@ -74,14 +74,14 @@ def test_an_interruption_leaves_the_old_prediction(name: str, tmp_path: Path) ->
     out = tmp_path / name
 
     def interrupted() -> None:
-        with Predictions(place(out)) as predictions:
+        with Predictions(destination(out)) as predictions:
             predictions.write(NAMES, result())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert list(tmp_path.iterdir()) == []
-    with Predictions(place(out)) as predictions:
+    with Predictions(destination(out)) as predictions:
         predictions.write(NAMES, result())
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert len(before) == (2 if name == "submission.zip" else 3)
@@ -93,19 +93,19 @@ def test_an_interruption_leaves_the_old_prediction(name: str, tmp_path: Path) ->
 
 def test_refused_places(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--arrays"):
-        place(tmp_path / "a.zip", arrays=True)
+        destination(tmp_path / "a.zip", arrays=True)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
-        place(tmp_path / "file")
+        destination(tmp_path / "file")
     with pytest.raises(InputError, match="file is none"):
-        place(tmp_path / "file" / "out")
+        destination(tmp_path / "file" / "out")
     (tmp_path / "folder.zip").mkdir()
     with pytest.raises(InputError, match="is a folder"):
-        place(tmp_path / "folder.zip")
+        destination(tmp_path / "folder.zip")
     for name in ("sub.tar", "sub.tar.gz", "sub.7z", "sub.rar", "a.PNG", "predictions.csv"):
         with pytest.raises(InputError, match=r"a folder or a name that ends in \.zip"):
-            place(tmp_path / name)
-    place(tmp_path / "preds-v1.5" / "2024.05.01")
+            destination(tmp_path / name)
+    destination(tmp_path / "preds-v1.5" / "2024.05.01")
 
 
 def test_an_image_with_two_values_is_refused(tmp_path: Path) -> None:

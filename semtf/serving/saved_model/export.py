@@ -17,7 +17,7 @@ from semtf.errors import InputError
 from semtf.estimation.estimator import load_models
 from semtf.estimation.graph import EstimatorModels
 from semtf.formats import stamped
-from semtf.outputs import check_folder, is_free, take_name
+from semtf.outputs import check_folder, give_name, is_unused
 from semtf.run import Run
 from semtf.serving.saved_model.docker_files import write_docker_files
 from semtf.serving.saved_model.export_metadata import EXPORT_METADATA
@@ -56,7 +56,7 @@ def export(
         RuntimeError: the check found a difference; ``out`` is not made.
     """
     out = Path(out)
-    if not is_free(out):
+    if not is_unused(out):
         raise InputError(f"{out}: exists and is not empty; export into a new version folder")
     check_folder(out)
     opened = Run.open(run)
@@ -80,7 +80,7 @@ def export(
         requests = {name: entry.sample_inputs(samples) for name, entry in SIGNATURES.items()}
         write_warmup(work / "model", requests)
         verification = verify(opened, work / "model", adapters, index, recall) if check else None
-        take_name(work / "model", out)
+        give_name(work / "model", out)
     finally:
         shutil.rmtree(work)
     write_docker_files(out.parent)

@@ -1,4 +1,4 @@
-"""Where the files of a prediction go, and whether they may go there."""
+"""The destination of a prediction's files, and what would be lost by writing them there."""
 
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -23,8 +23,8 @@ FILES = frozenset((*ARCHIVES, *IMAGE_FILES, *TABLES, *ARRAY_FILES))
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a prediction goes.
+class Destination:
+    """The folder or zip file of a prediction.
 
     Attributes:
         out: a folder, or a zip file.
@@ -53,15 +53,15 @@ class Place:
         return [*images, self.folder / TABLE]
 
 
-def choose_place(
+def safe_destination(
     out: Path,
     names: Sequence[str],
     images: Path,
     *,
     inputs: Iterable[Path | None] = (),
     arrays: bool = False,
-) -> Place:
-    """The place of a prediction, where nothing of value is lost by it.
+) -> Destination:
+    """The destination of a prediction, once it is certain that nothing of value is replaced.
 
     Args:
         out: a folder, or a name that ends in ``.zip``.
@@ -71,19 +71,19 @@ def choose_place(
         arrays: also write depth and sigma as ``.npy``.
 
     Raises:
-        InputError: ``out`` is no such place; two images would have the same file; a file of the
+        InputError: ``out`` is neither; two images would have the same file; a file of the
             prediction would replace an input or another prediction's table or zip file; or the
             folder holds images of another prediction, which would be taken for this one's.
     """
     check_form(out, arrays)
     files = named_after(names, images, (".png", *ARRAYS) if arrays else (".png",))
-    place = Place(out, arrays, files)
-    protect(place.targets, inputs)
-    if place.zipped:
-        _check_beside(place)
+    destination = Destination(out, arrays, files)
+    protect(destination.targets, inputs)
+    if destination.zipped:
+        _check_beside(destination)
     else:
-        _check_inside(place)
-    return place
+        _check_inside(destination)
+    return destination
 
 
 def check_form(out: Path, arrays: bool) -> None:
@@ -100,42 +100,42 @@ def check_form(out: Path, arrays: bool) -> None:
     check_folder(out.parent if zipped else out)
 
 
-def _check_beside(place: Place) -> None:
+def _check_beside(destination: Destination) -> None:
     """Refuse to replace a zip file or a table, unless they are of one prediction."""
-    table = place.folder / TABLE
-    if not place.out.exists() and not table.exists():
+    table = destination.folder / TABLE
+    if not destination.out.exists() and not table.exists():
         return
     if not table.exists():
         raise InputError(
-            f"{place.out}: is there already, without the {TABLE} of a prediction beside it; "
+            f"{destination.out}: is there already, without the {TABLE} of a prediction beside it; "
             "choose another --out or remove it"
         )
     named = _named(table)
-    if named is None or named != _members(place.out):
+    if named is None or named != _members(destination.out):
         raise InputError(
-            f"{table}: does not belong to {place.out.name} and would be replaced; "
+            f"{table}: does not belong to {destination.out.name} and would be replaced; "
             "choose another folder for --out"
         )
 
 
-def _check_inside(place: Place) -> None:
+def _check_inside(destination: Destination) -> None:
     """Refuse a folder with another table, or with images or arrays that would be taken for ours."""
-    table = place.folder / TABLE
+    table = destination.folder / TABLE
     if table.exists():
         named = _named(table)
-        if not named or not any((place.out / file).exists() for file in named):
+        if not named or not any((destination.out / file).exists() for file in named):
             raise InputError(
                 f"{table}: does not belong to depth maps in this folder and would be replaced; "
                 "choose another folder for --out"
             )
-    if not place.out.is_dir():
+    if not destination.out.is_dir():
         return
-    folders = [place.out]
-    if any("/" in file for file in place.files):
-        folders += [path for path in place.out.iterdir() if path.is_dir()]
-    ours = set(place.files)
+    folders = [destination.out]
+    if any("/" in file for file in destination.files):
+        folders += [path for path in destination.out.iterdir() if path.is_dir()]
+    ours = set(destination.files)
     for path in sorted(path for folder in folders for path in folder.iterdir()):
-        file = path.relative_to(place.out).as_posix()
+        file = path.relative_to(destination.out).as_posix()
         if path.suffix.lower() in (*IMAGES, ".npy") and "/." not in f"/{file}" and file not in ours:
             raise InputError(
                 f"{path}: is not of this prediction and would be taken for a part of it; "
