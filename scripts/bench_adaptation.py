@@ -49,7 +49,7 @@ MAGNIFICATION = (1.04, 1.05)
 Row = dict[str, Any]
 
 
-def configured(method: str) -> AdaptationConfig:
+def method_config(method: str) -> AdaptationConfig:
     """The ``quick`` preset's adaptation with a method's adapter and loss."""
     config = preset("quick").adaptation
     if method == "lsgan":
@@ -144,7 +144,7 @@ def measure(work: Path, seed: int, case: int, method: str) -> Row:
         bench.simulator,
         bench.fab,
         preset("quick").image,
-        configured(method if method != "true" else "none"),
+        method_config(method if method != "true" else "none"),
         seed=seed + case,
         average_depth=bench.average_depth,
         callbacks=[watch] if watch else [],
@@ -264,9 +264,9 @@ def summary(table: pd.DataFrame) -> list[str]:
         "|" + "---|" * 11,
     ]
     for order, rows in table.groupby("order"):
-        name = METHODS[int(order)]
+        name = METHODS[int(str(order))]
         over = f"{(rows.rmse / rows.best - 1).max():+.1%}" if name in TRAINED else ""
-        width = rows.width.loc[rows.width.abs().idxmax()]
+        width = rows.width.iloc[int(rows.width.abs().argmax())]
         seconds = [rows.seconds[part].max() for part in (rows.case == 1, rows.case != 1)]
         lines.append(
             f"| {name} | {rows.rmse.mean():.3f} | {rows.softmax.mean():.3f} "
@@ -295,9 +295,9 @@ def collected(arguments: argparse.Namespace) -> list[Row]:
     out: Path | None = arguments.out
     lines = out.read_text(encoding="utf-8").splitlines() if out and out.exists() else []
     rows: list[Row] = [json.loads(line) for line in lines]
-    there = {(row["seed"], row["case"], row["method"]) for row in rows}
+    finished = {(row["seed"], row["case"], row["method"]) for row in rows}
     for seed, case, method in needed(arguments):
-        if (seed, case, method) in there:
+        if (seed, case, method) in finished:
             continue
         prepared(arguments.work, seed)
         row = run_isolated(measure, arguments.work, seed, case, method)

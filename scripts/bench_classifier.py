@@ -52,10 +52,12 @@ def fab(folder: Path, seed: int) -> tuple[Data, Data]:
         ):
             sites = np.char.add(f"{case}/", images.sites[rows])
             part.append((images.images[rows], np.full(int(rows.sum()), case), sites))
-    first, second = (
-        tuple(np.concatenate(arrays) for arrays in zip(*part, strict=True)) for part in parts
-    )
-    return first, second
+    return _joined(parts[0]), _joined(parts[1])
+
+
+def _joined(parts: list[Data]) -> Data:
+    images, cases, sites = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return images, cases, sites
 
 
 def rate(classifier: Classifier, images: np.ndarray) -> float:

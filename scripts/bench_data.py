@@ -18,8 +18,10 @@ from pathlib import Path
 import numpy as np
 from isolated import run_isolated
 
+from semtf.cases import CHALLENGE
+from semtf.config import SHAPE
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-SHAPE = (72, 48)
 BATCHES = {"unpaired": (16, 128), "paired": (64,), "labelled": (64,)}
 
 
@@ -46,7 +48,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def show(name: str, images: int, seconds: float, note: str = "") -> None:
+def show(name: str, images: float, seconds: float, note: str = "") -> None:
     print(f"{name:<44} {images / seconds:>10,.0f} images/s  {note}", flush=True)
 
 
@@ -61,7 +63,9 @@ def draw(root: Path, count: int) -> Path:
     from semtf.data.png import write_png
 
     rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:72, :48] - np.array([35.5, 23.5]).reshape(2, 1, 1)
+    height, width = SHAPE
+    centre = np.array([(height - 1) / 2, (width - 1) / 2]).reshape(2, 1, 1)
+    rows, columns = np.mgrid[:height, :width] - centre
     radius = np.hypot(rows / 28, columns / 17)
     pixels = [
         np.clip(160 - 120 * (radius < 1) + rng.normal(0, 9, SHAPE), 0, 212).astype(np.uint8)
@@ -76,13 +80,13 @@ def draw(root: Path, count: int) -> Path:
 
 def _names(count: int) -> Iterable[str]:
     each = count // 17  # of 17 files, a case has two SEM images, a depth map, a fab image
-    for case in range(1, 5):
+    for case in CHALLENGE:
         for row in range(each):
-            name = f"Case_{case}/{80 + row % 5}/20201001_202940_M{row:05d}"
+            name = f"{case.simulator}/{80 + row % 5}/20201001_202940_M{row:05d}"
             yield f"simulation_data/SEM/{name}_itr0.png"
             yield f"simulation_data/SEM/{name}_itr1.png"
             yield f"simulation_data/Depth/{name}.png"
-            yield f"train/SEM/Depth_{100 + 10 * case}/site_{row // 30:05d}/SEM_{row:06d}.png"
+            yield f"train/SEM/{case.fab}/site_{row // 30:05d}/SEM_{row:06d}.png"
     yield from (f"test/SEM/{row:06d}.png" for row in range(each))
 
 
@@ -126,10 +130,10 @@ def zipped(data: Path, target: Path) -> Path:
 def packing(data: Path, cache: Path, name: str) -> None:
     """The first and the second opening of a data set, each in a fresh process."""
     for what in ("packed", "opened again"):
-        found = run_isolated(pack, data, cache)
-        each = found["images"] / found["cpu"]
-        note = f"{each:,.0f} for each second of one core, {found['mib']:.0f} MiB with workers"
-        show(f"semtf, {name} {what}", found["images"], found["seconds"], note)
+        result = run_isolated(pack, data, cache)
+        each = result["images"] / result["cpu"]
+        note = f"{each:,.0f} for each second of one core, {result['mib']:.0f} MiB with workers"
+        show(f"semtf, {name} {what}", result["images"], result["seconds"], note)
 
 
 def pack(data: Path, cache: Path) -> dict[str, float]:
@@ -146,12 +150,17 @@ def pack(data: Path, cache: Path) -> dict[str, float]:
     sets = [(data_set.simulator(case), data_set.fab(case)) for case in data_set.cases]
     images = sum(3 * len(pairs) + len(fab) for pairs, fab in sets) + len(data_set.test())
     workers = min(os.cpu_count() or 1, MAX_WORKERS)
-    own, worker = (
+    this_process, worker = (
         resource.getrusage(who).ru_maxrss / 1024
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     cpu = sum(times[:4])
-    return {"images": images, "seconds": seconds, "cpu": cpu, "mib": own + workers * worker}
+    return {
+        "images": images,
+        "seconds": seconds,
+        "cpu": cpu,
+        "mib": this_process + workers * worker,
+    }
 
 
 def pipelines(data: Path, cache: Path) -> None:

@@ -14,6 +14,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from challenge_size import IMAGES, World, full_size_run, stored, world
+from challenge_size import IMAGES, World, full_size_run, stored_pairs, world
 from isolated import run_isolated
 from PIL import Image
 
 from semtf.cli.predict import predict_files
-from semtf.config import RetrievalConfig
+from semtf.config import SHAPE, RetrievalConfig
 from semtf.estimation.calibration import Checked, calibrate, half_width_unit, summary
 from semtf.estimation.estimator import load
 from semtf.estimation.uncertainty import depth_and_spread, num_to_search
@@ -76,7 +77,7 @@ def latency(function: Callable[[tf.Tensor], Any], images: np.ndarray) -> float:
 
 
 def graph(function: Callable[[tf.Tensor], Any]) -> Callable[[tf.Tensor], Any]:
-    spec = tf.TensorSpec([None, 72, 48], tf.float32)
+    spec = tf.TensorSpec([None, *SHAPE], tf.float32)
     return tf.function(function, input_signature=[spec], autograph=False)
 
 
@@ -98,9 +99,9 @@ def report_growth(world: World, config: RetrievalConfig) -> None:
     pairs = len(world.keys)
     for count in (pairs // 10, pairs // 4, pairs // 2, pairs):
         start = time.perf_counter()
-        retriever = Retriever.build(stored(world, count), config, seed=0)
+        retriever = Retriever.build(stored_pairs(world, count), config, seed=0)
         build = time.perf_counter() - start
-        speed = throughput(graph(lambda batch, r=retriever: r.search(batch, 8)), world.images)
+        speed = throughput(graph(partial(retriever.search, k=8)), world.images)
         embeddings = retriever.index.embeddings.shape[0]
         print(f"| {count} | {embeddings} | {build:.1f} | {1e6 / speed:.0f} |")
 
@@ -129,9 +130,11 @@ def print_accuracy(
     retriever: Retriever, world: World, queries: int, blending: Blending, note: str = ""
 ) -> None:
     images, truth = world.images[:queries].astype(np.float32), world.depth[:queries]
-    wanted = blending.num_candidates(retriever.config)
+    num_candidates = blending.num_candidates(retriever.config)
     depth = graph(
-        lambda batch: blend(retriever, batch, retriever.search(batch, wanted), blending).depth
+        lambda batch: (
+            blend(retriever, batch, retriever.search(batch, num_candidates), blending).depth
+        )
     )
     parts = [depth(images[i : i + BATCH]).numpy() for i in range(0, queries, BATCH)]
     rmse = np.sqrt(np.mean(np.square(np.concatenate(parts) - truth)))
@@ -212,7 +215,7 @@ def main() -> None:
             continue
         start = time.perf_counter()
         retriever = Retriever.build(
-            stored(made, arguments.pairs), RetrievalConfig(align=align), seed=0
+            stored_pairs(made, arguments.pairs), RetrievalConfig(align=align), seed=0
         )
         print(f"\nalign={align}: built in {time.perf_counter() - start:.1f} s", flush=True)
         if "search" in arguments.parts:

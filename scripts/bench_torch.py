@@ -286,13 +286,13 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
-def report(name: str, found: dict[str, Found], peak: float) -> None:
+def report(name: str, results: dict[str, Found], peak: float) -> None:
     """A row a library; the ratio is how many steps TensorFlow takes while it takes one."""
-    tensorflow = found["tensorflow"]
-    counts = {kind: result["parameters"] for kind, result in found.items()}
+    tensorflow = results["tensorflow"]
+    counts = {kind: result["parameters"] for kind, result in results.items()}
     if len(set(counts.values())) > 1:
         raise SystemExit(f"{name}: the networks are not the same: {counts}")
-    for kind, result in found.items():
+    for kind, result in results.items():
         speed = 1e-9 * tensorflow["flop"] / result["seconds"]
         ratio = result["seconds"] / tensorflow["seconds"]
         print(

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from bench_adaptation import Bench, Row, configured, epoch_errors
+from bench_adaptation import Bench, Row, epoch_errors, method_config
 from isolated import run_isolated
 from zoo_tables import CHEAP, cheap_table, full_table, gap_closed
 
@@ -64,8 +64,15 @@ class Fab(NamedTuple):
         from semtf.simulation.world import simulate
 
         if not self.data.exists():
-            counts = {"pairs": self.pairs, "train": self.fab, "test": self.test}
-            simulate(self.data, seed=self.seed, fab="random", target_keys=True, **counts)
+            simulate(
+                self.data,
+                pairs=self.pairs,
+                train=self.fab,
+                test=self.test,
+                seed=self.seed,
+                fab="random",
+                target_keys=True,
+            )
 
     def words(self) -> dict[str, str]:
         note = json.loads((self.data / "truth" / "fab.json").read_text(encoding="utf-8"))
@@ -132,7 +139,7 @@ def cheap_keys(bench: Bench) -> dict[str, np.ndarray]:
     keys = {}
     for name in CHEAP:
         task = AdaptationTask(
-            bench.simulator, bench.fab, preset("quick").image, configured(name), seed=bench.seed
+            bench.simulator, bench.fab, preset("quick").image, method_config(name), seed=bench.seed
         )
         with tempfile.TemporaryDirectory() as folder:
             keys[name] = adapter.fit(task, Path(folder)).adapt(bench.simulator.mean_sem())
@@ -142,13 +149,13 @@ def cheap_keys(bench: Bench) -> dict[str, np.ndarray]:
 def references(bench: Bench, keys: dict[str, np.ndarray]) -> Row:
     """RMSE with true target keys and with the keys of cheap adapters, K = 1."""
     one, eight = bench.rmse(bench.true)
-    cheap = {name: bench.rmse(found)[0] for name, found in keys.items()}
+    cheap = {name: bench.rmse(images)[0] for name, images in keys.items()}
     return {"true": one, "true_softmax": eight, **cheap}
 
 
 def best_cheap(bench: Bench, keys: dict[str, np.ndarray], row: Row) -> Row:
     """The cheap adapter of the smallest default estimate."""
-    default, name = min((bench.default(found), name) for name, found in keys.items())
+    default, name = min((bench.default(images), name) for name, images in keys.items())
     return {"best_cheap": name, "best_cheap_default": default, "best_cheap_one": row[name]}
 
 
@@ -184,25 +191,27 @@ def collected(arguments: argparse.Namespace, config: RunConfig) -> list[Row]:
     """All rows asked for, those of ``--out`` and new ones."""
     out: Path | None = arguments.out
     lines = out.read_text(encoding="utf-8").splitlines() if out and out.exists() else []
-    there = [json.loads(line) for line in lines]
+    recorded = [json.loads(line) for line in lines]
     rows = []
     for seed in arguments.seeds:
         sizes = (arguments.pairs, arguments.fab, arguments.test)
         fab = Fab(arguments.work, seed, tuple(arguments.cases), *sizes, arguments.cheap)
         names = {case: fab.names(case) for case in fab.cases}
-        found = [row for row in there if any(n.items() <= row.items() for n in names.values())]
-        if len({row["case"] for row in found}) < len(names):
-            found = (
+        fab_rows = [
+            row for row in recorded if any(n.items() <= row.items() for n in names.values())
+        ]
+        if len({row["case"] for row in fab_rows}) < len(names):
+            fab_rows = (
                 run_isolated(measure_cheap, fab)
                 if fab.cheap
                 else run_isolated(measure, fab, config)
             )
-            note(found, out)
-        rows += found
+            record(fab_rows, out)
+        rows += fab_rows
     return rows
 
 
-def note(rows: list[Row], out: Path | None) -> None:
+def record(rows: list[Row], out: Path | None) -> None:
     """Print new rows, and append them to the file."""
     for row in rows:
         shown = {k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}

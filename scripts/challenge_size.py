@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from semtf.simulation.microscope import SIMULATOR, STRUCT
 from semtf.simulation.rendering import Scene, render
 from semtf.simulation.structure_source import Draw, open_source
 
-CASE, TUNING = 1, 256
+CASE, TUNING = CHALLENGE[0], 256
 IMAGES = "images.npy"
 
 
@@ -35,7 +36,7 @@ class World(NamedTuple):
 
 
 def world(pairs: int, queries: int, run: Path | None) -> World:
-    """Draw and render it; images beyond ``queries`` stand for the unlabelled fab images."""
+    """Draw and render a world; images beyond ``queries`` stand for the unlabelled fab images."""
     source = open_source(None, pairs, 0, queries + TUNING, seed=0)
 
     def fab(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
@@ -49,32 +50,34 @@ def world(pairs: int, queries: int, run: Path | None) -> World:
         return images.mean(axis=0), structures.depth(CASE)
 
     keys, values = drawn(source.pairs(), simulator if run else fab)
-    return World(adapted(keys, run) if run else keys, values, *drawn(source.tests(CASE), fab))
+    return World(adapted(keys, run) if run else keys, values, *drawn(source.tests(CASE.case), fab))
 
 
-def drawn(draws: list[Draw], one: Callable[[Draw], tuple[np.ndarray, ...]]) -> list[np.ndarray]:
+def drawn(
+    draws: list[Draw], function: Callable[[Draw], tuple[np.ndarray, ...]]
+) -> list[np.ndarray]:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = zip(*pool.map(one, draws), strict=True)
+        parts = zip(*pool.map(function, draws), strict=True)
         return [np.concatenate(part) for part in parts]
 
 
 def adapted(images: np.ndarray, run: Path) -> np.ndarray:
     """Simulator images ``[n, H, W]`` as the adapter of a run shows them, uint8."""
     config = Run.open(run).config
-    folder = Run.open(run).adaptation(CASE)
+    folder = Run.open(run).adaptation(CASE.case)
     return adapter.load(folder, config.image, config.adaptation).adapt(images)
 
 
-def stored(world: World, count: int, case: int = CASE) -> Storage:
+def stored_pairs(world: World, count: int, case: int = CASE.case) -> Storage:
     names = np.array([f"pair_{i:05d}" for i in range(count)])
     return Storage(world.keys[:count], world.values[:count], names, case)
 
 
 def full_size_run(run: Path, made: World, queries: int, work: Path) -> Path:
-    """A run folder with that many pairs in each case, and images of all cases to ask about.
+    """A run folder with that many pairs in each case, and images of all cases to estimate.
 
     Classifier and adapters are those of a trained run. The storages hold the pairs of case 1 in
-    four orders, so that none shares an index with another. What is there already is used again.
+    four orders, so that none shares an index with another. A folder of that size is used again.
     """
     folder = work / f"run-{len(made.keys)}"
     if (folder / IMAGES).exists():
@@ -88,7 +91,7 @@ def full_size_run(run: Path, made: World, queries: int, work: Path) -> Path:
         shutil.copytree(opened.adaptation(case), whole.adaptation(case))
         start = time.perf_counter()
         order = np.random.default_rng(case).permutation(len(made.keys))
-        part = stored(made, len(order), case)
+        part = stored_pairs(made, len(order), case)
         storage = Storage.create(
             whole.storage(case),
             case=case,
@@ -99,20 +102,17 @@ def full_size_run(run: Path, made: World, queries: int, work: Path) -> Path:
         prepare(storage, made.images[-TUNING:], config, whole.storage(case))
         seconds = time.perf_counter() - start
         print(f"case {case}: stored, tuned, calibrated in {seconds:.0f} s", flush=True)
-    np.save(folder / IMAGES, _asked(queries))
+    np.save(folder / IMAGES, _fab_images(queries))
     return folder
 
 
-def _asked(count: int) -> np.ndarray:
+def _fab_images(count: int) -> np.ndarray:
     """Images of the fab, the cases taking turns, uint8 ``[count, H, W]``."""
     source = open_source(None, 1, 0, -(-count // len(CHALLENGE)), seed=1)
 
-    def one(draw: Draw, case: Case) -> tuple[np.ndarray]:
+    def rendered(case: Case, draw: Draw) -> tuple[np.ndarray]:
         return (render(Scene.of(draw.structures()), case, STRUCT, draw.images())[0],)
 
-    by_case = [
-        drawn(source.tests(case.case), lambda draw, case=case: one(draw, case))[0]
-        for case in CHALLENGE
-    ]
+    by_case = [drawn(source.tests(case.case), partial(rendered, case))[0] for case in CHALLENGE]
     images: np.ndarray = np.stack(by_case, axis=1).reshape(-1, *by_case[0].shape[1:])[:count]
     return images

@@ -96,11 +96,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--until", type=Path, help="also stop once this file is there")
-    given = parser.parse_args()
-    bodies = [body.encode() for body in json.loads(given.bodies.read_text())]
-    seconds = min(given.seconds, 1800.0)
-    load = Load(given.url, bodies, seconds, given.requests, given.until)
-    print(json.dumps(uvloop.run(run(load, given.clients))))
+    arguments = parser.parse_args()
+    bodies = [body.encode() for body in json.loads(arguments.bodies.read_text())]
+    seconds = min(arguments.seconds, 1800.0)
+    load = Load(arguments.url, bodies, seconds, arguments.requests, arguments.until)
+    print(json.dumps(uvloop.run(run(load, arguments.clients))))
 
 
 if __name__ == "__main__":

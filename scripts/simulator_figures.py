@@ -41,7 +41,7 @@ def zoo() -> list[np.ndarray]:
         images = [
             render(scene, case, microscope, rng)[0, 0]
             for case, microscope in (
-                (1, fab.simulator),
+                (CHALLENGE[0], fab.simulator),
                 *((c, fab.microscope) for c in SHOWN_CASES),
             )
         ]

@@ -89,11 +89,11 @@ def summary(table: pd.DataFrame) -> list[str]:
         values = table[column].dropna().astype(float)
         if values.empty:
             continue
-        place = values.idxmin() if end == "min" else values.idxmax()
-        seed, case = table.seed[place], table.case[place]
+        row = table.loc[[values.idxmin() if end == "min" else values.idxmax()]].iloc[0]
+        seed, case = row.seed, row.case
         if column != "seconds":
-            worst[seed] = table.words[place]
-        median, value = form.format(values.median()), form.format(values[place])
+            worst[seed] = row.words
+        median, value = form.format(values.median()), form.format(float(row[column]))
         lines.append(f"| {title} | {median} | {value} | {seed}, {case} |")
     for seed, words in worst.items():
         lines += ["", f"Fab {seed}:", *(f"- {name}: {text}" for name, text in words.items())]
