@@ -138,7 +138,7 @@ def measure(work: Path, seed: int, case: int, method: str) -> Row:
     from semtf.adaptation.epoch_selection import CriterionEvaluator
     from semtf.adaptation.task import AdaptationTask
 
-    bench = Bench(fab_folder(work, seed), case, seed)
+    bench = Bench(data_folder(work, seed), case, seed)
     watch = epoch_errors(bench) if method in TRAINED else None
     task = AdaptationTask(
         bench.simulator,
@@ -193,7 +193,7 @@ def epoch_errors(bench: Bench) -> Any:
     return EpochErrors()
 
 
-def fab_folder(work: Path, seed: int) -> Path:
+def data_folder(work: Path, seed: int) -> Path:
     return work / f"fab_{seed}"
 
 
@@ -205,9 +205,9 @@ def prepared(work: Path, seed: int) -> None:
     """Make the fab of a seed where it is not there yet."""
     from semtf.simulation.world import simulate
 
-    if not fab_folder(work, seed).exists():
+    if not data_folder(work, seed).exists():
         simulate(
-            fab_folder(work, seed), pairs=PAIRS, train=FAB, test=TEST, seed=seed, target_keys=True
+            data_folder(work, seed), pairs=PAIRS, train=FAB, test=TEST, seed=seed, target_keys=True
         )
 
 

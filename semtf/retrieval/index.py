@@ -112,7 +112,7 @@ class ExactIndex(Index):
             products = tf.matmul(queries, self._embeddings, transpose_b=True)
             return Matches(*top_k(products, columns))
 
-        return self._in_chunks(best, queries)
+        return self._chunked(best, queries)
 
     def search_groups(
         self, queries: tf.Tensor, k: int, group_size: int, num_candidates: int, min_groups: int
@@ -131,9 +131,9 @@ class ExactIndex(Index):
             member = tf.argmax(member_products, axis=2, output_type=tf.int32)
             return Matches(product, group * group_size + member)
 
-        return self._in_chunks(best, queries)
+        return self._chunked(best, queries)
 
-    def _in_chunks(self, best: Callable[[tf.Tensor], Matches], queries: tf.Tensor) -> Matches:
+    def _chunked(self, best: Callable[[tf.Tensor], Matches], queries: tf.Tensor) -> Matches:
         """``best`` of a few queries at a time, of which none that it sees holds NaN."""
 
         def chunk_of_matches(queries: tf.Tensor) -> Matches:
