@@ -91,7 +91,7 @@ def _names(count: int) -> Iterable[str]:
 
 
 def loops(files: list[str]) -> None:
-    """What the libraries alone do: no header check, no hash, no order, no record."""
+    """The libraries alone: no header check, no hash, no order, no record."""
     import cv2
     from PIL import Image
 

@@ -9,6 +9,6 @@ Result = TypeVar("Result")
 
 
 def run_isolated(function: Callable[..., Result], *arguments: object) -> Result:
-    """What a function of a module gives, called in a fresh interpreter."""
+    """The result of a function of a module, called in a fresh interpreter."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()

@@ -8,7 +8,7 @@ from semtf.errors import InputError
 
 
 class Bounds(NamedTuple):
-    """What a number must be; every limit that is None does not apply."""
+    """The limits of a number; a limit that is None does not apply."""
 
     at_least: float | None = None
     above: float | None = None

@@ -15,11 +15,12 @@ from semtf.estimation.maxima import MAXIMA
 from semtf.estimation.preparation import LIMIT, TRIALS
 from semtf.lock import lock_folder
 from semtf.outputs import protect
-from semtf.pipeline import adapted_keys, settings_with_cases
+from semtf.pipeline import settings_with_cases
 from semtf.preflight import check_extension
 from semtf.retrieval.retriever_files import load_retriever, save_retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
+from semtf.stages import adapted_keys
 
 
 def add_pairs(

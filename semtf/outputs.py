@@ -8,7 +8,7 @@ from pathlib import Path
 from semtf.errors import InputError
 
 LEAVINGS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints"})
-"""What file managers and notebooks leave in a folder, which is empty all the same."""
+"""Files that file managers and notebooks leave in a folder, which counts as empty."""
 HEAD = 1000
 
 
@@ -44,7 +44,7 @@ def protect(outputs: Iterable[Path], inputs: Iterable[Path | str | None]) -> Non
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What a file is on the disk, whatever its names; None where it does not exist."""
+    """Device and number of a file, which all its names share; None where it does not exist."""
     try:
         status = path.stat()
     except OSError:

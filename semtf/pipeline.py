@@ -8,30 +8,25 @@ from datetime import datetime
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from semtf.adaptation import adapter
-from semtf.adaptation.task import AdaptationTask
 from semtf.adaptation.train import BATCH
 from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
 from semtf.classification import train as classification
-from semtf.classification.classifier import Classifier
 from semtf.config import RunConfig
 from semtf.data.dataset import Dataset, open_dataset
 from semtf.data.image_folder import open_images
-from semtf.data.image_sets import SimulatorSet
 from semtf.data.layout import find_cases, open_layout
 from semtf.disk import explain_full_disk
 from semtf.distribution import check_batch, choose_strategy
 from semtf.errors import InputError
-from semtf.estimation.preparation import prepare
 from semtf.lock import is_vacant, lock_folder
 from semtf.outputs import check_folder, protect
 from semtf.preflight import check_data, check_environment
 from semtf.presets import preset
-from semtf.retrieval.storage import Storage
 from semtf.run import CONFIG, Run
+from semtf.stages import train_case, train_classifier
 
 
 def train(
@@ -126,17 +121,10 @@ def train(
         current.begin()
         _write_data_summary(current, dataset)
         for number in dataset.cases:
-            _train_case(current, dataset, number, strategy, callbacks)
-        _train_classifier(current, dataset, classifier_weights, folds, resume, strategy, callbacks)
+            train_case(current, dataset, number, strategy, callbacks)
+        train_classifier(current, dataset, classifier_weights, folds, resume, strategy, callbacks)
         current.finish()
         return current
-
-
-def adapted_keys(run: Run, simulator: SimulatorSet) -> np.ndarray:
-    """The pairs' SEM images as the run's adapter shows them, uint8 ``[n, H, W]``."""
-    folder = run.adaptation(simulator.case)
-    loaded = adapter.load(folder, run.config.image, run.config.adaptation)
-    return loaded.adapt(simulator.mean_sem())
 
 
 def _check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -213,90 +201,3 @@ def _check_batches(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
     if adapter.trained(config.adaptation):
         check_batch(BATCH, config.adaptation.batch, strategy)
     check_batch(classification.BATCH, config.classification.batch, strategy)
-
-
-def _train_case(
-    run: Run,
-    dataset: Dataset,
-    case: int,
-    strategy: tf.distribute.Strategy,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> None:
-    if not run.adaptation(case).is_dir():
-        start = run.config.cases[0].case
-        first = run.adaptation(start)
-        with run.stage(run.adaptation(case)) as folder:
-            adapter.fit(
-                AdaptationTask(
-                    dataset.simulator(case),
-                    dataset.fab(case),
-                    run.config.image,
-                    run.config.adaptation,
-                    seed=run.config.seed + case,
-                    average_depth=dataset.site_depths(case),
-                    strategy=strategy,
-                    callbacks=callbacks,
-                ),
-                folder,
-                first if case != start and first.is_dir() else None,
-            )
-    if not run.storage(case).is_dir():
-        with run.stage(run.storage(case), empty=True) as folder:
-            _store(run, dataset, case, folder)
-
-
-def _store(run: Run, dataset: Dataset, case: int, folder: Path) -> None:
-    simulator, fab = dataset.simulator(case), dataset.fab(case)
-    storage = Storage.create(
-        folder,
-        case=case,
-        keys=adapted_keys(run, simulator),
-        values=np.asarray(simulator.depth),
-        names=simulator.bases,
-    )
-    prepare(storage, fab.images, run.config, folder)
-
-
-def _train_classifier(
-    run: Run,
-    dataset: Dataset,
-    weights_file: Path | None,
-    folds: int | None,
-    resume: bool,
-    strategy: tf.distribute.Strategy,
-    callbacks: Sequence[keras.callbacks.Callback],
-) -> None:
-    if run.classifier.is_dir() and Classifier.load(run.classifier).cases == dataset.cases:
-        return
-    fabs = [dataset.fab(case) for case in dataset.cases]
-    images = np.concatenate([fab.images for fab in fabs])
-    cases = np.repeat(dataset.cases, [len(fab) for fab in fabs])
-    sites = np.concatenate([fab.sites for fab in fabs])
-    config, seed = run.config.classification, run.config.seed
-    with run.stage(run.classifier) as folder:
-        classification.train(
-            images,
-            cases,
-            sites,
-            config,
-            seed=seed,
-            folder=folder,
-            strategy=strategy,
-            weights_file=weights_file,
-            resume=resume,
-            callbacks=callbacks,
-        )
-        if folds is not None:
-            trained, _ = classification.cross_validate(
-                images,
-                cases,
-                sites,
-                dataclasses.replace(config, folds=folds),
-                seed=seed,
-                folder=folder / "folds",
-                strategy=strategy,
-                weights_file=weights_file,
-            )
-            accuracy = [classifier.metrics["accuracy"] for classifier in trained]
-            scores = {"accuracy": accuracy, "mean": float(np.mean(accuracy))}
-            (folder / "folds.json").write_text(json.dumps(scores) + "\n", encoding="utf-8")

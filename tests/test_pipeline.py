@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semtf import extension, pipeline
+from semtf import extension, pipeline, stages
 from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
@@ -44,7 +44,7 @@ def test_storage_holds_adapted_keys_beside_their_depth(run: Run, fab: Path) -> N
         storage, simulator = Storage.open(run.storage(case)), dataset.simulator(case)
         np.testing.assert_array_equal(storage.values, simulator.depth)
         np.testing.assert_array_equal(storage.names, simulator.bases)
-        np.testing.assert_array_equal(storage.keys, pipeline.adapted_keys(run, simulator))
+        np.testing.assert_array_equal(storage.keys, stages.adapted_keys(run, simulator))
 
 
 def test_one_case_then_another(fab: Path, small_config: RunConfig, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_case_trained_later_starts_from_case_1(run: Run, fab: Path, tmp_path: 
         assert first.keys() == third.keys()
         for name, values in first.items():
             np.testing.assert_allclose(third[name], values, atol=1e-6)
-    alone = pipeline.adapted_keys(later, open_dataset(fab).simulator(3))
+    alone = stages.adapted_keys(later, open_dataset(fab).simulator(3))
     np.testing.assert_array_equal(Storage.open(later.storage(3)).keys, alone)
 
 
@@ -150,7 +150,7 @@ def test_an_interrupted_run_goes_on(
 
     config = small_config.with_settings({"adaptation.adapter": "none"})
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "prepare", killed)
+        patch.setattr(stages, "prepare", killed)
         with pytest.raises(KeyboardInterrupt):
             pipeline.train(fab, 2, run=tmp_path / "run", config=config)
     assert not Run.open(tmp_path / "run").finished

@@ -36,7 +36,7 @@ CHUNK = 512
 
 
 class Estimating(Protocol):
-    """What the command needs of an estimator, or of a server."""
+    """The methods of an estimator or a server that the command needs."""
 
     shape: tuple[int, int]
 

@@ -1,1 +1,1 @@
-"""What is on disk: the challenge's layout, checked, decoded, packed and batched."""
+"""Data sets on disk: the challenge's layout, checked, decoded, packed and batched."""

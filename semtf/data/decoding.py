@@ -43,7 +43,7 @@ class Chunk(NamedTuple):
 
 
 class Task(NamedTuple):
-    """How to decode: the source's root, the expected (rows, columns) and the 16-bit range."""
+    """A source's root, the (rows, columns) that its images must have, and the 16-bit range."""
 
     root: Path
     size: Size

@@ -19,7 +19,7 @@ LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class Span(NamedTuple):
-    """Where a zip member lies: its header's offset, its compressed length and the method."""
+    """The position of a zip member: its header's offset, compressed length and method."""
 
     offset: int
     length: int

@@ -29,7 +29,7 @@ DARK = (
     "image {} has floats of at most {}, as images in 0-1 have, but grey levels are 0 to 255; "
     "multiply by 255 (an image that is really so dark: give it as uint8 or PNG)"
 )
-"""What is wrong, with the image's index and the value put in; the exported graph says the same."""
+"""Messages for an image's index and its value; the exported graph has the same."""
 
 
 def check_grey_levels(images: npt.NDArray[Any]) -> None:

@@ -12,7 +12,7 @@ from semtf.data.skipped import Skipped
 
 Names = npt.NDArray[np.str_]
 Selection = npt.NDArray[np.bool_] | npt.NDArray[np.integer] | slice
-"""What chooses images of a set: a mask, their numbers, or a slice."""
+"""A mask, indices or a slice, which choose images of a set."""
 
 
 def name_array(names: Iterable[str]) -> Names:
@@ -21,9 +21,9 @@ def name_array(names: Iterable[str]) -> Names:
 
 
 def selected(mask: npt.NDArray[np.bool_], *arrays: Any) -> tuple[Any, ...]:
-    """What a mask chooses of each array.
+    """Each array without what a mask leaves out.
 
-    Where it chooses all, these are the arrays themselves, which are still memory-mapped.
+    Where it leaves nothing out, these are the arrays themselves, still memory-mapped.
     """
     return arrays if mask.all() else tuple(array[mask] for array in arrays)
 

@@ -1,4 +1,4 @@
-"""What every image of a data set must be: one grey image of the expected size.
+"""The rules that every image of a data set keeps: one grey image of the expected size.
 
 `semtf.data.png` and `semtf.data.image_file` decode files under these rules.
 """
@@ -10,11 +10,11 @@ Gray = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 
 EXTRA_BYTES = 1 << 20
-"""What a file may hold beside its pixels: colour profiles, text."""
+"""Room in a file beside its pixels, for colour profiles and text."""
 
 
 class BadImageError(Exception):
-    """Why one file is no usable image; the caller knows its name."""
+    """One file is no usable image; the message says why, and the caller knows the name."""
 
 
 def one_channel(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:

@@ -42,7 +42,7 @@ class Member(NamedTuple):
 
 @dataclass
 class Layout:
-    """What a source holds.
+    """The files of a source, by what they show.
 
     Attributes:
         prefix: the top folder, ``""`` or ``"name/"``.
@@ -63,7 +63,7 @@ class Layout:
     skipped: list[Skipped] = field(default_factory=list)
 
     def count(self) -> int:
-        """How many images there are."""
+        """The number of images."""
         by_case = (*self.sem.values(), *self.depth.values(), *self.fab.values())
         return sum(map(len, by_case)) + len(self.test)
 

@@ -25,12 +25,12 @@ each grey level above that. The challenge's cases get 750, 1100, 1450 and 1800."
 Averages = dict[str, float]
 """Average depth in grey levels by site."""
 Job = Callable[[], tuple[int, Averages]]
-"""What makes a batch of images; it returns how many, and the average depths of their sites."""
+"""A job makes a batch of images; it returns their number and the average depths of their sites."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to make: cases, counts per case, seed, the fab and where to write."""
+    """An order for a data set: cases, counts per case, seed, fab, and the folder to write."""
 
     root: Path
     cases: Cases
@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def structures(self) -> int:
-        """How many structures are rendered, over all cases."""
+        """The number of structures to render, over all cases."""
         return len(self.cases) * (self.pairs + self.train + self.test)
 
 

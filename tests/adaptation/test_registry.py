@@ -19,7 +19,7 @@ from semtf.cli.train import command
 from semtf.config import AdaptationConfig, RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
-from semtf.pipeline import adapted_keys
+from semtf.stages import adapted_keys
 
 DOCS = Path(__file__).parents[2] / "docs" / "adaptation.md"
 
