@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,11 +22,12 @@ from starlette.types import Scope
 
 from semtf.errors import InputError
 from semtf.serving.saved_model.export_metadata import read_export_metadata
-from semtf.serving.server.json_tensor import RequestError
+from semtf.serving.server.json_tensor import MAX_SHOWN, RequestError
 from semtf.serving.server.measure_route import measurements
 from semtf.serving.server.metrics import CONTENT_TYPE, Metrics
 from semtf.serving.server.rest import (
     error_response,
+    may_hold_booleans,
     metadata_response,
     parse_json,
     predict_response,
@@ -190,11 +192,14 @@ class Api:
         version = self.versions.find(number, label)
         if version.worker is None:
             raise RequestError(503, f"version {version.number} is being loaded again")
-        arguments = (document, version.worker.signature_def, self.limits.instances)
-        if small:
-            predict_request = read_request(*arguments)
-        else:
-            predict_request = await asyncio.to_thread(read_request, *arguments)
+        read = partial(
+            read_request,
+            document,
+            version.worker.signature_def,
+            self.limits.instances,
+            booleans=may_hold_booleans(body),
+        )
+        predict_request = read() if small else await asyncio.to_thread(read)
         signature = predict_request.signature
         seconds = self.limits.answering
         try:
@@ -233,10 +238,11 @@ class Api:
 
 def _version(match: re.Match[str]) -> tuple[int | None, str | None]:
     number, label = match["version"], match["label"]
-    if number is not None and int(number) >= 2**63:
-        raise RequestError(400, f"Failed to convert version: {number} to numeric.")
+    # Python reads no number of thousands of digits; one of 64 bits has 19 at most.
+    if number is not None and (len(number.lstrip("0")) > 19 or int(number[-20:]) >= 2**63):
+        raise RequestError(400, f"Failed to convert version: {number[:MAX_SHOWN]} to numeric.")
     return (
-        None if number is None else int(number),
+        None if number is None else int(number[-20:]),
         None if label is None else unquote(label),
     )
 
