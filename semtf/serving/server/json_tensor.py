@@ -11,9 +11,14 @@ import numpy.typing as npt
 TYPES = {
     "DT_FLOAT": ("float", np.float32, "iuf"),
     "DT_DOUBLE": ("double", np.float64, "iuf"),
+    "DT_INT8": ("int8", np.int8, "iu"),
+    "DT_INT16": ("int16", np.int16, "iu"),
     "DT_INT32": ("int32", np.int32, "iu"),
     "DT_INT64": ("int64", np.int64, "iu"),
     "DT_UINT8": ("uint8", np.uint8, "iu"),
+    "DT_UINT16": ("uint16", np.uint16, "iu"),
+    "DT_UINT32": ("uint32", np.uint32, "iu"),
+    "DT_UINT64": ("uint64", np.uint64, "iu"),
     "DT_BOOL": ("bool", np.bool_, "b"),
 }
 """By type of a tensor: TensorFlow's name, NumPy's type, and the kinds of numbers it takes."""

@@ -199,6 +199,8 @@ def test_bad_bodies(name: str, http: httpx.Client) -> None:
         ("POST", "semtf", 400, "Malformed request: POST /v1/models/semtf"),
         ("POST", "semtf:explain", 400, "Malformed request: POST /v1/models/semtf:explain"),
         ("POST", "semtf:classify", 501, "send images to :predict"),
+        ("POST", "x:classify", 404, "Servable not found for request: Latest(x)"),
+        ("POST", "x/versions/2:regress", 404, "Servable not found for request: Specific(x, 2)"),
         ("GET", "semtf:predict", 400, "Malformed request: GET /v1/models/semtf:predict"),
         ("PUT", "semtf:predict", 400, "Malformed request: PUT"),
         ("DELETE", "semtf", 400, "Malformed request: DELETE"),
