@@ -13,7 +13,8 @@ from semtf.errors import InputError
 from semtf.serving.server.addresses import is_loopback
 from semtf.serving.server.app import Limits, application
 from semtf.serving.server.metrics import Metrics
-from semtf.serving.server.versions import Options, Versions, version_folders
+from semtf.serving.server.version_folders import version_folders
+from semtf.serving.server.versions import Options, Versions
 
 BINARY = "tensorflow_model_server"
 
