@@ -9,7 +9,8 @@ import pytest
 
 from semtf.cli import main
 from semtf.serving.server import server
-from semtf.serving.server.server import check_exposure, loopback
+from semtf.serving.server.addresses import is_loopback
+from semtf.serving.server.server import check_exposure
 from semtf.serving.token import read_token
 
 
@@ -60,8 +61,8 @@ def test_a_missing_package_is_named(
 
 
 def test_loopback() -> None:
-    assert all(map(loopback, ("localhost", "127.0.0.1", "127.3.2.1", "::1")))
-    assert not any(map(loopback, ("0.0.0.0", "::", "10.0.0.1", "example.org", "")))  # noqa: S104
+    assert all(map(is_loopback, ("localhost", "127.0.0.1", "127.3.2.1", "::1")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "example.org", "")))  # noqa: S104
     check_exposure("10.0.0.1", "token", insecure=False)
     check_exposure("10.0.0.1", None, insecure=True)
 
@@ -108,7 +109,9 @@ def test_token_is_asked_for(model: Path, tmp_path: Path) -> None:
             ({"Authorization": "Basic 0123456789abcdef"}, 401),
             ({"Authorization": "Bearer 0123456789abcde"}, 401),
             ({"Authorization": "Bearer §"}, 401),
+            ({"Authorization": "Basic 0123456789abcdef"}, 401),
             ({"Authorization": "Bearer 0123456789abcdef"}, 404),
+            ({"Authorization": "bearer 0123456789abcdef"}, 404),
         ):
             headers = {key: value.encode() for key, value in given.items()}
             for method, path in (("GET", "/metadata"), ("POST", ":predict")):

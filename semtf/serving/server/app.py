@@ -4,28 +4,29 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import os
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
 
 from semtf.errors import InputError
 from semtf.serving.saved_model.export_metadata import read_export_metadata
-from semtf.serving.server.json_tensor import RequestError
+from semtf.serving.server.addresses import is_loopback
+from semtf.serving.server.json_tensor import MAX_SHOWN, RequestError
 from semtf.serving.server.measure_route import measurements
 from semtf.serving.server.metrics import CONTENT_TYPE, Metrics
+from semtf.serving.server.page_files import PAGE, Page
+from semtf.serving.server.request_body import receive
 from semtf.serving.server.rest import (
     error_response,
+    may_hold_booleans,
     metadata_response,
     parse_json,
     predict_response,
@@ -35,22 +36,11 @@ from semtf.serving.server.rest import (
 from semtf.serving.server.versions import Versions
 
 log = logging.getLogger("semtf.serving")
-PAGE = Path(__file__).parents[1] / "page"
 VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 PREDICT = re.compile(rf"(?i)/v1/models/(?P<name>[^/:]+){VERSION}:(?P<method>[a-z]+)")
 STATUS = re.compile(rf"(?i)/v1/models(?:/(?P<name>[^/:]+))?{VERSION}(?P<metadata>/metadata)?")
 INLINE_BYTES = 1 << 18
 """A longer body is parsed in a thread, so that it does not keep other requests waiting."""
-DISCARDED = 64 << 20
-"""Bytes beyond the limit that are read and thrown away: a client that is still sending when the
-connection closes does not read the response, which says why."""
-SECURITY = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; "
-    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
-}
 
 
 @dataclass(frozen=True)
@@ -76,12 +66,18 @@ class Api:
     """The handlers of ``/v1/models…``."""
 
     def __init__(
-        self, versions: Versions, limits: Limits, metrics: Metrics, token: str | None
+        self,
+        versions: Versions,
+        limits: Limits,
+        metrics: Metrics,
+        token: str | None,
+        local_only: bool,
     ) -> None:
         self.versions = versions
         self.limits = limits
         self.metrics = metrics
-        self._token = None if token is None else f"Bearer {token}".encode()
+        self._token = None if token is None else token.encode()
+        self._local_only = local_only
         self._pending = 0
         self._measuring = asyncio.Lock()
 
@@ -118,14 +114,24 @@ class Api:
         return Response(body, status, headers, "application/json")
 
     def _authorise(self, request: Request) -> None:
+        # A page of another site can make a browser ask a name of that site's own, which its
+        # name server then gives this machine's address: the name is in the request's Host.
+        host = request.url.hostname or ""
+        if self._local_only and not is_loopback(host):
+            raise RequestError(
+                403,
+                f"the server has no token and answers this machine only, not as {host}; start it "
+                "with --token-file, or with --insecure",
+            )
         if self._token is None:
             return
-        authorization = request.headers.get("authorization", "").encode()
-        if not hmac.compare_digest(authorization, self._token):
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        matches = hmac.compare_digest(token.strip().encode(), self._token)
+        if scheme.lower() != "bearer" or not matches:
             raise RequestError(401, "a bearer token is needed: Authorization: Bearer TOKEN")
 
     async def _measurements(self, request: Request) -> bytes:
-        body = await self._received(request)
+        body = await receive(request, self.limits.body, self.limits.receiving)
         async with self._measuring:  # one at a time: it takes the processor from other requests
             return await asyncio.to_thread(measurements, body)
 
@@ -134,6 +140,7 @@ class Api:
         if request.method == "POST" and (match := PREDICT.fullmatch(path)):
             method = match["method"].lower()
             if method in ("classify", "regress"):
+                self._check_name(match["name"], _version(match)[0], served=True)
                 raise RequestError(501, f":{method} takes tf.Example; send images to :predict")
             if method == "predict":
                 return await self._limited(request, match)
@@ -168,6 +175,8 @@ class Api:
         raise RequestError(404, f"Could not find {missing} of model {name}")
 
     async def _limited(self, request: Request, match: re.Match[str]) -> bytes:
+        # A request counts when its body is there: slow senders do not keep others out.
+        body = await receive(request, self.limits.body, self.limits.receiving)
         if self._pending >= self.limits.pending:
             raise RequestError(
                 429, f"{self._pending} requests are under way, which is the limit; try again"
@@ -175,14 +184,13 @@ class Api:
         self._pending += 1
         self.metrics.pending.inc()
         try:
-            return await self._predict(request, match)
+            return await self._predict(body, match)
         finally:
             self._pending -= 1
             self.metrics.pending.dec()
 
-    async def _predict(self, request: Request, match: re.Match[str]) -> bytes:
+    async def _predict(self, body: bytes, match: re.Match[str]) -> bytes:
         start = time.perf_counter()
-        body = await self._received(request)
         small = len(body) <= INLINE_BYTES
         document = parse_json(body) if small else await asyncio.to_thread(parse_json, body)
         number, label = _version(match)
@@ -190,11 +198,14 @@ class Api:
         version = self.versions.find(number, label)
         if version.worker is None:
             raise RequestError(503, f"version {version.number} is being loaded again")
-        arguments = (document, version.worker.signature_def, self.limits.instances)
-        if small:
-            predict_request = read_request(*arguments)
-        else:
-            predict_request = await asyncio.to_thread(read_request, *arguments)
+        read = partial(
+            read_request,
+            document,
+            version.worker.signature_def,
+            self.limits.instances,
+            booleans=may_hold_booleans(body),
+        )
+        predict_request = read() if small else await asyncio.to_thread(read)
         signature = predict_request.signature
         seconds = self.limits.answering
         try:
@@ -206,45 +217,35 @@ class Api:
         self.metrics.seconds.labels(signature).observe(time.perf_counter() - start)
         return response
 
-    async def _received(self, request: Request) -> bytes:
-        seconds, limit = self.limits.receiving, self.limits.body
-        too_long = RequestError(413, f"the body is longer than {limit} bytes")
-        length = request.headers.get("content-length", "0")
-        declared = int(length) if length.isdecimal() else 0
-        if declared > limit and "expect" in request.headers:
-            # A client with "Expect: 100-continue" sends its body only when it is told to, so
-            # there is nothing to read and throw away.
-            raise too_long
-        parts, received = [], 0
-        try:
-            async with asyncio.timeout(seconds):
-                async for part in request.stream():
-                    received += len(part)
-                    if received > limit + DISCARDED:
-                        break
-                    if max(received, declared) <= limit:
-                        parts.append(part)
-        except TimeoutError:
-            raise RequestError(408, f"the body did not arrive within {seconds:g} s") from None
-        if max(received, declared) > limit:
-            raise too_long
-        return b"".join(parts)
-
 
 def _version(match: re.Match[str]) -> tuple[int | None, str | None]:
     number, label = match["version"], match["label"]
-    if number is not None and int(number) >= 2**63:
-        raise RequestError(400, f"Failed to convert version: {number} to numeric.")
+    # Python reads no number of thousands of digits; one of 64 bits has 19 at most.
+    if number is not None and (len(number.lstrip("0")) > 19 or int(number[-20:]) >= 2**63):
+        raise RequestError(400, f"Failed to convert version: {number[:MAX_SHOWN]} to numeric.")
     return (
-        None if number is None else int(number),
+        None if number is None else int(number[-20:]),
         None if label is None else unquote(label),
     )
 
 
 def application(
-    versions: Versions, limits: Limits, metrics: Metrics, token: str | None = None
+    versions: Versions,
+    limits: Limits,
+    metrics: Metrics,
+    token: str | None = None,
+    *,
+    local_only: bool = False,
 ) -> Starlette:
-    """The application; it watches the versions while it runs."""
+    """The application; it watches the versions while it runs.
+
+    Args:
+        versions: what is served.
+        limits: of requests.
+        metrics: what is counted.
+        token: the bearer token that clients must send.
+        local_only: answer only requests whose Host is a name of this machine for itself.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -268,7 +269,7 @@ def application(
         shown = {name: metadata[name] for name in ("cases", "image") if name in metadata}
         return JSONResponse({"model": versions.name, **shown})
 
-    api = Api(versions, limits, metrics, token)
+    api = Api(versions, limits, metrics, token, local_only)
     methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
     routes: list[Route | Mount] = [
         Route("/metrics", show_metrics),
@@ -278,20 +279,5 @@ def application(
         Route("/v1/{path:path}", api.__call__, methods=methods),
     ]
     if PAGE.is_dir():
-        routes.append(Mount("/", _Page(directory=PAGE, html=True)))
+        routes.append(Mount("/", Page(directory=PAGE, html=True)))
     return Starlette(routes=routes, lifespan=lifespan)
-
-
-class _Page(StaticFiles):
-    """The files of the page, with headers that keep other sites out of it."""
-
-    def file_response(
-        self,
-        full_path: str | os.PathLike[str],
-        stat_result: os.stat_result,
-        scope: Scope,
-        status_code: int = 200,
-    ) -> Response:
-        response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers.update(SECURITY)
-        return response

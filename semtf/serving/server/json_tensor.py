@@ -11,12 +11,19 @@ import numpy.typing as npt
 TYPES = {
     "DT_FLOAT": ("float", np.float32, "iuf"),
     "DT_DOUBLE": ("double", np.float64, "iuf"),
+    "DT_INT8": ("int8", np.int8, "iu"),
+    "DT_INT16": ("int16", np.int16, "iu"),
     "DT_INT32": ("int32", np.int32, "iu"),
     "DT_INT64": ("int64", np.int64, "iu"),
     "DT_UINT8": ("uint8", np.uint8, "iu"),
+    "DT_UINT16": ("uint16", np.uint16, "iu"),
+    "DT_UINT32": ("uint32", np.uint32, "iu"),
+    "DT_UINT64": ("uint64", np.uint64, "iu"),
     "DT_BOOL": ("bool", np.bool_, "b"),
 }
 """By type of a tensor: TensorFlow's name, NumPy's type, and the kinds of numbers it takes."""
+MAX_LEVELS = 32
+"""Lists within lists that a value may have."""
 MAX_SHOWN = 100
 """Characters of a wrong value that an error message repeats."""
 
@@ -29,17 +36,31 @@ class RequestError(Exception):
         self.status = status
 
 
-def tensor(value: Any, kind: str) -> npt.NDArray[Any]:
+def tensor(value: Any, kind: str, *, booleans: bool = True) -> npt.NDArray[Any]:
     """An array of a TensorFlow type from nested lists.
+
+    Args:
+        value: what JSON has.
+        kind: the type's name, such as ``DT_FLOAT``.
+        booleans: whether there may be booleans among the leaves; without them the numbers need
+            not be looked at one by one.
 
     Raises:
         RequestError: naming the first value that does not fit.
     """
+    levels = len(_shape(value))
+    if levels > MAX_LEVELS:
+        raise RequestError(
+            400, f"Encountered list at unexpected level: {levels} expected < {MAX_LEVELS}"
+        )
     if kind == "DT_STRING":
         return _strings(value)
     if kind not in TYPES:
         raise RequestError(501, f"Conversion of JSON Value: {shortened(value)} to type: {kind}")
-    _, dtype, kinds = TYPES[kind]
+    name, dtype, kinds = TYPES[kind]
+    if booleans and kinds != "b":
+        # NumPy would take true among numbers for 1.
+        _visit_leaves(value, _shape(value), 0, lambda leaf: _refuse_boolean(leaf, name))
     try:
         array = np.array(value)
     except ValueError:
@@ -75,9 +96,31 @@ def _bytes(leaf: Any) -> bytes:
             400, f"JSON Value: {shortened(leaf)} not formatted correctly for base64 data"
         )
     try:
-        return base64.b64decode(leaf["b64"], validate=True)
+        return _decoded(leaf["b64"])
     except (binascii.Error, ValueError) as error:
         raise RequestError(400, "Unable to base64 decode") from error
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes of base64 as ``absl::Base64Unescape`` takes it.
+
+    Spaces and line breaks count for nothing, and padding may be left out; the alphabet of
+    base64url is refused.
+
+    Raises:
+        ValueError: the text is no such base64.
+    """
+    digits = "".join(text.split())
+    bare = digits.rstrip("=")
+    needed = -len(bare) % 4
+    if len(digits) - len(bare) not in (0, needed):
+        raise ValueError("wrong padding")
+    return base64.b64decode(bare + "=" * needed, validate=True)
+
+
+def _refuse_boolean(leaf: Any, name: str) -> None:
+    if isinstance(leaf, bool):
+        raise RequestError(400, _type_error(leaf, name))
 
 
 def _refuse(value: Any, kind: str) -> None:
@@ -90,7 +133,8 @@ def _refuse(value: Any, kind: str) -> None:
             raise RequestError(400, _type_error(leaf, name))
         if kinds != "b" and "f" not in kinds and not _within(leaf, dtype):
             raise RequestError(400, _type_error(leaf, name))
-        if "f" in kinds and np.isfinite(float(leaf)) and abs(leaf) > float(np.finfo(dtype).max):
+        # Whole numbers may be too large to become floats; comparing them is exact.
+        if "f" in kinds and float(np.finfo(dtype).max) < abs(leaf) < np.inf:
             raise RequestError(
                 400,
                 f"Cannot convert JSON value: {shortened(leaf)} to {name} without loss of "

@@ -6,6 +6,7 @@ of https://github.com/tensorflow/serving. No TensorFlow here: the server imports
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,15 @@ from semtf.serving.server.json_tensor import RequestError, is_b64, shortened, te
 
 DEFAULT_SIGNATURE = "serving_default"
 BYTES_SUFFIX = "_bytes"
+NOT_FINITE = re.compile(
+    r'(?P<string>"(?:[^"\\]|\\.)*")|(?P<number>-?(?:NaN|Inf(?:inity)?)(?![A-Za-z0-9_]))', re.DOTALL
+)
+NUMBERS = {
+    f"{sign}{word}": "NaN" if word == "NaN" else f"{sign}Infinity"
+    for sign in ("", "-")
+    for word in ("NaN", "Inf", "Infinity")
+}
+"""What Python's parser takes for a number that is not finite, by what rapidjson takes for one."""
 Inputs = Mapping[str, Mapping[str, Any]]
 
 
@@ -36,14 +46,18 @@ class Request(NamedTuple):
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
-    """The JSON object of a body; ``NaN`` and ``Infinity`` are numbers, as in TensorFlow Serving."""
+    """The JSON object of a body.
+
+    As for TensorFlow Serving's parser, ``NaN``, ``Inf`` and ``Infinity`` are numbers, with a minus
+    or without, and what stands behind the object counts for nothing.
+    """
     if not body:
         raise RequestError(400, "JSON Parse error: The document is empty")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         try:
-            document = json.loads(body)
+            document = _parse_leniently(body)
         except (ValueError, RecursionError):
             raise RequestError(
                 400, f"JSON Parse error: {error.msg} at offset: {error.pos}"
@@ -51,6 +65,13 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RequestError(400, f"JSON Value: {shortened(document)} Is not object")
     return document
+
+
+def _parse_leniently(body: bytes) -> Any:
+    text = NOT_FINITE.sub(
+        lambda match: match["string"] or NUMBERS[match["number"]], body.decode("utf-8").lstrip()
+    )
+    return json.JSONDecoder().raw_decode(text)[0]
 
 
 def signature_name(document: Mapping[str, Any]) -> str:
@@ -65,8 +86,17 @@ def signature_name(document: Mapping[str, Any]) -> str:
     return name or DEFAULT_SIGNATURE
 
 
+def may_hold_booleans(body: bytes) -> bool:
+    """Whether the words for booleans occur in a body."""
+    return b"true" in body or b"false" in body
+
+
 def read_request(
-    document: Mapping[str, Any], signature_def: Mapping[str, Mapping[str, Any]], limit: int
+    document: Mapping[str, Any],
+    signature_def: Mapping[str, Mapping[str, Any]],
+    limit: int,
+    *,
+    booleans: bool = True,
 ) -> Request:
     """Turn a predict request into arrays.
 
@@ -74,6 +104,7 @@ def read_request(
         document: the JSON object of the body.
         signature_def: the model's signatures, as its metadata shows them.
         limit: most instances of a request.
+        booleans: whether the document may hold booleans (`may_hold_booleans`).
 
     Raises:
         RequestError: with TensorFlow Serving's message and code; 413 beyond ``limit``.
@@ -91,13 +122,13 @@ def read_request(
             "'inputs' or 'instances' keys to exist ",
         )
     if "instances" in document:
-        return Request(name, _rows(document, inputs, limit), True)
+        return Request(name, _rows(document, inputs, limit, booleans), True)
     if "inputs" in document:
-        return Request(name, _columns(document["inputs"], inputs, limit), False)
+        return Request(name, _columns(document["inputs"], inputs, limit, booleans), False)
     raise RequestError(400, "Missing 'inputs' or 'instances' key")
 
 
-def _rows(document: Mapping[str, Any], inputs: Inputs, limit: int) -> Tensors:
+def _rows(document: Mapping[str, Any], inputs: Inputs, limit: int, booleans: bool) -> Tensors:
     instances = document["instances"]
     if not isinstance(instances, list):
         raise RequestError(
@@ -107,7 +138,7 @@ def _rows(document: Mapping[str, Any], inputs: Inputs, limit: int) -> Tensors:
         raise RequestError(400, f"JSON Value: {shortened(document)} No values in 'instances' array")
     _check_count(len(instances), limit)
     if not _is_object(instances[0]):
-        return _plain_rows(instances, inputs)
+        return _plain_rows(instances, inputs, booleans)
     columns: dict[str, list[Any]] = {name: [] for name in inputs}
     for index, instance in enumerate(instances):
         if not _is_object(instance):
@@ -127,10 +158,13 @@ def _rows(document: Mapping[str, Any], inputs: Inputs, limit: int) -> Tensors:
             )
         for name, column in columns.items():
             column.append(instance[name])
-    return {name: tensor(values, inputs[name]["dtype"]) for name, values in columns.items()}
+    return {
+        name: tensor(values, inputs[name]["dtype"], booleans=booleans)
+        for name, values in columns.items()
+    }
 
 
-def _plain_rows(instances: list[Any], inputs: Inputs) -> Tensors:
+def _plain_rows(instances: list[Any], inputs: Inputs, booleans: bool) -> Tensors:
     if len(inputs) > 1:
         raise RequestError(
             400,
@@ -143,10 +177,10 @@ def _plain_rows(instances: list[Any], inputs: Inputs) -> Tensors:
                 400, f"Expecting value/list but got object at item {index} of input list"
             )
     ((name, info),) = inputs.items()
-    return {name: tensor(instances, info["dtype"])}
+    return {name: tensor(instances, info["dtype"], booleans=booleans)}
 
 
-def _columns(columns: Any, inputs: Inputs, limit: int) -> Tensors:
+def _columns(columns: Any, inputs: Inputs, limit: int, booleans: bool) -> Tensors:
     if not _is_object(columns):
         if len(inputs) > 1:
             raise RequestError(
@@ -160,7 +194,10 @@ def _columns(columns: Any, inputs: Inputs, limit: int) -> Tensors:
             raise RequestError(400, f"Missing named input: {name} in 'inputs' object.")
         if isinstance(columns[name], list):
             _check_count(len(columns[name]), limit)
-    return {name: tensor(columns[name], info["dtype"]) for name, info in inputs.items()}
+    return {
+        name: tensor(columns[name], info["dtype"], booleans=booleans)
+        for name, info in inputs.items()
+    }
 
 
 def _check_count(count: int, limit: int) -> None:
@@ -215,8 +252,8 @@ def _json(document: Any, outputs: Tensors) -> bytes:
 
 
 def error_response(message: str) -> bytes:
-    """The body that tells an error."""
-    return orjson.dumps({"error": message})
+    """The body that tells an error; half a surrogate pair becomes ``?``, for UTF-8 has none."""
+    return orjson.dumps({"error": message.encode("utf-8", "replace").decode("utf-8")})
 
 
 def status_response(states: Iterable[tuple[int, str, str, str]]) -> bytes:

@@ -1,7 +1,6 @@
 """`semtf serve`: check the call, choose the engine, run it."""
 
 import contextlib
-import ipaddress
 import logging
 import os
 import shutil
@@ -11,9 +10,11 @@ from pathlib import Path
 import uvicorn
 
 from semtf.errors import InputError
+from semtf.serving.server.addresses import is_loopback
 from semtf.serving.server.app import Limits, application
 from semtf.serving.server.metrics import Metrics
-from semtf.serving.server.versions import Options, Versions, version_folders
+from semtf.serving.server.version_folders import version_folders
+from semtf.serving.server.versions import Options, Versions
 
 BINARY = "tensorflow_model_server"
 
@@ -50,7 +51,8 @@ def serve(
     limits = limits or Limits()
     metrics = Metrics()
     versions = Versions(model, name, options or Options(), metrics)
-    app = application(versions, limits, metrics, token)
+    local_only = token is None and not insecure and is_loopback(host)
+    app = application(versions, limits, metrics, token, local_only=local_only)
     config = uvicorn.Config(
         app,
         log_level=logging.WARNING,
@@ -79,7 +81,7 @@ def model_server(model: Path, name: str, host: str, port: int) -> None:
             "leave --engine out"
         )
     check_versions(model)
-    if ":" in host or not loopback(host):
+    if ":" in host or not is_loopback(host):
         raise InputError(
             f"--host {host}: {BINARY} has no access control and listens on every address; "
             "put a proxy before it, or use --engine builtin"
@@ -103,21 +105,11 @@ def check_versions(model: Path) -> None:
 
 def check_exposure(host: str, token: str | None, insecure: bool) -> None:
     """Raise InputError where others can reach the server and nothing keeps them out."""
-    if not loopback(host) and token is None and not insecure:
+    if not is_loopback(host) and token is None and not insecure:
         raise InputError(
             f"--host {host}: other machines can reach it; give --token-file, or --insecure to "
             "let everybody in"
         )
-
-
-def loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _listen(host: str, port: int) -> socket.socket:

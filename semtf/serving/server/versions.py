@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,17 @@ from semtf.serving.frames import Tensors
 from semtf.serving.server.batching import Batcher
 from semtf.serving.server.json_tensor import RequestError
 from semtf.serving.server.metrics import Metrics
+from semtf.serving.server.version_folders import Stamp, stamp_of, version_folders
 from semtf.serving.server.worker_handle import StartWorker, WorkerEndedError, WorkerHandle
 from semtf.serving.server.worker_process import WorkerProcess
 
 log = logging.getLogger("semtf.serving")
 LOADING, AVAILABLE, UNLOADING, END = "LOADING", "AVAILABLE", "UNLOADING", "END"
 RESTART_SECONDS = 1.0
+STILL_SECONDS = 5.0
+"""A folder whose newest file is older has not just been written; a younger one may still be."""
+RETRY_SECONDS, RETRIES = 60.0, 5
+"""How often a version that does not load is tried again unchanged, as TensorFlow Serving does."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,8 @@ class Version:
     """One version folder and the worker that holds it.
 
     Attributes:
-        stamp: time of the SavedModel's last change, by which a mended folder is recognised.
+        stamp: names, sizes and times of its files, by which a change of the folder is recognised.
+        attempts: how often the folder was tried as it is now.
         state: LOADING, AVAILABLE, UNLOADING or END, as TensorFlow Serving names them.
         message: why it is not served; empty where nothing is wrong.
         active: requests under way.
@@ -51,7 +58,9 @@ class Version:
     def __init__(self, number: int, folder: Path) -> None:
         self.number = number
         self.folder = folder
-        self.stamp = _stamp(folder)
+        self.stamp = stamp_of(folder)
+        self.attempts = 0
+        self.failed_at = 0.0
         self.state = LOADING
         self.message = ""
         self.worker: WorkerHandle | None = None
@@ -98,6 +107,7 @@ class Versions:
         self.metrics = metrics
         self._start_worker = start_worker
         self.known: dict[int, Version] = {}
+        self._stamps: dict[int, Stamp] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
@@ -110,21 +120,22 @@ class Versions:
             await asyncio.sleep(self.options.poll)
 
     async def update(self) -> None:
-        """Load versions that are new and wanted, unload those that are not wanted any more."""
-        folders = version_folders(self.folder)
+        """Load versions that are new and wanted, unload those that are not wanted any more.
+
+        A folder that is still being copied is left for a later look.
+        """
+        folders = self._still(version_folders(self.folder))
         wanted = {number for number in self.options.labels.values() if number in folders}
         for number in sorted(folders, reverse=True):
             version = self._current(number, folders[number])
             if version is None:
-                version = self.known[number] = Version(number, folders[number])
-                await self._load(version)
+                version = await self._loaded(number, folders[number])
             if version.state in (LOADING, AVAILABLE):
                 wanted.add(number)
                 break
         for number in sorted(wanted):
             if self._current(number, folders[number]) is None:
-                version = self.known[number] = Version(number, folders[number])
-                await self._load(version)
+                await self._loaded(number, folders[number])
         if any(self._serves(number) for number in wanted):
             for version in list(self.known.values()):
                 if version.number not in wanted and version.state == AVAILABLE:
@@ -149,6 +160,10 @@ class Versions:
         if number is None:
             return self.latest()
         if not self._serves(number):
+            version = self.known.get(number)
+            if version is not None and version.state == LOADING:
+                reason = version.message or "it is being loaded"
+                raise RequestError(503, f"version {number}: {reason}")
             raise RequestError(
                 404, f"Servable not found for request: Specific({self.name}, {number})"
             )
@@ -179,12 +194,45 @@ class Versions:
         return number in self.known and self.known[number].state == AVAILABLE
 
     def _current(self, number: int, folder: Path) -> Version | None:
-        """The known version; None where it was unloaded, or has changed since it failed to load."""
+        """The known version; None where it is to be loaded anew.
+
+        That is so where it was unloaded, and where it failed to load and has changed since, or may
+        be tried again as it is.
+        """
         version = self.known.get(number)
         if version is None or version.state != END:
             return version
-        failed_as_it_is = bool(version.message) and version.stamp == _stamp(folder)
-        return version if failed_as_it_is else None
+        if not version.message or version.stamp != stamp_of(folder):
+            return None
+        waited = asyncio.get_running_loop().time() - version.failed_at
+        again = version.attempts <= RETRIES and waited >= RETRY_SECONDS
+        return None if again else version
+
+    def _still(self, folders: dict[int, Path]) -> dict[int, Path]:
+        """The folders that nobody is writing to.
+
+        Those are old ones, and those that are as they were at the last look. A folder that is
+        served counts as it is.
+        """
+        before, self._stamps = self._stamps, {n: stamp_of(folder) for n, folder in folders.items()}
+        latest = time.time() - STILL_SECONDS
+        return {
+            number: folder
+            for number, folder in folders.items()
+            if self._serves(number)
+            or before.get(number) == self._stamps[number]
+            or all(changed <= latest * 1e9 for _, _, changed in self._stamps[number])
+        }
+
+    async def _loaded(self, number: int, folder: Path) -> Version:
+        """A version of a folder, with what is remembered of earlier attempts."""
+        before = self.known.get(number)
+        version = self.known[number] = Version(number, folder)
+        if before is not None and before.message and before.stamp == version.stamp:
+            version.attempts = before.attempts
+        version.attempts += 1
+        await self._load(version)
+        return version
 
     async def _load(self, version: Version) -> None:
         log.info("%s: loading version %d", self.name, version.number)
@@ -192,6 +240,7 @@ class Versions:
             worker = await self._start_worker(version.folder, self.options.threads)
         except (WorkerEndedError, OSError) as error:
             version.state, version.message = END, str(error)
+            version.failed_at = asyncio.get_running_loop().time()
             log.error("%s: version %d does not load: %s", self.name, version.number, error)
             return
         version.worker = worker
@@ -232,27 +281,3 @@ class Versions:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def version_folders(folder: Path) -> dict[int, Path]:
-    """The version folders of a model: those named by a number that hold a SavedModel."""
-    try:
-        children = list(folder.iterdir())
-    except OSError:
-        return {}
-    return {
-        int(child.name): child
-        for child in children
-        if child.name.isascii() and child.name.isdecimal() and _has_model(child)
-    }
-
-
-def _has_model(folder: Path) -> bool:
-    return (folder / "saved_model.pb").is_file()
-
-
-def _stamp(folder: Path) -> float:
-    try:
-        return (folder / "saved_model.pb").stat().st_mtime
-    except OSError:
-        return 0.0

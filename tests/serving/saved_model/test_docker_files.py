@@ -41,5 +41,7 @@ def test_they_fit_together(tmp_path: Path) -> None:
     assert re.findall(r'"(\S+):850[01]:850[01]"', compose) == ["127.0.0.1"] * 2
     batching = (tmp_path / "serving" / "batching.config").read_text()
     sizes = dict(re.findall(r"(\w+) \{ value: (\w+) \}", batching))
-    assert int(sizes["max_batch_size"]) <= MAX_BATCH
+    # A request as large as the graph takes must fit; smaller batches are executed.
+    assert int(sizes["max_batch_size"]) == MAX_BATCH
+    assert int(sizes["max_execution_batch_size"]) == 64
     assert sizes["enable_large_batch_splitting"] == "true"

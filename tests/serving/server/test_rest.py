@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from semtf.serving.server.json_tensor import RequestError, tensor
-from semtf.serving.server.rest import parse_json, predict_response, read_request
+from semtf.serving.server.rest import (
+    error_response,
+    may_hold_booleans,
+    parse_json,
+    predict_response,
+    read_request,
+)
 
 INT = {"dtype": "DT_INT32"}
 FLOAT = {"dtype": "DT_FLOAT"}
@@ -19,6 +25,8 @@ SIGNATURES: dict[str, Any] = {
     "two": {"inputs": {"image_bytes": STRING, "case": INT}},
     "nothing": {"inputs": {}},
 }
+
+ONE = '"signature_name": "two", "instances": '
 
 
 def read(text: str, limit: int = 4) -> dict[str, list[Any]]:
@@ -36,6 +44,14 @@ def read(text: str, limit: int = 4) -> dict[str, list[Any]]:
         ('{"inputs": 7}', {"x": 7.0}),
         ('{"inputs": []}', {"x": []}),
         ('{"instances": [Infinity, -Infinity]}', {"x": [math.inf, -math.inf]}),
+        ('{"instances": [Inf, -Inf, 1]}', {"x": [math.inf, -math.inf, 1.0]}),
+        (' {"instances": [1]} and what stands behind', {"x": [1.0]}),
+        ('{"instances": [1]}}', {"x": [1.0]}),
+        ('{"instances": [[[[[3]]]]]}', {"x": [[[[[3.0]]]]]}),
+        (
+            "{" + ONE + '[{"image_bytes": "-Inf \\" NaN", "case": 1}]} behind',
+            {"image_bytes": [b'-Inf " NaN'], "case": [1]},
+        ),
         (
             '{"signature_name": "two", "instances": [{"image_bytes": {"b64": "aGk="}, "case": 3},'
             '{"image_bytes": "hé", "case": 1}]}',
@@ -54,9 +70,6 @@ def test_requests(text: str, tensors: dict[str, Any]) -> None:
 
 def test_nan_is_a_number() -> None:
     assert math.isnan(read('{"instances": [NaN]}')["x"][0])
-
-
-ONE = '"signature_name": "two", "instances": '
 
 
 @pytest.mark.parametrize(
@@ -85,6 +98,16 @@ ONE = '"signature_name": "two", "instances": '
         ('{"instances": ["1"]}', 'JSON Value: "1" Type: String is not of expected type: float'),
         ('{"instances": [null]}', "JSON Value: null Type: Null is not of expected type: float"),
         ('{"instances": [true]}', "JSON Value: true Type: True is not of expected type: float"),
+        ('{"instances": [1, true]}', "JSON Value: true Type: True is not of expected type: float"),
+        ('{"instances": [[0.5], [false]]}', "JSON Value: false Type: False is not of expected"),
+        ('{"instances": [%s]}' % ("9" * 400), "to float without loss of precision."),
+        ('{"instances": [-%s]}' % ("9" * 400), "to float without loss of precision."),
+        ('{"instances": [%s]}' % ("9" * 5000), "JSON Parse error: "),
+        ('{"instances": ' + "[" * 65 + "3" + "]" * 65 + "}", "list at unexpected level: 65"),
+        ('{"instances": ' + "[" * 901 + "1" + "]" * 901 + "}", "list at unexpected level: 901"),
+        ('{"signature_name": "\\ud800"}', "not found in signature def"),
+        ('{"instances": [{"\\ud800": 1}]}', "does not have named input"),
+        ('{"instances": [Information]}', "JSON Parse error: "),
         (
             '{"instances": [1e39]}',
             "Cannot convert JSON value: 1e+39 to float without loss of precision.",
@@ -124,6 +147,48 @@ def test_refused_requests(text: str, message: str) -> None:
         read(text)
     assert message in str(refused.value)
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("aGVsbG8=", b"hello"),
+        ("aGVsbG8", b"hello"),
+        ("aGVs\nbG8=\r\n", b"hello"),
+        (" aG Vs bG 8= ", b"hello"),
+        ("", b""),
+        ("_-8=", None),
+        ("aGVsbG8==", None),
+        ("aGVsb", None),
+        ("aGVs=bG8=", None),
+    ],
+)
+def test_base64_is_taken_as_tensorflow_serving_takes_it(text: str, content: bytes | None) -> None:
+    document = {
+        "signature_name": "two",
+        "instances": [{"image_bytes": {"b64": text}, "case": 1}],
+    }
+    if content is None:
+        with pytest.raises(RequestError, match="Unable to base64 decode"):
+            read(json.dumps(document))
+    else:
+        assert read(json.dumps(document))["image_bytes"] == [content]
+
+
+def test_numbers_that_are_none_are_nan() -> None:
+    values = read('{"instances": [NaN, -NaN]}')["x"]
+    assert [math.isnan(value) for value in values] == [True, True]
+
+
+def test_booleans_are_not_looked_for_where_there_are_none() -> None:
+    assert may_hold_booleans(b'{"instances": [1, true]}')
+    assert not may_hold_booleans(b'{"instances": [1, 0]}')
+    request = read_request({"instances": [1, 2]}, SIGNATURES, 4, booleans=False)
+    assert request.tensors["x"].tolist() == [1.0, 2.0]
+
+
+def test_an_error_can_hold_what_utf8_cannot() -> None:
+    assert json.loads(error_response("no \ud800 here")) == {"error": "no ? here"}
 
 
 def test_too_many_instances() -> None:

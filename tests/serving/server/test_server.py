@@ -121,11 +121,19 @@ def bad_requests() -> dict[str, tuple[Any, int, str]]:
             "Failed to get input map",
         ),
     }
+    for name, text in {
+        "surrogate_signature": b'{"signature_name": "\\ud800", "instances": [1]}',
+        "surrogate_key": b'{"instances": [{"\\ud800": 1}]}',
+    }.items():
+        requests[name] = (text, 400, "?")
     floats = {
         "nan": (b"[NaN, 1]", "rows, columns"),
         "text_for_float": (b'["1"]', "Type: String is not of expected type: float"),
         "ragged": (b"[[[1, 2], [3]]]", "unexpected size: 1 at level: 2"),
         "too_large": (b"[1e300]", "without loss of precision"),
+        "whole_and_too_large": (b"[" + b"9" * 400 + b"]", "without loss of precision"),
+        "boolean_among_numbers": (b"[1, true]", "Type: True is not of expected type: float"),
+        "nested": (b"[" * 65 + b"1" + b"]" * 65, "list at unexpected level: 66"),
         "transposed_float": (json.dumps([np.zeros((48, 72)).tolist()]).encode(), "[1 48 72]"),
         "flat": (json.dumps([[0.0] * 3456]).encode(), "[1 3456]"),
         "nan_image": (json.dumps([[[float("nan")] * 48] * 72]).encode(), "finite"),
@@ -185,10 +193,14 @@ def test_bad_bodies(name: str, http: httpx.Client) -> None:
         ("POST", "semtf/versions/9:predict", 404, "not found for request: Specific(semtf, 9)"),
         ("POST", "semtf/labels/new:predict", 400, "Unrecognized servable version label: new"),
         ("POST", f"semtf/versions/{10**30}:predict", 400, "Failed to convert version: "),
+        ("POST", f"semtf/versions/{'9' * 5000}:predict", 400, "Failed to convert version: "),
+        ("GET", f"semtf/versions/{'9' * 5000}", 400, "Failed to convert version: "),
         ("POST", "semtf/versions/-1:predict", 400, "Malformed request: POST /v1/models/semtf/"),
         ("POST", "semtf", 400, "Malformed request: POST /v1/models/semtf"),
         ("POST", "semtf:explain", 400, "Malformed request: POST /v1/models/semtf:explain"),
         ("POST", "semtf:classify", 501, "send images to :predict"),
+        ("POST", "x:classify", 404, "Servable not found for request: Latest(x)"),
+        ("POST", "x/versions/2:regress", 404, "Servable not found for request: Specific(x, 2)"),
         ("GET", "semtf:predict", 400, "Malformed request: GET /v1/models/semtf:predict"),
         ("PUT", "semtf:predict", 400, "Malformed request: PUT"),
         ("DELETE", "semtf", 400, "Malformed request: DELETE"),

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from semtf.serving.server.versions import (
     END,
     LOADING,
     RESTART_SECONDS,
+    RETRY_SECONDS,
     UNLOADING,
     Options,
     Versions,
@@ -68,11 +70,11 @@ def play(folder: Path, scenario: Scenario, **options: Any) -> None:
     run(played())
 
 
-def add(folder: Path, number: int, content: bytes = b"good", time: float = 1e9) -> None:
+def add(folder: Path, number: int, content: bytes = b"good", changed: float = 1e9) -> None:
     version = folder / str(number)
     version.mkdir(exist_ok=True)
     (version / "saved_model.pb").write_bytes(content)
-    os.utime(version / "saved_model.pb", (time, time))
+    os.utime(version / "saved_model.pb", (changed, changed))
 
 
 def states(versions: Versions) -> dict[int, str]:
@@ -140,7 +142,9 @@ def test_a_version_that_does_not_load_leaves_the_old_one_until_it_is_mended(
         assert versions.states(2) == [(2, END, "UNKNOWN", "the model is broken")]
         assert versions.states(1) == [(1, AVAILABLE, "OK", "")]
         assert (await predict(versions))["y"].tolist() == [10]
-        add(folder, 2, time=2e9)
+        add(folder, 2, changed=time.time())
+        await versions.update()
+        assert states(versions) == {2: END, 1: AVAILABLE}  # it may still be being written
         await versions.update()
         await settle()
         assert states(versions) == {2: AVAILABLE, 1: END}
@@ -244,7 +248,7 @@ def test_a_worker_that_dies_and_does_not_load_again_ends_the_version(tmp_path: P
         with pytest.raises(RequestError, match=r"Latest\(semtf\)") as refused:
             versions.find(None, None)
         assert refused.value.status == 404
-        add(folder, 1, time=2e9)
+        add(folder, 1, changed=1.1e9)
         await versions.update()
         assert states(versions) == {1: AVAILABLE}
 
@@ -290,3 +294,87 @@ def test_unknown_versions_have_no_state(tmp_path: Path) -> None:
             versions.states(7)
 
     play(tmp_path, scenario)
+
+
+def test_a_version_that_is_copied_slowly_is_loaded_when_it_is_whole(tmp_path: Path) -> None:
+    async def scenario(folder: Path, starter: Starter, versions: Versions) -> None:
+        add(folder, 2, changed=time.time())
+        variables = folder / "2/variables"
+        for size in range(3):
+            await versions.update()
+            assert states(versions) == {1: AVAILABLE}
+            variables.mkdir(exist_ok=True)
+            (variables / "variables.data").write_bytes(b"x" * (size + 1))
+        await versions.update()
+        assert states(versions) == {1: AVAILABLE}
+        await versions.update()
+        await settle()
+        assert states(versions) == {2: AVAILABLE, 1: END}
+        assert len(starter.workers[2]) == 1
+
+    play(tmp_path, scenario)
+
+
+def test_a_version_that_was_copied_with_its_times_is_tried_again_when_it_grows(
+    tmp_path: Path,
+) -> None:
+    async def scenario(folder: Path, starter: Starter, versions: Versions) -> None:
+        add(folder, 2, BROKEN)
+        await versions.update()
+        assert states(versions) == {2: END, 1: AVAILABLE}
+        add(folder, 2)
+        (folder / "2/variables.data").write_bytes(b"x")
+        os.utime(folder / "2/variables.data", (1e9, 1e9))
+        await versions.update()
+        await settle()
+        assert states(versions) == {2: AVAILABLE, 1: END}
+
+    play(tmp_path, scenario)
+
+
+def test_a_version_that_does_not_load_is_tried_again_five_times(tmp_path: Path) -> None:
+    async def scenario(folder: Path, starter: Starter, versions: Versions) -> None:
+        add(folder, 2, BROKEN)
+        await versions.update()
+        attempts = []
+        for _ in range(10):
+            await versions.update()
+            attempts.append(versions.known[2].attempts)
+            await asyncio.sleep(RETRY_SECONDS)
+        assert attempts == [1, 2, 3, 4, 5, 6, 6, 6, 6, 6]
+        assert versions.latest().number == 1
+
+    play(tmp_path, scenario)
+
+
+def test_a_served_version_whose_files_are_touched_goes_on(tmp_path: Path) -> None:
+    async def scenario(folder: Path, starter: Starter, versions: Versions) -> None:
+        add(folder, 2)
+        await versions.update()
+        await settle()
+        (folder / "2/notes.txt").write_text("looked at")
+        await versions.update()
+        await settle()
+        assert states(versions) == {2: AVAILABLE, 1: END}
+        assert len(starter.workers[2]) == 1
+
+    play(tmp_path, scenario)
+
+
+def test_a_version_that_is_loaded_again_is_busy_and_not_unknown(tmp_path: Path) -> None:
+    async def scenario(folder: Path, starter: Starter, versions: Versions) -> None:
+        starter.gate.clear()
+        starter.workers[1][0].die()
+        await settle()
+        for number, label in ((1, None), (None, "stable"), (None, None)):
+            with pytest.raises(RequestError, match="being loaded again") as refused:
+                versions.find(number, label)
+            assert refused.value.status == 503
+        with pytest.raises(RequestError, match=r"Specific\(semtf, 7\)") as unknown:
+            versions.find(7, None)
+        assert unknown.value.status == 404
+        starter.gate.set()
+        await asyncio.sleep(2 * RESTART_SECONDS)
+        assert versions.find(None, "stable").number == 1
+
+    play(tmp_path, scenario, labels={"stable": 1})
