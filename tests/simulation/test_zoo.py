@@ -11,7 +11,6 @@ from PIL import Image
 
 from semtf.cases import CHALLENGE
 from semtf.cli.simulate import command
-from semtf.config import plate_level
 from semtf.errors import InputError
 from semtf.simulation import zoo
 from semtf.simulation.fabs import PRESETS, read_fab
@@ -114,7 +113,7 @@ def test_every_fab_shows_dark_holes_on_a_bright_plate(fabs, seed):
     for kind in (fab.simulator, fab.microscope):
         image = render(scene, CHALLENGE[0], kind, rng)[0].astype(float)
         assert (image.max(axis=(1, 2)) == 212).all()
-        floor, plate = image[depth < 60].mean(), image[depth == plate_level(1)].mean()
+        floor, plate = image[depth < 60].mean(), image[depth == CHALLENGE[0].plate].mean()
         assert 0.5 < floor < 0.8 * plate
 
 
