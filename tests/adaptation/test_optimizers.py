@@ -76,7 +76,7 @@ def test_only_what_its_optimizer_moves_moves(kind: type[GAN]) -> None:
 def test_an_optimizer_of_ones_own_takes_its_own_step(kind: type[GAN]) -> None:
     """Plain gradient descent: ten times the rate goes ten times as far in the critics' step."""
     changes = []
-    for rate in (1e-5, 1e-4):
+    for rate in (1e-8, 1e-7):  # so small that both take the same gradients
         network = compiled(
             kind,
             generator_optimizer=keras.optimizers.SGD(0.0),
@@ -174,7 +174,11 @@ def test_the_other_arguments_are_keras_own(arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         assert getattr(network, name) == value
     for found, expected in zip(learned(network), learned(plain), strict=True):
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+        # Adam's first steps have the size of the rate, so where a gradient is nearly 0 the rounding
+        # of a compiled graph may turn a step round.
+        difference = np.abs(np.array(found) - np.array(expected))
+        assert difference.max(initial=0.0) < 4 * 2e-4
+        assert difference.mean() < 1e-4
 
 
 MAKERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {

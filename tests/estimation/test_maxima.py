@@ -77,7 +77,7 @@ def test_a_run_without_noted_maxima_still_loads(
     for case in old.cases:
         (old.storage(case) / MAXIMA).unlink()
     estimator = Estimator(load_models(old, "exact"))
-    assert estimator.parts.maxima == Maxima.of([212])
+    assert estimator.models.maxima == Maxima.of([212])
     both = np.concatenate([images[:2], scaled(images[:2], 0.5)])
     assert off_scale(estimator, both) == [False, False, True, True]
 
@@ -97,6 +97,6 @@ def test_maxima_are_learned_from_the_fab(
     )
     other = pipeline.train(fab, 2, run=tmp_path / "run", config=config, fab={2: plain})
     estimator = load(other.path)
-    assert estimator.parts.maxima == pytest.approx((0.95 * 255, 1.05 * 255))
+    assert estimator.models.maxima == pytest.approx((0.95 * 255, 1.05 * 255))
     assert not any(off_scale(estimator, scaled(images[:4], 255 / 212)))
     assert all(off_scale(estimator, images[:4]))

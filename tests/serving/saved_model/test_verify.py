@@ -142,7 +142,7 @@ def test_other_types_and_shapes_are_noticed(
 
 
 def test_samples_of_a_run_move_pairs_and_know_cases(run: Run, estimator: Estimator) -> None:
-    samples = Samples.of_run(run, estimator.parts, 3)
+    samples = Samples.of_run(run, estimator.models, 3)
     assert samples.cases.tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]
     assert samples.pairs.tolist() == [0, 1, 2] * 4
     radius = run.config.retrieval.shift
@@ -217,7 +217,7 @@ def _with_expected(signature: Signature, expected: Any) -> Signature:
 def test_outputs_that_are_not_registered_are_refused(
     confidence: Signature, estimator: Estimator, adapters: Mapping[int, Adapter]
 ) -> None:
-    model = Model(estimator.parts, adapters)
+    model = Model(estimator.models, adapters)
     misnamed = dataclasses.replace(confidence, function=Model.classify)
     graph = tf.function(
         misnamed.endpoint(model), input_signature=misnamed.specs(model), autograph=False
