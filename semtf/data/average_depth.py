@@ -1,12 +1,12 @@
 """`average_depth.csv`: the one depth the fab gives, an average for each site."""
 
-import io
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from semtf.cases import Case
 from semtf.data.file_source import File, Source, full_path, read_file
+from semtf.data.tables import read_table
 from semtf.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 HEADER = ["0", "1"]
 COLUMNS = ["case", "site", "depth"]
+DEEPEST = 255
 
 
 def read_average_depth(source: Source, file: File | None, cases: Sequence[Case]) -> "pd.DataFrame":
@@ -24,7 +25,8 @@ def read_average_depth(source: Source, file: File | None, cases: Sequence[Case])
     file the table is empty. ``cases`` are all cases of the data set.
 
     Raises:
-        InputError: the file has other columns, or a row that is no site and depth.
+        InputError: the file has other columns, a row that is no site of a case and depth from 0 to
+            255, or a site twice.
     """
     import pandas as pd
 
@@ -32,18 +34,23 @@ def read_average_depth(source: Source, file: File | None, cases: Sequence[Case])
         return pd.DataFrame({"case": [], "site": [], "depth": []}).astype({"case": int})
     name = full_path(source.root, file.path)
     try:
-        data = io.BytesIO(read_file(source.root, file))
-        table = pd.read_csv(data, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name}: cannot be read as a CSV file ({error})") from error
+        content = read_file(source.root, file)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error})") from error
+    table = read_table(content, name)
     if list(table.columns) != HEADER:
         columns = ",".join(map(str, table.columns))
         raise InputError(f"{name}: expected the columns 0,1 (site and depth), found {columns}")
     rows = [
         _row(site, depth, cases, f"{name}, line {line}")
-        for line, (site, depth) in enumerate(zip(table["0"], table["1"], strict=True), 2)
+        for line, site, depth in table[HEADER].itertuples()
     ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    averages = pd.DataFrame(rows, columns=COLUMNS, index=table.index)
+    twice = averages.index[averages.duplicated(["case", "site"])]
+    if len(twice):
+        site = table.loc[twice[0], "0"]
+        raise InputError(f"{name}, line {twice[0]}: the site {site} is there twice; leave one row")
+    return averages.reset_index(drop=True)
 
 
 def _row(site: str, depth: str, cases: Sequence[Case], line: str) -> tuple[int, str, float]:
@@ -52,10 +59,11 @@ def _row(site: str, depth: str, cases: Sequence[Case], line: str) -> tuple[int, 
         value = float(depth)
     except ValueError:
         value = math.nan
-    if not matching or not math.isfinite(value):
+    if not matching or not 0 <= value <= DEEPEST:
         raise InputError(
             f"{line}: expected a site of {', '.join(case.fab.lower() for case in cases)} and a "
-            f"depth, such as {cases[0].fab.lower()}_site_00233,138.97; found {site},{depth}"
+            f"depth from 0 to {DEEPEST}, such as {cases[0].fab.lower()}_site_00233,138.97; found "
+            f"{site},{depth}"
         )
     case = max(matching, key=lambda case: len(case.fab))
     return case.case, site.strip()[len(case.fab) + 1 :], value

@@ -1,7 +1,7 @@
 """Depth maps from SEM images with a trained run."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from semtf.estimation.maxima import Maxima
 from semtf.estimation.preparation import read_limit
 from semtf.estimation.result import FLAGS, DepthResult
 from semtf.progress import progress
+from semtf.retrieval.blending import Blending
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.retriever_files import load_retriever
 from semtf.retrieval.storage import Storage
@@ -37,11 +38,11 @@ class Estimator:
     """SEM images to depth maps: classify, search, blend. Made by `load`."""
 
     def __init__(
-        self, models: EstimatorModels, k: int | None = None, weights: Weights | None = None
+        self, models: EstimatorModels, blendings: Mapping[int, Blending] | None = None
     ) -> None:
-        """``k`` neighbours with these weights; as each case's settings say where None."""
+        """How neighbours are blended may be said by case; else each case's settings say so."""
         self.models = models
-        self.blendings = models.blendings(k, weights)
+        self.blendings = models.blendings() if blendings is None else dict(blendings)
         self.shape = next(iter(models.retrievers.values())).shape
         spec = tf.TensorSpec([None, *self.shape], tf.float32)
         probability = tf.TensorSpec([None, len(models.cases)], tf.float32)
@@ -186,7 +187,8 @@ def load(
         raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
     if k is not None and k < 1:
         raise InputError(f"--k {k}: at least one neighbour is needed")
-    return Estimator(load_models(opened, index, align, recall), k, weights)
+    models = load_models(opened, index, align, recall)
+    return Estimator(models, models.blendings(k, weights))
 
 
 def load_models(

@@ -12,10 +12,10 @@ from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from PIL import Image
 
 from semtf.data.names import without_ending
+from semtf.data.tables import read_table_file, require_cells
 from semtf.errors import InputError
 from semtf.estimation.destination import TABLE, Destination
 from semtf.estimation.result import DepthResult, Neighbour
@@ -117,18 +117,16 @@ def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> n
         str ``[n]``.
 
     Raises:
-        InputError: the file, a column or an image is missing, or an image has two values.
+        InputError: the file, a column, a cell or an image is missing, or an image has two values.
     """
-    try:
-        table = pd.read_csv(path, dtype=str)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
+    table = read_table_file(path)
     if not {"name", column} <= set(table.columns):
         raise InputError(
             f"{path}: expected the columns name and {column}, got {', '.join(table.columns)}"
         )
+    require_cells(table, ["name", column], str(path))
     by_name: dict[str, str] = {}
-    for name, value in zip(table["name"].astype(str), table[column], strict=True):
+    for name, value in zip(table["name"], table[column], strict=True):
         if by_name.setdefault(without_ending(name), value) != value:
             raise InputError(
                 f"{path}: {without_ending(name)} has more than one {column}; leave one row"

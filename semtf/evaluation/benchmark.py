@@ -59,7 +59,7 @@ def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
     for keys in _key_kinds(truth):
         models = _models(run, dataset, truth, keys)
         for name, k, weights in BLENDINGS if run.config.retrieval.tune else BLENDINGS[:-1]:
-            depth = Estimator(models, k, weights).predict(test.images).depth
+            depth = Estimator(models, models.blendings(k, weights)).predict(test.images).depth
             errors = score(depth, true.images, cases)
             by_case = {f"case_{case}": value for case, value in errors.rmse_by_case.items()}
             rows.append(

@@ -214,6 +214,11 @@ def test_a_case_with_only_bad_images_is_named(world: Path) -> None:
         "0,1\ndepth_110_site_00000,deep\n",
         "0,1\ndepth_110_site_00000,nan\n",
         "0,1\ndepth_110_site_00000\n",
+        "0,1\ndepth_115_site_00000,108.5\n",
+        "0,1\ndepth_990_site_00000,108.5\n",
+        "0,1\ndepth_110_site_00000,9999\n",
+        "0,1\ndepth_110_site_00000,-1\n",
+        "0,1\ndepth_110_site_00000,108.5\nDepth_110_site_00000,108.5\n",
         "",
     ],
 )

@@ -28,7 +28,7 @@ def test_a_stored_key_finds_its_own_depth(run: Run) -> None:
         # A classifier that is sure of this case, so that only the retrieval is looked at.
         only = dataclasses.replace(models, retrievers={case: models.retrievers[case]})
         storage = Storage.open(run.storage(case))
-        result = Estimator(only, 1, "nearest").predict(storage.keys[:5])
+        result = Estimator(only, only.blendings(1, "nearest")).predict(storage.keys[:5])
         np.testing.assert_allclose(result.similarity, 1, atol=1e-4)
         np.testing.assert_array_equal(result.grey(), storage.values[:5])
         assert [n[0].pair for n in result.neighbours] == storage.names[:5].tolist()
@@ -61,7 +61,7 @@ def test_aligning_by_the_centre_finds_stored_keys(run: Run) -> None:
     estimator = load(run.path, k=1, weights="nearest", index="exact", align="centre")
     keys = Storage.open(run.storage(2)).keys[:4]
     only = dataclasses.replace(estimator.models, retrievers={2: estimator.models.retrievers[2]})
-    result = Estimator(only, 1, "nearest").predict(keys)
+    result = Estimator(only, only.blendings(1, "nearest")).predict(keys)
     np.testing.assert_array_equal(result.grey(), Storage.open(run.storage(2)).values[:4])
     assert estimator.models.retrievers[2].config.align == "centre"
 
@@ -76,7 +76,7 @@ def test_plate_is_exact_where_the_classifier_is_sure(
     run: Run, images: np.ndarray, weights: Weights
 ) -> None:
     models = dataclasses.replace(load_models(run, "exact"), threshold=0.0)
-    result = Estimator(models, 8, weights).predict(images)
+    result = Estimator(models, models.blendings(8, weights)).predict(images)
     assert all("case_in_doubt" not in flags for flags in result.flags)
     for case, depth in zip(result.case, result.depth, strict=True):
         assert depth.max() == find_case(CHALLENGE, case).plate
@@ -86,14 +86,16 @@ def test_plate_is_exact_where_the_classifier_is_sure(
 
 def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None:
     models = load_models(run, "exact")
-    blended = Estimator(dataclasses.replace(models, threshold=2.0), 8, "softmax").predict(images)
+    doubtful = dataclasses.replace(models, threshold=2.0)
+    blended = Estimator(doubtful, models.blendings(8, "softmax")).predict(images)
     assert all("case_in_doubt" in flags for flags in blended.flags)
     logits = np.asarray(models.classifier(images[..., None].astype(np.float32) / 106 - 1))
     odds = np.exp(logits / models.temperature - logits.max(axis=1, keepdims=True))
     odds /= odds.sum(axis=1, keepdims=True)
     alone = {
         case: Estimator(
-            dataclasses.replace(models, retrievers={case: models.retrievers[case]}), 8, "softmax"
+            dataclasses.replace(models, retrievers={case: models.retrievers[case]}),
+            {case: models.blendings(8, "softmax")[case]},
         )
         .predict(images)
         .depth
@@ -109,9 +111,9 @@ def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None
 
 def test_untrained_case_is_flagged(run: Run, images: np.ndarray) -> None:
     models = load_models(run, "exact")
-    everything = Estimator(models, 8, "softmax").predict(images)
+    everything = Estimator(models, models.blendings(8, "softmax")).predict(images)
     models = dataclasses.replace(models, retrievers={4: models.retrievers[4]})
-    result = Estimator(models, 8, "softmax").predict(images)
+    result = Estimator(models, models.blendings(8, "softmax")).predict(images)
     assert set(result.case) == {4}
     for case, flags in zip(everything.case, result.flags, strict=True):
         assert ("case_not_trained" in flags) == (case != 4)
