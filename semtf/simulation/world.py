@@ -35,7 +35,7 @@ def simulate(
     recur in all cases under the same base names. The same arguments give the same bytes.
 
     Args:
-        out: folder to make; it must not exist or be empty.
+        out: folder to make: a new one, or one that is empty.
         pairs: structures a case, each with two simulator images and a depth map.
         train: fab images a case, in sites of about 30 crops.
         test: fab images a case; they are written shuffled over the cases, with
