@@ -61,7 +61,9 @@ class Run:
         except OSError as error:
             remedy = "make one with semtf-train --run"
             if not is_vacant(path):
-                remedy = f"it holds other files and no {CONFIG}; name a folder of semtf-train's"
+                remedy = (
+                    f"it holds other files and no {CONFIG}; name a folder that semtf-train made"
+                )
             raise InputError(f"{path}: no run there; {remedy}") from error
         try:
             document = json.loads(text)

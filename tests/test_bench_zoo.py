@@ -121,7 +121,7 @@ def test_finished_rows_are_not_measured_again(tmp_path, monkeypatch, capsys):
         measured.append(fab.seed)
         return [made(fab.seed) | fab.names(case) for case in fab.cases]
 
-    monkeypatch.setattr(bench_zoo, "apart", measure)
+    monkeypatch.setattr(bench_zoo, "run_isolated", measure)
     given = ["--out", str(tmp_path / "rows.jsonl"), "--work", str(tmp_path), "--seeds"]
     first = bench_zoo.collected(bench_zoo.parsed([*given, "0", "1"]), preset("quick"))
     again = bench_zoo.collected(bench_zoo.parsed([*given, "0", "1", "2"]), preset("quick"))

@@ -160,6 +160,6 @@ def test_too_small_a_disk_is_refused_before(packed: Path, tmpfs: Path) -> None:
 
 def test_too_small_a_disk_for_the_packed_images_is_refused_before(fab: Path, tmpfs: Path) -> None:
     fill(tmpfs / "filler")
-    with pytest.raises(InputError, match=r"the image cache \(SEMTF_CACHE\) needs about 3\.\d+ MB"):
+    with pytest.raises(InputError, match=r"the image cache \(SEMTF_CACHE\) needs about 2\.16 MB"):
         open_dataset(fab, cache=tmpfs / "cache")
     assert [path.name for path in tmpfs.iterdir()] == ["filler"]

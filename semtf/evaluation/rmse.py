@@ -55,7 +55,7 @@ def match(
     Args:
         predictions: folder or zip file.
         truth: folder or zip file.
-        size: (rows, columns) of every map; where None, that of the first true one.
+        size: (rows, columns) of every map; where None, that of the first predicted one.
 
     Returns:
         uint8 ``[n, H, W]`` twice, and the names ``[n]``.
@@ -64,11 +64,11 @@ def match(
         InputError: a true depth map has no prediction, or the other way round, or two images of a
             folder have the same name but for its ending.
     """
-    true = open_images(truth, size=size)
-    named_after(true.names, truth)
-    opened = open_images(predictions, size=true.images.shape[1:])
+    opened = open_images(predictions, size=size)
     named_after(opened.names, predictions)
     predicted = _by_name(opened)
+    true = open_images(truth, size=opened.images.shape[1:])
+    named_after(true.names, truth)
     stems = [without_ending(name) for name in true.names]
     _check_names(stems, set(predicted), predictions)
     _check_names(predicted, set(stems), truth)

@@ -43,7 +43,7 @@ def weights(folder: Path, config: AdaptationConfig = CONFIG) -> list[np.ndarray]
     return [np.asarray(v) for v in model.weights]
 
 
-@pytest.mark.parametrize("changes", [{}, WIDE])
+@pytest.mark.parametrize("changes", [{}, pytest.param(WIDE, marks=pytest.mark.slow)])
 def test_two_replicas_take_the_same_step_as_one(changes: dict[str, object]) -> None:
     command = [sys.executable, Path(__file__).with_name("two_replicas.py"), json.dumps(changes)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -124,7 +124,7 @@ def test_images_of_another_size_are_adapted(size: tuple[int, int], tmp_path: Pat
     np.testing.assert_array_equal(adapted, expected)
 
 
-@pytest.mark.parametrize("changes", [{}, RECIPE])
+@pytest.mark.parametrize("changes", [{}, pytest.param(RECIPE, marks=pytest.mark.slow)])
 def test_training_goes_on_bit_for_bit(changes: dict[str, object], tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, **changes)
     simulator, fab = sets()

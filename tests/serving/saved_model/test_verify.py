@@ -187,6 +187,8 @@ def confidence() -> Iterator[Signature]:
 def test_a_registered_signature_is_exported_warmed_up_and_verified(
     confidence: Signature, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The faster of the loaders is enough for that.
+    monkeypatch.setattr(sys.modules[compare.__module__], "LOADERS", ("saved_model",))
     with pytest.raises(ValueError, match="there is a signature confidence already"):
         table.register(confidence)
     verification = export(run.path, tmp_path / "1", index="exact")
@@ -202,8 +204,6 @@ def test_a_registered_signature_is_exported_warmed_up_and_verified(
     monkeypatch.setitem(
         SIGNATURES, "confidence", _with_expected(confidence, lambda _: {"confidence": np.ones(16)})
     )
-    # The faster of the loaders is enough for that.
-    monkeypatch.setattr(sys.modules[compare.__module__], "LOADERS", ("saved_model",))
     message = "the output confidence of the signature confidence is"
     with pytest.raises(RuntimeError, match=message):
         export(run.path, tmp_path / "2", index="exact")

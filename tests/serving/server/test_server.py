@@ -133,7 +133,7 @@ def bad_requests() -> dict[str, tuple[Any, int, str]]:
         "too_large": (b"[1e300]", "without loss of precision"),
         "whole_and_too_large": (b"[" + b"9" * 400 + b"]", "without loss of precision"),
         "boolean_among_numbers": (b"[1, true]", "Type: True is not of expected type: float"),
-        "nested": (b"[" * 65 + b"1" + b"]" * 65, "list at unexpected level: 66"),
+        "nested": (b"[" * 65 + b"1" + b"]" * 65, "list at unexpected level: 65 expected < 32"),
         "transposed_float": (json.dumps([np.zeros((48, 72)).tolist()]).encode(), "[1 48 72]"),
         "flat": (json.dumps([[0.0] * 3456]).encode(), "[1 3456]"),
         "nan_image": (json.dumps([[[float("nan")] * 48] * 72]).encode(), "finite"),
@@ -241,7 +241,7 @@ def test_a_client_that_waits_to_send_a_too_long_body_is_refused_at_once(served: 
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         head = (
-            "POST /v1/models/semtf:predict HTTP/1.1\r\nHost: x\r\n"
+            "POST /v1/models/semtf:predict HTTP/1.1\r\nHost: localhost\r\n"
             f"Content-Length: {50 << 20}\r\nExpect: 100-continue\r\n\r\n"
         )
         connection.sendall(head.encode())
@@ -251,7 +251,10 @@ def test_a_client_that_waits_to_send_a_too_long_body_is_refused_at_once(served: 
 def test_slow_body(served: Server) -> None:
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        head = "POST /v1/models/semtf:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
+        head = (
+            "POST /v1/models/semtf:predict HTTP/1.1\r\n"
+            "Host: localhost\r\nContent-Length: 99\r\n\r\n"
+        )
         connection.sendall(head.encode() + b'{"instances"')
         answer = connection.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 408 ")
