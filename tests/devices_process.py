@@ -2,7 +2,7 @@
 
 TensorFlow is told of logical CPU devices in their place, so a process of its own is needed. With
 ``"gpu": true`` it is made to believe that they are GPUs, as far as choosing the strategy goes.
-With ``"stop": true`` each training is interrupted before its second checkpoint, and resumed.
+With ``"stop": true`` each training is interrupted before its second checkpoint.
 
 Prints, as JSON, the exit codes, and the devices whose memory may grow.
 """
@@ -67,16 +67,9 @@ def main() -> None:
         believe_in_gpus()
     else:
         train_on([f"/cpu:{i}" for i in range(replicas)])
-    codes = []
-    for arguments in asked["trainings"]:
-        if asked.get("stop"):
-            Checkpoint.on_epoch_end = interrupt
-            codes.append(code(arguments))
-            Checkpoint.on_epoch_end = write
-            folder = arguments[arguments.index("--run") + 1]
-            data = arguments[arguments.index("--data") + 1]
-            arguments = ["--run", folder, "--data", data, "--case", "1", "--resume"]
-        codes.append(code(arguments))
+    if asked.get("stop"):
+        Checkpoint.on_epoch_end = interrupt
+    codes = [code(arguments) for arguments in asked["trainings"]]
     print(json.dumps({"codes": codes, "grown": grown}))
 
 

@@ -27,8 +27,10 @@ def sets() -> tuple[SimulatorSet, FabSet]:
     rng = np.random.default_rng(0)
     sem = np.full((20, 2, 24, 16), 10, np.uint8)
     fab = rng.integers(int(GREY) - 10, int(GREY) + 10, (30, 24, 16), dtype=np.uint8)
+    depth = sem[:, 0].copy()
+    depth[:, :2] = 140  # the plate
     names = np.array([f"n{i}" for i in range(30)])
-    return SimulatorSet(1, sem, sem[:, 0], names[:20], names[:20]), FabSet(1, fab, names, names)
+    return SimulatorSet(1, sem, depth, names[:20], names[:20]), FabSet(1, fab, names, names)
 
 
 @pytest.fixture(scope="module")
