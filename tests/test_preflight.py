@@ -14,6 +14,8 @@ from semtf.presets import preset
 from semtf.run import Run
 from tests.command import finish, start
 
+pytestmark = pytest.mark.slow
+
 BROKEN = "raise ImportError('libscann.so: undefined symbol: _ZN4absl')"
 
 
