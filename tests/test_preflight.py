@@ -14,8 +14,6 @@ from semtf.presets import preset
 from semtf.run import Run
 from tests.command import finish, start
 
-pytestmark = pytest.mark.slow
-
 BROKEN = "raise ImportError('libscann.so: undefined symbol: _ZN4absl')"
 
 
@@ -29,7 +27,7 @@ def without(module: str, folder: Path, content: str = BROKEN) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("module", "options", "field"),
     [
-        ("scann", ("--set", "classification.backbone=small"), "--index exact"),
+        ("scann", ("--index", "scann", "--set", "classification.backbone=small"), "--index exact"),
         ("keras_cv", ("--index", "exact"), "--set classification.backbone=small"),
     ],
 )
@@ -109,6 +107,7 @@ def test_pairs_that_need_more_than_the_disk_has(small_config: RunConfig, tmp_pat
 def test_settings_that_nothing_was_made_with_may_change(
     small_config: RunConfig, tmp_path: Path
 ) -> None:
+    small_config = small_config.with_settings({"retrieval.index": "scann"})
     begun = Run.create(tmp_path / "run", small_config)
     exact = small_config.with_settings({"retrieval.index": "exact"})
     assert begun.changed(exact).config == Run.open(begun.path).config == exact
@@ -141,4 +140,4 @@ def test_an_interrupted_run_is_resumed_with_the_exact_index(
     assert (code, errors) == (0, [])
     assert Run.open(begun.path).config == config.with_settings({"retrieval.index": "exact"})
     assert not (begun.storage(2) / "scann").exists()
-    assert preset("quick").retrieval.index == "scann"
+    assert preset("quick").retrieval.index == "auto"

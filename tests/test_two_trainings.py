@@ -14,8 +14,6 @@ from semtf.lock import LOCK, lock_folder
 from semtf.run import Run
 from tests.command import finish, start
 
-pytestmark = pytest.mark.slow
-
 
 def test_two_trainings_at_once_then_a_kill_and_resume(fab: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"

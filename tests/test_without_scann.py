@@ -24,8 +24,6 @@ import semtf
 from semtf.presets import preset
 from semtf.errors import InputError
 
-pytestmark = pytest.mark.slow
-
 fab, work = Path(sys.argv[1]), Path(sys.argv[2])
 config = preset("quick").with_settings(
     {"adaptation.adapter": "none", "classification.backbone": "statistics"}
