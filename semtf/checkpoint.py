@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
+from semtf.checked_keras import keras
 from semtf.disk import probe_room
 from semtf.errors import InputError
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from semtf.adaptation import adapter
 from semtf.adaptation.train import BATCH
 from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
+from semtf.checked_keras import keras
 from semtf.classification import train as classification
 from semtf.config import RunConfig
 from semtf.data.dataset import Dataset, open_dataset

@@ -104,10 +104,12 @@ def storage_bytes(config: RunConfig, pairs: int) -> int:
     shifts = (2 * retrieval.shift + 1) ** 2
     embeddings = 1 if retrieval.align == "centre" else shifts
     pixels = math.prod(config.image.shape)
-    embedding_bytes = 4 * min(retrieval.dimensions, pixels)
+    dimensions = min(retrieval.dimensions, pixels)
+    components = 4 * dimensions * pixels
+    embedding_bytes = 4 * dimensions
     if resolve_index(retrieval.index) == "scann":
         embedding_bytes = math.ceil((1 + SCANN_SHARE) * embedding_bytes)
-    return pairs * (2 * pixels + embeddings * embedding_bytes + 4 * shifts)
+    return components + pairs * (2 * pixels + embeddings * embedding_bytes + 4 * shifts)
 
 
 def network_bytes(config: RunConfig, cases: int) -> int:

@@ -5,12 +5,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from semtf.adaptation import adapter
 from semtf.adaptation.task import AdaptationTask
+from semtf.checked_keras import keras
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.data.dataset import Dataset

@@ -71,6 +71,25 @@ def test_another_backend_of_keras_is_refused(backend: str, fab: Path, tmp_path: 
     assert finish(help_text)[0] == 0
 
 
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+import semtf
+from semtf.errors import InputError
+
+for module in pkgutil.walk_packages(semtf.__path__, "semtf.", onerror=lambda name: None):
+    try:
+        importlib.import_module(module.name)
+    except InputError:
+        pass
+assert "keras" not in sys.modules
+"""
+
+
+def test_no_module_imports_keras_with_another_backend() -> None:
+    code, _, errors = finish(start(environment={"KERAS_BACKEND": "jax"}, code=IMPORT_ALL))
+    assert (code, errors) == (0, [])
+
+
 def test_wrong_weights_and_too_many_folds_leave_no_folder(
     fab: Path, small_config: RunConfig, tmp_path: Path
 ) -> None:
