@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from semtf.config import Weights
+from semtf.noise.model import NoiseModel
 from semtf.retrieval.blending import Blending, blend
-from semtf.retrieval.held_out import HeldOutQueries, residuals
+from semtf.retrieval.held_out import HeldOutQueries, fit_of_neighbours
 from semtf.retrieval.neighbours import Neighbours
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.weighting import weight_function
@@ -22,13 +23,13 @@ SAMPLE = 128
 """Fab images whose residuals are taken, and pairs that queries are made of."""
 RESIDUAL_FLOOR = 1e-3
 """Least mean square residual of a pixel, as a share of the mean over all pixels."""
-# Made queries lie nearer to the keys than fab images do, so among errors this close to the least
-# the most cautious weights are chosen: those of the largest ridge.
-TOLERANCE = 1.04
+# Among errors this close to the least the most cautious weights are chosen, those of the largest
+# ridge: they follow least what made queries may lack.
+TOLERANCE = 1.01
 # By weights: numbers of neighbours, and values of the weights' parameter.
 GRIDS: dict[Weights, tuple[tuple[int, ...], tuple[float, ...]]] = {
     "softmax": ((1, 8, 32), (0.0003, 0.001, 0.003)),
-    "reconstruction": ((32, 64, 96), (0.1, 0.3, 1.0)),
+    "reconstruction": ((64, 96), (0.3, 1.0, 3.0, 10.0)),
 }
 
 
@@ -61,23 +62,25 @@ class Tuning(NamedTuple):
     trials: list[WeightTrial]
 
 
-def tune(retriever: Retriever, images: np.ndarray, seed: int) -> Tuning:
+def tune(retriever: Retriever, images: np.ndarray, noise: NoiseModel, seed: int) -> Tuning:
     """Choose pixel weights and weights for a retriever from fab images.
 
     Args:
         retriever: of one case; it stays as it is.
         images: fab images of that case ``[n, H, W]``, without labels.
+        noise: that of the fab.
         seed: picks images and pairs.
 
     Raises:
         InputError: there is no fab image or only one pair.
     """
     generator = np.random.default_rng(seed)
-    left_over = residuals(retriever, images[generator.permutation(len(images))[:SAMPLE]])
-    retriever = retriever.with_pixel_weights(_pixel_weights(left_over))
+    sample = images[generator.permutation(len(images))[:SAMPLE]]
+    residual = fit_of_neighbours(retriever, sample, None).residual
+    retriever = retriever.with_pixel_weights(_pixel_weights(residual))
     pairs = generator.integers(0, len(retriever.storage), SAMPLE)
     trials = sorted(
-        _trials(retriever, HeldOutQueries.make(retriever, left_over, pairs)),
+        _trials(retriever, HeldOutQueries.make(retriever, noise, pairs, seed)),
         key=lambda trial: trial.rmse,
     )
     good = (trial for trial in trials if trial.rmse <= TOLERANCE * trials[0].rmse)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from semtf.config import RetrievalConfig
-from semtf.errors import InputError
+from semtf.noise.model import NoiseModel
 from semtf.retrieval.blending import Blending, blend
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.retriever_files import load_retriever, save_retriever
@@ -31,6 +31,11 @@ def noisy(images: np.ndarray, seed: int) -> np.ndarray:
     return np.clip(images + noise, 0, 255).round().astype(np.uint8)
 
 
+def noise() -> NoiseModel:
+    """The noise of most pixels; that `noisy` has more on the right is left out."""
+    return NoiseModel({"white": 6.0}, np.zeros((24, 16), np.float32), {})
+
+
 def build(folder: Path, n: int = 80) -> Retriever:
     images, depth = world(n, 0)
     names = np.array([f"b{i}" for i in range(n)])
@@ -41,9 +46,9 @@ def build(folder: Path, n: int = 80) -> Retriever:
 
 def test_the_chosen_weights_beat_the_nearest_on_images_never_seen(tmp_path: Path) -> None:
     fab, _ = world(40, 1)
-    retriever, trials = tune(build(tmp_path), noisy(fab, 2), seed=0)
+    retriever, trials = tune(build(tmp_path), noisy(fab, 2), noise(), seed=0)
     assert trials[1:] == sorted(trials[1:], key=lambda trial: trial.rmse)
-    assert trials[0].rmse <= 1.04 * trials[1].rmse
+    assert trials[0].rmse <= 1.01 * trials[1].rmse
     config = retriever.config
     assert (config.weights, config.neighbours) == (trials[0].weights, trials[0].neighbours)
 
@@ -61,7 +66,7 @@ def test_the_chosen_weights_beat_the_nearest_on_images_never_seen(tmp_path: Path
 
 def test_noisy_pixels_count_less(tmp_path: Path) -> None:
     before = build(tmp_path)
-    retriever = tune(before, noisy(world(40, 1)[0], 2), seed=0).retriever
+    retriever = tune(before, noisy(world(40, 1)[0], 2), noise(), seed=0).retriever
     assert (before.coordinates.pixel_weights.numpy() == 1).all()
     assert before.config == RetrievalConfig(index="exact")
     weights = retriever.coordinates.pixel_weights.numpy().reshape(24, 16)
@@ -72,14 +77,9 @@ def test_noisy_pixels_count_less(tmp_path: Path) -> None:
 def test_same_seed_same_choice_and_it_survives_the_disk(tmp_path: Path) -> None:
     one, other = build(tmp_path / "a"), build(tmp_path / "b")
     fab = noisy(world(10, 1)[0], 2)
-    one, trials = tune(one, fab, seed=5)
-    assert tune(other, fab, seed=5).trials == trials
+    one, trials = tune(one, fab, noise(), seed=5)
+    assert tune(other, fab, noise(), seed=5).trials == trials
     save_retriever(one, tmp_path / "index")
     loaded = load_retriever(tmp_path / "index", one.storage)
     assert loaded.config == one.config
     np.testing.assert_array_equal(loaded.coordinates.pixel_weights, one.coordinates.pixel_weights)
-
-
-def test_nothing_to_tune_with(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="fab image"):
-        tune(build(tmp_path), np.zeros((0, 24, 16), np.uint8), seed=0)

@@ -1,0 +1,1 @@
+"""The fab's noise: its kinds, their sizes found without labels, and queries made with it."""
