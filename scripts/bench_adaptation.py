@@ -99,14 +99,21 @@ class Bench:
 
     def default(self, keys: np.ndarray) -> float:
         """RMSE with the weights that training chooses for these keys."""
-        from semtf.evaluation.benchmark import keys_retriever
-        from semtf.evaluation.rmse import rmse
-        from semtf.retrieval.blending import Blending, blend
+        import tensorflow as tf
 
-        retriever = keys_retriever(keys, self.simulator, self.fab, preset("quick"))
+        from semtf.estimation.uncertainty import depth_and_spread, num_to_search
+        from semtf.evaluation.benchmark import keys_estimators
+        from semtf.evaluation.rmse import rmse
+        from semtf.retrieval.blending import Blending
+
+        made = keys_estimators(keys, self.simulator, self.fab, preset("quick"))
+        retriever, images = made.retriever, tf.constant(self.images)
         blending = Blending.of(retriever.config)
-        neighbours = retriever.search(self.images, blending.num_candidates(retriever.config))
-        return rmse(blend(retriever, self.images, neighbours, blending).depth, self.depth)
+        candidates = retriever.search(images, num_to_search(retriever, blending))
+        depth, spread, _, _ = depth_and_spread(retriever, images, candidates, blending)
+        if made.average is not None:
+            depth = made.average.combined(images, depth, spread).depth
+        return rmse(depth, self.depth)
 
     def geometry(self, keys: np.ndarray) -> Row:
         """Where holes are and how wide, beside those that the fab's own microscope shows, pixels.

@@ -27,11 +27,14 @@ from isolated import run_isolated
 from PIL import Image
 
 from semtf.cli.predict import predict_files
-from semtf.config import SHAPE, RetrievalConfig
-from semtf.estimation.calibration import Checked, calibrate, half_width_unit, summary
+from semtf.config import SHAPE, RetrievalConfig, RunConfig
+from semtf.estimation.calibration import Checked, summary
 from semtf.estimation.estimator import load
+from semtf.estimation.intervals import NORMAL
+from semtf.estimation.preparation import fitted
 from semtf.estimation.uncertainty import depth_and_spread, num_to_search
 from semtf.retrieval.blending import Blending, blend
+from semtf.retrieval.held_out import find_noise
 from semtf.retrieval.pixels import flat_pixels
 from semtf.retrieval.projection import normalise
 from semtf.retrieval.retriever import Retriever
@@ -120,10 +123,12 @@ def report_accuracy(retriever: Retriever, world: World, queries: int) -> None:
     for blending in blendings:
         print_accuracy(retriever, world, queries, blending)
     start = time.perf_counter()
-    tuned, trials = tune(retriever, world.images[queries:], seed=0)
+    noise = find_noise(retriever, world.images[queries:], seed=0)
+    found = time.perf_counter() - start
+    tuned, trials = tune(retriever, world.images[queries:], noise, seed=0)
     seconds = time.perf_counter() - start
     print_accuracy(tuned, world, queries, Blending.of(tuned.config), " (tuned)")
-    print(f"tuning: {seconds:.0f} s, {trials[0]}")
+    print(f"tuning: {seconds:.0f} s, of them {found:.0f} s for the noise, {trials[0]}")
 
 
 def print_accuracy(
@@ -144,20 +149,23 @@ def print_accuracy(
 
 def report_coverage(retriever: Retriever, world: World, queries: int) -> None:
     """Coverage of 90 % intervals: held-out pairs, and fab images, whose depth is known here."""
-    intervals = calibrate(retriever, world.images[queries:], seed=0)
-    blending = intervals.blending
+    made = fitted(retriever, world.images[queries:], RunConfig())
+    average, intervals = made.average, made.intervals
+    if average is None or intervals is None:
+        raise SystemExit("one pair alone has no intervals")
     parts = []
     for start in range(0, queries, BATCH):
         chosen = slice(start, min(start + BATCH, queries))
         images = tf.constant(world.images[chosen], tf.float32)
-        candidates = retriever.search(images, num_to_search(retriever, blending))
-        depth, spread, _, _ = depth_and_spread(retriever, images, candidates, blending)
-        error = np.abs(depth.numpy() - world.depth[chosen])
-        zone = intervals.zone(depth, spread).numpy()
-        parts.append(Checked(error, half_width_unit(spread).numpy(), zone))
+        candidates = made.retriever.search(images, num_to_search(made.retriever, average.blending))
+        depth, spread, _, _ = depth_and_spread(made.retriever, images, candidates, average.blending)
+        combined = average.combined(images, depth, spread)
+        half_width = NORMAL * intervals.sigma(combined, candidates.similarity[:, 0]).numpy()
+        error = np.abs(combined.depth.numpy() - world.depth[chosen])
+        zone = intervals.zone(combined.depth, spread).numpy()
+        parts.append(Checked(error, half_width, zone))
     columns = zip(*parts, strict=True)
-    checked = Checked(*(np.concatenate(column) for column in columns))
-    fab, _, _ = summary(checked, intervals.scale)
+    fab, _, _ = summary(Checked(*(np.concatenate(column) for column in columns)))
     print("| zone | held-out pairs | fab images | half width | pixels |\n|---|---|---|---|---|")
     for zone, share in intervals.coverage.items():
         print(

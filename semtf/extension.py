@@ -10,9 +10,7 @@ from semtf.data.image_sets import SimulatorSet
 from semtf.disk import explain_full_disk
 from semtf.distribution import grow_memory
 from semtf.errors import InputError
-from semtf.estimation.calibration import INTERVALS
-from semtf.estimation.maxima import MAXIMA
-from semtf.estimation.preparation import LIMIT, TRIALS
+from semtf.estimation.preparation import FITTED
 from semtf.lock import lock_folder
 from semtf.outputs import protect
 from semtf.pipeline import settings_with_cases
@@ -84,7 +82,7 @@ def _extend(run: Run, simulator: SimulatorSet) -> int:
         )
         retriever = load_retriever(folder, storage).extended(longer, run.config.seed)
         save_retriever(retriever, partial)
-        for name in (LIMIT, MAXIMA, TRIALS, INTERVALS):
+        for name in FITTED:
             if (folder / name).exists():
                 shutil.copy(folder / name, partial)
     return len(new)

@@ -17,9 +17,11 @@ from semtf.config import Align, IndexChoice, Weights
 from semtf.data.grey_levels import check_grey_levels
 from semtf.distribution import grow_memory
 from semtf.errors import InputError
-from semtf.estimation.calibration import Intervals
+from semtf.estimation.averaging import Average
 from semtf.estimation.evidence import Evidence
 from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
+from semtf.estimation.intervals import Intervals
+from semtf.estimation.joint import ErrorPatterns
 from semtf.estimation.maxima import Maxima
 from semtf.estimation.preparation import read_limit
 from semtf.estimation.result import FLAGS, DepthResult
@@ -137,6 +139,7 @@ class Estimator:
             similarity=estimate.similarity,
             neighbours=Evidence(names, estimate),
             flags=flags,
+            errors=self.models.errors if self.calibrated else {},
         )
 
 
@@ -201,18 +204,38 @@ def load_models(
     grow_memory()
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
+    retrievers = {
+        case: _retriever(run, folder, index, align, recall) for case, folder in folders.items()
+    }
     return EstimatorModels(
         classifier=folded(classifier.model),
         cases=classifier.cases,
         temperature=classifier.temperature,
         threshold=classifier.threshold,
-        retrievers={
-            case: _retriever(run, folder, index, align, recall) for case, folder in folders.items()
-        },
+        retrievers=retrievers,
         limits={case: read_limit(folder) for case, folder in folders.items()},
         maxima=Maxima.around(map(Maxima.load, folders.values())),
         intervals=intervals(run),
+        averages=_averages(folders, retrievers),
+        errors=error_patterns(run),
     )
+
+
+def error_patterns(run: Run) -> dict[int, ErrorPatterns]:
+    """How the errors of pixels go together, by case, where a run knows it."""
+    by_case = {case: ErrorPatterns.load(run.storage(case)) for case in run.cases}
+    return {case: loaded for case, loaded in by_case.items() if loaded is not None}
+
+
+def _averages(
+    folders: Mapping[int, Path], retrievers: Mapping[int, Retriever]
+) -> dict[int, Average]:
+    """How the estimators of a run's cases are averaged, where there are several."""
+    by_case = {
+        case: Average.load(folder, retrievers[case].pixels.plate)
+        for case, folder in folders.items()
+    }
+    return {case: loaded for case, loaded in by_case.items() if loaded is not None}
 
 
 def intervals(run: Run) -> dict[int, Intervals]:

@@ -10,7 +10,9 @@ import tensorflow as tf
 from semtf.autograph import no_autograph
 from semtf.config import Weights
 from semtf.data.pipelines import to_network
-from semtf.estimation.calibration import Intervals
+from semtf.estimation.averaging import Average, Combined
+from semtf.estimation.intervals import Intervals
+from semtf.estimation.joint import ErrorPatterns
 from semtf.estimation.maxima import Maxima
 from semtf.estimation.uncertainty import depth_and_spread, num_to_search
 from semtf.retrieval.blending import Blending
@@ -23,7 +25,8 @@ class Estimate(NamedTuple):
     Attributes:
         depth: float32 ``[q, H, W]``, grey levels.
         sigma: float32 ``[q, H, W]``, grey levels: the half width of the calibrated 90 % interval
-            over 1.645, or the bare spread where nothing is calibrated for these weights.
+            over 1.645, or the bare spread where nothing is calibrated for these weights; of two
+            cases the root of the total variance.
         case: int32 ``[q]``, the number of the case.
         case_probability: float32 ``[q, c]``.
         similarity: float32 ``[q]``, cosine of the best neighbour.
@@ -65,6 +68,9 @@ class EstimatorModels:
         limits: by case, the similarity below which an image is unlike the storage.
         maxima: of the fab images' brightest pixels, the usual range.
         intervals: by case, the calibrated intervals, where there are any.
+        averages: by case, how the estimators are averaged, where there are several.
+        errors: by case, how the errors of pixels go together, where that is known; no part of
+            the graph.
     """
 
     classifier: keras.Model
@@ -75,6 +81,8 @@ class EstimatorModels:
     limits: Mapping[int, float]
     maxima: Maxima
     intervals: Mapping[int, Intervals] = field(default_factory=dict)
+    averages: Mapping[int, Average] = field(default_factory=dict)
+    errors: Mapping[int, ErrorPatterns] = field(default_factory=dict)
 
     def blendings(
         self, k: int | None = None, weights: Weights | None = None
@@ -92,6 +100,12 @@ class EstimatorModels:
             case: Blending.of(retriever.config, k, weights)
             for case, retriever in self.retrievers.items()
         }
+
+    @property
+    def modules(self) -> list[tf.Module]:
+        """What holds the variables of the graph, beside the classifier."""
+        regressions = [average.regression for average in self.averages.values()]
+        return [*self.retrievers.values(), *regressions]
 
     def calibrated(self, blendings: Mapping[int, Blending]) -> bool:
         """Whether every case has intervals for its blending."""
@@ -145,16 +159,18 @@ def estimate(
         weight=tf.zeros([tf.shape(images)[0], columns]),
         similarities=tf.fill([tf.shape(images)[0], columns], float("-inf")),
     )
+    total = tf.zeros_like(probability[:, 0])
     for i, case in enumerate(models.cases):
         if case in models.retrievers:
             estimator = _CaseEstimator(
                 models.retrievers[case],
                 models.intervals.get(case),
+                models.averages.get(case),
                 models.limits[case],
                 blendings[case],
             )
-            result = estimator.added(result, images, share[:, i], best == i)
-    return result
+            result, total = estimator.added(result, total, images, share[:, i], best == i)
+    return result._replace(sigma=tf.sqrt(result.sigma))
 
 
 def _has_retriever(models: EstimatorModels) -> tf.Tensor:
@@ -180,16 +196,23 @@ class _CaseEstimator(NamedTuple):
 
     retriever: Retriever
     intervals: Intervals | None
+    average: Average | None
     limit: float
     blending: Blending
 
     def added(
-        self, result: Estimate, images: tf.Tensor, share: tf.Tensor, leads: tf.Tensor
-    ) -> Estimate:
-        """The result with what this case contributes.
+        self,
+        result: Estimate,
+        total: tf.Tensor,
+        images: tf.Tensor,
+        share: tf.Tensor,
+        leads: tf.Tensor,
+    ) -> tuple[Estimate, tf.Tensor]:
+        """The result with what this case contributes, and the sum of shares ``[q]``.
 
         Args:
-            result: of all images, with what the cases before contribute.
+            result: of all images, with what the cases before contribute; its sigma is a variance.
+            total: ``[q]``, the sum of their shares.
             images: ``[q, H, W]``, of all cases.
             share: ``[q]``, how much this case counts for each image.
             leads: bool ``[q]``, whether this case counts most, so that the evidence is its.
@@ -198,12 +221,17 @@ class _CaseEstimator(NamedTuple):
 
         def with_this_case() -> Estimate:
             estimated = self._estimated(tf.gather(images, indices), result.pair.shape[1])
-            scale = tf.gather(share, indices)[:, None, None]
-            sums = {
-                name: tf.tensor_scatter_nd_add(
-                    getattr(result, name), indices[:, None], scale * estimated.pop(name)
-                )
-                for name in ("depth", "sigma")
+            moments = _joined_moments(
+                tf.gather(total, indices),
+                tf.gather(result.depth, indices),
+                tf.gather(result.sigma, indices),
+                tf.gather(share, indices),
+                estimated.pop("depth"),
+                tf.square(estimated.pop("sigma")),
+            )
+            joined = {
+                name: tf.tensor_scatter_nd_update(getattr(result, name), indices[:, None], value)
+                for name, value in zip(("depth", "sigma"), moments, strict=True)
             }
             lead = tf.gather(leads, indices)
             evidence = {
@@ -212,10 +240,11 @@ class _CaseEstimator(NamedTuple):
                 )
                 for name, value in estimated.items()
             }
-            return result._replace(**sums, **evidence)
+            return result._replace(**joined, **evidence)
 
         # A small batch has images of one or two cases only; the other cases need no search.
-        return tf.cond(tf.size(indices) > 0, with_this_case, lambda: result)
+        result = tf.cond(tf.size(indices) > 0, with_this_case, lambda: result)
+        return result, total + share
 
     def _estimated(self, images: tf.Tensor, columns: int) -> dict[str, tf.Tensor]:
         """Depth, sigma and evidence of images of this case, by field of `Estimate`.
@@ -226,14 +255,17 @@ class _CaseEstimator(NamedTuple):
         depth, spread, neighbours, weights = depth_and_spread(
             self.retriever, images, candidates, self.blending
         )
+        similarity = candidates.similarity[:, 0]
+        combined = Combined(depth, spread, tf.zeros_like(depth))
+        if self.average is not None and self.average.holds_for(self.blending):
+            combined = self.average.combined(images, depth, spread)
         sigma = spread
         if self.intervals is not None and self.intervals.holds_for(self.blending):
-            sigma = self.intervals.sigma(depth, spread)
-        similarity = candidates.similarity[:, 0]
+            sigma = self.intervals.sigma(combined, similarity)
         pad = [[0, 0], [0, columns - neighbours.pair.shape[1]]]
         present = neighbours.similarity > float("-inf")
         return {
-            "depth": depth,
+            "depth": combined.depth,
             "sigma": sigma,
             "similarity": similarity,
             "unlike": similarity < self.limit,
@@ -242,3 +274,23 @@ class _CaseEstimator(NamedTuple):
             "weight": tf.pad(weights, pad),
             "similarities": tf.pad(neighbours.similarity, pad, constant_values=float("-inf")),
         }
+
+
+def _joined_moments(
+    total: tf.Tensor,
+    depth: tf.Tensor,
+    variance: tf.Tensor,
+    share: tf.Tensor,
+    other_depth: tf.Tensor,
+    other_variance: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance of a mixture, one more part added: the law of total variance.
+
+    What a part adds is relative to the mean before it (Chan, Golub and LeVeque, 1979), so that an
+    image of one case has exactly that case's depth and variance.
+    """
+    part = (share / (total + share))[:, None, None]
+    difference = other_depth - depth
+    mean = tf.where(part < 1.0, depth + part * difference, other_depth)
+    between = part * (1.0 - part) * tf.square(difference)
+    return mean, (1.0 - part) * variance + part * other_variance + between

@@ -2,25 +2,59 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from semtf.config import RunConfig
 from semtf.errors import InputError
+from semtf.estimation.averaging import ESTIMATORS, Average, choose_average
 from semtf.estimation.calibration import calibrate
-from semtf.estimation.maxima import Maxima
+from semtf.estimation.intervals import INTERVALS, Intervals
+from semtf.estimation.joint import ERRORS, ErrorPatterns
+from semtf.estimation.maxima import MAXIMA, Maxima
+from semtf.estimation.regression import COEFFICIENTS, COMPONENTS
+from semtf.noise.model import NOISE, OFFSET, NoiseModel
+from semtf.retrieval.held_out import find_noise
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.retriever_files import save_retriever
 from semtf.retrieval.storage import Storage
-from semtf.retrieval.tuning import tune
+from semtf.retrieval.tuning import WeightTrial, tune
 
 LIMIT = "similarity.json"
 TRIALS = "tuning.json"
+FITTED = (
+    LIMIT, MAXIMA, TRIALS, INTERVALS, NOISE, OFFSET, ESTIMATORS, COMPONENTS, COEFFICIENTS, ERRORS,
+)  # fmt: skip
+"""Files beside a storage that hold what was fitted to it, and stay when pairs are added."""
 FAB_IMAGES = 400
 BATCH = 256
+QUERIES = 512
+"""Held-out queries that the share of the regression and the intervals are found with."""
 # One pair alone leaves nothing to estimate it from.
 FEWEST_PAIRS = 2
+
+
+class Prepared(NamedTuple):
+    """What is fitted to a storage.
+
+    Attributes:
+        retriever: with the chosen weights.
+        trials: the weights that were compared, the chosen ones first; none without tuning.
+        noise: that of the fab; this and what follows is None where there is one pair alone.
+        average: how retrieval and regression are averaged; None where nothing is tuned.
+        intervals: calibrated.
+        errors: how those of the pixels go together.
+    """
+
+    retriever: Retriever
+    trials: list[WeightTrial]
+    noise: NoiseModel | None = None
+    average: Average | None = None
+    intervals: Intervals | None = None
+    errors: ErrorPatterns | None = None
 
 
 def prepare(
@@ -28,8 +62,8 @@ def prepare(
 ) -> None:
     """Index a storage and fit to it all that an estimate needs.
 
-    Writes the index, ``tuning.json`` (how weights compare), ``similarity.json``,
-    ``maxima.json`` and ``intervals.json``.
+    Writes the index, ``tuning.json`` (how weights compare), ``noise.json``, the regression,
+    ``similarity.json``, ``maxima.json``, ``intervals.json`` and ``error_patterns.npy``.
 
     Args:
         storage: of one case, in ``folder``.
@@ -37,18 +71,49 @@ def prepare(
         config: the run's settings.
         folder: where all is written.
     """
-    seed = config.seed
-    images = fab_sample(images, seed)
-    retriever = Retriever.build(storage, config.retrieval, seed)
-    if len(storage) >= FEWEST_PAIRS:
-        if config.retrieval.tune:
-            retriever, trials = tune(retriever, images, seed)
-            text = json.dumps([trial._asdict() for trial in trials], indent=1)
-            (folder / TRIALS).write_text(text + "\n", encoding="utf-8")
-        calibrate(retriever, images, seed).save(folder)
-    save_retriever(retriever, folder)
-    write_limit(retriever, images, folder)
+    images = fab_sample(images, config.seed)
+    retriever = Retriever.build(storage, config.retrieval, config.seed)
+    prepared = fitted(retriever, images, config)
+    if prepared.trials:
+        text = json.dumps([trial._asdict() for trial in prepared.trials], indent=1)
+        (folder / TRIALS).write_text(text + "\n", encoding="utf-8")
+    for part in prepared[2:]:
+        if part is not None:
+            part.save(folder)
+    save_retriever(prepared.retriever, folder)
+    write_limit(prepared.retriever, images, folder)
     Maxima.of(images.max(axis=(1, 2))).save(folder)
+
+
+def fitted(retriever: Retriever, images: npt.NDArray[np.uint8], config: RunConfig) -> Prepared:
+    """Fit weights, the fab's noise, the regression and the intervals, without labels.
+
+    Without ``retrieval.tune`` the weights stay as the settings say, and they alone make the
+    estimate.
+
+    Args:
+        retriever: of one case, as `Retriever.build` makes it.
+        images: fab images of that case ``[n, H, W]``.
+        config: the run's settings.
+    """
+    seed, count = config.seed, len(retriever.storage)
+    trials: list[WeightTrial] = []
+    if count < FEWEST_PAIRS:
+        return Prepared(retriever, trials)
+    noise = find_noise(retriever, images, seed)
+    if config.retrieval.tune:
+        retriever, trials = tune(retriever, images, noise, seed)
+    pairs = np.random.default_rng(seed).permutation(count)[:QUERIES]
+    average, estimates = choose_average(retriever, noise, pairs, seed)
+    if not config.retrieval.tune:
+        average = average.retrieval_alone()
+    intervals = calibrate(retriever, average, estimates)
+    combined = estimates.combined(average.share)
+    errors = ErrorPatterns.of(
+        estimates.truth - combined.depth.numpy(),
+        intervals.sigma(combined, tf.constant(estimates.similarity)).numpy(),
+    )
+    return Prepared(retriever, trials, noise, average, intervals, errors)
 
 
 def fab_sample(images: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:

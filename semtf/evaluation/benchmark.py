@@ -15,11 +15,10 @@ from semtf.data.png import read_png
 from semtf.errors import InputError
 from semtf.estimation.estimator import Estimator, load_models
 from semtf.estimation.graph import EstimatorModels
-from semtf.estimation.preparation import fab_sample
+from semtf.estimation.preparation import Prepared, fab_sample, fitted
 from semtf.evaluation.rmse import read_cases, score
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
-from semtf.retrieval.tuning import tune
 from semtf.run import Run
 
 TARGET_KEYS = "SEM"
@@ -79,25 +78,23 @@ def _key_kinds(truth: Path) -> list[str]:
     return [*kinds, "true target keys"] if (truth / TARGET_KEYS).is_dir() else kinds
 
 
-def keys_retriever(
+def keys_estimators(
     keys: npt.NDArray[np.uint8], simulator: SimulatorSet, fab: FabSet, config: RunConfig
-) -> Retriever:
-    """A retriever of a case's pairs with other keys in place of the adapted ones.
+) -> Prepared:
+    """The estimators of a case's pairs with other keys in place of the adapted ones.
 
-    Its index is exact, and its weights are chosen as training chooses them.
+    The index is exact, and all is chosen as training chooses it.
 
     Args:
         keys: uint8 ``[n, H, W]``, one for each pair.
         simulator: the pairs.
-        fab: the fab's images of the case, for the choice of weights.
+        fab: the fab's images of the case.
         config: the settings of a run.
     """
     storage = Storage(keys, np.asarray(simulator.depth), simulator.bases, simulator.case)
     retrieval = dataclasses.replace(config.retrieval, index="exact")
     retriever = Retriever.build(storage, retrieval, config.seed)
-    if retrieval.tune:
-        return tune(retriever, fab_sample(fab.images, config.seed), config.seed).retriever
-    return retriever
+    return fitted(retriever, fab_sample(fab.images, config.seed), config)
 
 
 def target_keys(simulator: SimulatorSet, folder: Path) -> npt.NDArray[np.uint8]:
@@ -120,12 +117,17 @@ def _models(run: Run, dataset: Dataset, truth: Path, keys: str) -> EstimatorMode
     models = load_models(run, "exact")
     if keys == "adapted":
         return models
-    retrievers = {}
+    prepared = {}
     for case in run.cases:
         simulator = dataset.simulator(case)
         if keys == "true target keys":
             images = target_keys(simulator, truth / TARGET_KEYS / dataset.case(case).simulator)
         else:
             images = simulator_keys(simulator)
-        retrievers[case] = keys_retriever(images, simulator, dataset.fab(case), run.config)
-    return dataclasses.replace(models, retrievers=retrievers, intervals={})
+        prepared[case] = keys_estimators(images, simulator, dataset.fab(case), run.config)
+    return dataclasses.replace(
+        models,
+        retrievers={case: made.retriever for case, made in prepared.items()},
+        intervals={case: made.intervals for case, made in prepared.items() if made.intervals},
+        averages={case: made.average for case, made in prepared.items() if made.average},
+    )

@@ -96,7 +96,7 @@ def _write_saved_model(
 
     archive = keras.export.ExportArchive()
     adapter_owners = [owner for loaded in adapters.values() for owner in loaded.tracked]
-    owners = (models.classifier, *models.retrievers.values(), *adapter_owners, *model.variables)
+    owners = (models.classifier, *models.modules, *adapter_owners, *model.variables)
     for owner in owners:
         archive.track(owner)
     for name, entry in SIGNATURES.items():

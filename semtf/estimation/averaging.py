@@ -1,0 +1,173 @@
+"""Estimators side by side: retrieval, regression, and their average, chosen without labels."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from semtf.config import Weights
+from semtf.errors import InputError
+from semtf.estimation.regression import Regression, RegressionFit
+from semtf.estimation.uncertainty import depth_and_spread, num_to_search
+from semtf.noise.model import NoiseModel
+from semtf.retrieval.blending import Blending
+from semtf.retrieval.held_out import HeldOutQueries
+from semtf.retrieval.retriever import Retriever
+
+ESTIMATORS = "estimators.json"
+SHARES = np.linspace(0.0, 1.0, 11)
+"""Shares of the regression that are tried: 0 is retrieval alone, 1 regression alone."""
+AGREEMENT = 1.0
+"""Spread in grey levels at which half of the regression's share counts: where all neighbours show
+the same depth, retrieval is right, and a linear map is not."""
+
+
+class Combined(NamedTuple):
+    """Estimates ``[q, H, W]`` of both estimators together, grey levels.
+
+    Attributes:
+        depth: the average.
+        spread: of the neighbours.
+        difference: how far the estimators are apart.
+    """
+
+    depth: tf.Tensor
+    spread: tf.Tensor
+    difference: tf.Tensor
+
+
+@dataclass(frozen=True)
+class Average:
+    """How a case's estimators are averaged.
+
+    Attributes:
+        regression: the second estimator.
+        share: of the regression, from 0 to 1.
+        blending: how neighbours are blended for the first; no other one was compared.
+        rmse: by estimator, its error over held-out queries, in grey levels.
+    """
+
+    regression: Regression
+    share: float
+    blending: Blending
+    rmse: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        """Which estimator this is: retrieval, regression or average."""
+        return {0.0: "retrieval", 1.0: "regression"}.get(self.share, "average")
+
+    def retrieval_alone(self) -> "Average":
+        """The same without any share of the regression."""
+        return dataclasses.replace(self, share=0.0)
+
+    def holds_for(self, blending: Blending) -> bool:
+        """Whether it was chosen for estimates that are blended so."""
+        return blending == self.blending
+
+    def combined(self, images: tf.Tensor, retrieved: tf.Tensor, spread: tf.Tensor) -> Combined:
+        """Average both estimates of images ``[q, H, W]``."""
+        return average(retrieved, spread, self.regression(images), self.share)
+
+    def save(self, folder: Path) -> None:
+        """Write ``estimators.json`` and the regression's files."""
+        self.regression.save(folder)
+        document = {
+            "share": self.share,
+            "weights": self.blending.weights,
+            "neighbours": self.blending.k,
+            "rmse": self.rmse,
+        }
+        text = json.dumps(document, indent=2) + "\n"
+        (folder / ESTIMATORS).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path, plate: int) -> "Average | None":
+        """Read what `save` wrote; None where the run has retrieval alone."""
+        regression = Regression.load(folder, plate)
+        if regression is None:
+            return None
+        try:
+            values = json.loads((folder / ESTIMATORS).read_text(encoding="utf-8"))
+            blending = Blending(int(values["neighbours"]), Weights(values["weights"]))
+            return cls(regression, float(values["share"]), blending, values["rmse"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder / ESTIMATORS}: cannot be read ({error}); train again"
+            ) from error
+
+
+def average(
+    retrieved: tf.Tensor, spread: tf.Tensor, regressed: tf.Tensor, share: float
+) -> Combined:
+    """Depth maps with a share of the regression, which falls to 0 where neighbours agree."""
+    difference = regressed - retrieved
+    square = tf.square(spread)
+    depth = retrieved + share * square / (square + AGREEMENT**2) * difference
+    return Combined(depth, spread, difference)
+
+
+class HeldOutEstimates:
+    """Estimates of held-out queries ``[m, H, W]``, no query's own measurement known to either.
+
+    Attributes:
+        truth: the depth, float32.
+        retrieved, regressed: what the estimators say, float32.
+        spread: of the neighbours, float32.
+        similarity: of the most similar neighbour, float32 ``[m]``.
+    """
+
+    def __init__(
+        self, retriever: Retriever, queries: HeldOutQueries, fit: RegressionFit, penalty: float
+    ) -> None:
+        blending = Blending.of(retriever.config)
+        wanted = num_to_search(retriever, blending)
+        parts = []
+        for batch in queries.batches():
+            candidates = batch.neighbours(retriever, wanted)
+            made = depth_and_spread(retriever, tf.constant(batch.images), candidates, blending)
+            parts.append((made.depth.numpy(), made.spread.numpy(), candidates.similarity[:, 0]))
+        self.retrieved, self.spread, self.similarity = (
+            np.concatenate(part) for part in zip(*parts, strict=True)
+        )
+        self.regressed = fit.held_out_depth(queries, penalty)
+        self.truth = queries.true_depth(retriever)
+
+    def combined(self, share: float) -> Combined:
+        """Both estimators averaged."""
+        return average(tf.constant(self.retrieved), tf.constant(self.spread), self.regressed, share)
+
+    def rmse(self, share: float) -> float:
+        """The error of an average, over all pixels."""
+        depth = self.combined(share).depth.numpy()
+        return float(np.sqrt(np.mean(np.square(depth - self.truth))))
+
+
+def choose_average(
+    retriever: Retriever, noise: NoiseModel, pairs: npt.NDArray[np.intp], seed: int
+) -> tuple[Average, HeldOutEstimates]:
+    """Fit the regression, and choose its share on held-out queries.
+
+    Args:
+        retriever: of one case, tuned.
+        noise: that of the fab.
+        pairs: those that queries are made of.
+        seed: of the noise.
+
+    Returns:
+        The average, and both estimators' estimates of the queries.
+    """
+    queries = HeldOutQueries.make(retriever, noise, pairs, seed)
+    fit = RegressionFit.of(retriever, noise, seed)
+    penalty = fit.best_penalty(queries, queries.true_depth(retriever))
+    estimates = HeldOutEstimates(retriever, queries, fit, penalty)
+    errors = [estimates.rmse(float(share)) for share in SHARES]
+    best = int(np.argmin(errors))
+    rmse = {"retrieval": errors[0], "regression": errors[-1], "average": errors[best]}
+    blending = Blending.of(retriever.config)
+    return Average(fit.solved(penalty), float(SHARES[best]), blending, rmse), estimates
