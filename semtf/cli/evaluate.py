@@ -3,12 +3,16 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from semtf.cli.options import FOLDER, json_option, size_option
 from semtf.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @click.command(name="evaluate")
@@ -17,6 +21,11 @@ from semtf.errors import InputError
 @click.option("--cases", type=FOLDER, help="CSV with the columns name and case: the true cases.")
 @click.option("--table", type=FOLDER, help="predictions.csv: also judge the predicted cases.")
 @click.option("--sites", type=FOLDER, help="CSV with the columns name and site, for --table.")
+@click.option(
+    "--sigma",
+    is_flag=True,
+    help="Also whether sigma holds: coverage by zone. Needs predictions with --arrays.",
+)
 @size_option
 @json_option
 def command(
@@ -25,13 +34,16 @@ def command(
     cases: Path | None,
     table: Path | None,
     sites: Path | None,
+    sigma: bool,
     size: tuple[int, int] | None,
     as_json: bool,
 ) -> None:
     """RMSE in grey levels over all pixels, by case where the cases are given.
 
     With --table also the accuracy of the predicted cases by image and by site, their confusion
-    matrix, and what wrong cases cost.
+    matrix, and what wrong cases cost. With --sigma also how many pixels lie inside their 90 %
+    interval, by zone, and by case, site and similarity where --cases, --sites and --table are
+    given; the interval behind each coverage comes from the bootstrap over images, or over sites.
     """
     from semtf.evaluation.rmse import match, read_cases, score
 
@@ -47,7 +59,37 @@ def command(
         voters = None if sites is None else read_column(sites, "site", names)
         case_score = score_cases(read_cases(table, names), true_cases, depth, true, voters)
         result["classification"] = asdict(case_score)
+    if sigma:
+        result["sigma"] = _coverage(predictions, names, true, true_cases, table, sites)
     click.echo(json.dumps(result) if as_json else _text(result))
+
+
+def _coverage(
+    predictions: Path,
+    names: "npt.NDArray[np.str_]",
+    truth: "npt.NDArray[np.uint8]",
+    cases: "npt.NDArray[np.int64] | None",
+    table: Path | None,
+    sites: Path | None,
+) -> list[dict[str, Any]]:
+    """The rows of the coverage's table."""
+    from semtf.estimation.predictions import read_column
+    from semtf.evaluation.coverage import Judged, coverage_table, read_estimates
+
+    depth, sigma = read_estimates(predictions, names)
+    if depth.shape != truth.shape:
+        raise InputError(
+            f"{predictions}: its arrays have shape {list(depth.shape[1:])}, the truth "
+            f"{list(truth.shape[1:])}; predict again with --arrays"
+        )
+    similarity = None if table is None else read_column(table, "similarity", names).astype(float)
+    rows = coverage_table(
+        Judged(depth, sigma, truth),
+        cases=cases,
+        sites=None if sites is None else read_column(sites, "site", names),
+        similarity=similarity,
+    )
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def _text(result: dict[str, Any]) -> str:
@@ -63,4 +105,11 @@ def _text(result: dict[str, Any]) -> str:
         for case, row in case_score["confusion"].items():
             counts = ", ".join(f"{count} as {other}" for other, count in row.items())
             lines.append(f"true case {case}: {counts}")
+    for row in result.get("sigma", []):
+        group = "" if row["by"] == "all" else f"{row['by']} {row['group']}, "
+        lines.append(
+            f"{group}{row['zone']}: {row['coverage']:.1%} of pixels in their 90 % interval "
+            f"({row['low']:.1%} to {row['high']:.1%}), half width {row['width']:.2f}, "
+            f"{row['right']:.1%} within half a level"
+        )
     return "\n".join(lines)

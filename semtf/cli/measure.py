@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from semtf.cli.options import FOLDER, json_option, size_option, skip_bad_option
+from semtf.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
 
 
@@ -17,6 +22,11 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=FOLDER, help="The CSV file to write.")
 @click.option("--pixel-size-nm", type=float, help="Side of a pixel; adds columns in nanometres.")
 @click.option("--level-nm", type=float, help="Depth of a grey level; adds depths in nanometres.")
+@click.option(
+    "--run",
+    type=FOLDER,
+    help="The run that predicted --depth with --arrays; adds a standard uncertainty to each.",
+)
 @size_option
 @skip_bad_option
 @json_option
@@ -25,6 +35,7 @@ def command(
     out: Path,
     pixel_size_nm: float | None,
     level_nm: float | None,
+    run: Path | None,
     size: tuple[int, int] | None,
     skip_bad: bool,
     as_json: bool,
@@ -32,7 +43,8 @@ def command(
     """Measure the hole in each depth map: CDs, levels, wall, edge roughness.
 
     One row an image; what needs a whole hole is empty where there is none. The sidewall angle
-    needs both --pixel-size-nm and --level-nm.
+    needs both --pixel-size-nm and --level-nm. With --run each measurement has a column u_... of its
+    standard uncertainty, from draws of the depth map: twice that is an interval of about 95 %.
     """
     import pandas as pd
 
@@ -45,10 +57,14 @@ def command(
     check_file(out, ".csv", f"name,{COLUMNS[0]}", [depth])
     maps = open_images(depth, size=size, skip_bad=skip_bad)
     named_after(maps.names, depth)
+    uncertain = None if run is None else _uncertain(run, depth, maps.names)
     tables = []
     with progress("Measuring holes", len(maps)) as advance:
         for i, name in enumerate(maps.names):
-            tables.append(measure(maps.images[i], pixel_size_nm, level_nm, [str(name)]))
+            row = measure(maps.images[i], pixel_size_nm, level_nm, [str(name)])
+            if uncertain is not None:
+                row = row.assign(**uncertain(i, pixel_size_nm, level_nm))
+            tables.append(row)
             advance(1, "")
     table = pd.concat(tables)
     with replacing(out) as partial:
@@ -56,6 +72,28 @@ def command(
     for bad in maps.skipped:
         click.echo(f"left out {bad.path}: {bad.reason}", err=True)
     click.echo(_json(table, out) if as_json else _text(table, out))
+
+
+def _uncertain(
+    run: Path, folder: Path, names: "npt.NDArray[np.str_]"
+) -> "Callable[[int, float | None, float | None], dict[str, float]]":
+    """Gives the uncertainties of an image's measurements, by its index and the scales."""
+    from semtf.estimation.estimator import error_patterns
+    from semtf.estimation.predictions import TABLE, read_column
+    from semtf.estimation.uncertain_measurements import uncertainties
+    from semtf.evaluation.coverage import read_estimates
+    from semtf.run import Run
+
+    patterns = error_patterns(Run.open(run))
+    depth, sigma = read_estimates(folder, names)
+    cases = read_column(folder / TABLE, "case", names)
+    missing = sorted(set(cases) - set(map(str, patterns)))
+    if missing:
+        raise InputError(
+            f"{run}: does not know how errors of case {missing[0]} go together; train it again, or "
+            "leave --run out"
+        )
+    return lambda i, *scales: uncertainties(depth[i], sigma[i], patterns[int(cases[i])], *scales)
 
 
 def _json(table: "pd.DataFrame", out: Path) -> str:

@@ -28,7 +28,7 @@ COLUMNS = (
     "area_px2", "equivalent_diameter_px", "cd_rows_px", "cd_columns_px", "major_axis_px",
     "minor_axis_px", "orientation_deg", "centroid_row_px", "centroid_column_px",
     "plate_level", "floor_level", "floor_minimum_level", "depth_levels", "maximum_depth_levels",
-    "wall_width_px", "sidewall_angle_deg", "edge_roughness_sigma_px",
+    "wall_width_px", "sidewall_angle_deg", "edge_roughness_sigma_px", "volume_px2_levels",
 )  # fmt: skip
 
 
@@ -68,8 +68,9 @@ def measure(
         - ``sidewall_angle_deg``: of the wall between these two, 90 is vertical; NaN unless both
           scales are given.
         - ``edge_roughness_sigma_px``: 1 σ, see `semtf.metrology.contour.edge_roughness`.
-        - the same in nanometres, as ``area_nm2``, ``cd_rows_nm``, ..., ``depth_nm`` and
-          ``maximum_depth_nm``, where the scale is given.
+        - ``volume_px2_levels``: between the map and the plate's level, inside the edge.
+        - the same in nanometres, as ``area_nm2``, ``cd_rows_nm``, ..., ``depth_nm``,
+          ``maximum_depth_nm`` and ``volume_nm3``, where the scales are given.
 
         A map without a hole, or with one that the image's border cuts, has NaN for all that
         needs the edge.
@@ -150,6 +151,7 @@ def _measurements(depth: npt.NDArray[np.float64]) -> dict[str, float]:
         "floor_minimum_level": lowest,
         "depth_levels": hole.plate - hole.floor,
         "maximum_depth_levels": hole.plate - lowest,
+        "volume_px2_levels": float((hole.plate - depth[hole.inside]).sum()),
     }
     return levels | _outline(hole.edge) | _wall(depth, hole.edge, hole.plate, hole.floor)
 
@@ -202,5 +204,6 @@ def _scaled(
         table["maximum_depth_nm"] = table["maximum_depth_levels"] * level_nm
     if pixel_size_nm is not None and level_nm is not None:
         height = (WALL[1] - WALL[0]) * table["depth_nm"]
+        table["volume_nm3"] = table["volume_px2_levels"] * pixel_size_nm**2 * level_nm
         table["sidewall_angle_deg"] = np.degrees(np.arctan2(height, table["wall_width_nm"]))
     return table
