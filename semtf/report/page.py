@@ -16,8 +16,10 @@ from semtf.adaptation.adapter_selection import TABLE as SELECTION_TABLE
 from semtf.adaptation.train import HISTORY
 from semtf.data.dataset import Dataset
 from semtf.errors import InputError
-from semtf.estimation.calibration import Intervals
+from semtf.estimation.averaging import Average
+from semtf.estimation.intervals import Intervals
 from semtf.estimation.preparation import TRIALS
+from semtf.noise.model import NoiseModel
 from semtf.outputs import check_file, replacing
 from semtf.report import figures
 from semtf.retrieval.storage import Storage
@@ -144,10 +146,32 @@ def _case(run: Run, dataset: Dataset, case: int) -> dict[str, Any]:
         "selection": _selection(run.adaptation(case)),
         "blending": _blending(run.storage(case)),
         "intervals": Intervals.load(run.storage(case)),
+        "average": Average.load(run.storage(case), int(storage.values.max())),
+        "noise": _noise(run, storage, fab.images),
         "pairs": len(storage),
         "fab": len(fab),
         "images": figures.data_url(figures.image_rows(rows)),
         "profiles": figures.data_url(figures.percentile_profiles(profiles)),
+    }
+
+
+def _noise(run: Run, storage: Storage, fab: npt.NDArray[np.uint8]) -> dict[str, Any] | None:
+    """The fab's noise, and made queries beside its images; None where the run has no model."""
+    noise = NoiseModel.load(run.storage(storage.case))
+    if noise is None:
+        return None
+    keys = _first(storage.keys, SAMPLES)
+    made = noise.added(keys, np.random.default_rng(run.config.seed))
+    rows = {
+        "fab": _first(fab, SAMPLES),
+        "made": made.clip(0, 255).round().astype(np.uint8),
+        "adapted": keys,
+    }
+    return {
+        "groups": noise.groups,
+        "found": noise.found,
+        "offset": float(np.sqrt(np.mean(np.square(noise.offset)))),
+        "images": figures.data_url(figures.image_rows(rows)),
     }
 
 
