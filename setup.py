@@ -47,6 +47,8 @@ setup(
     packages=find_packages(include=["semtf", "semtf.*"]),
     package_data={
         "semtf": ["py.typed"],
+        "semtf.analysis": ["*.html"],
+        "semtf.pages": ["*.html", "*.js"],
         "semtf.report": ["*.html"],
         "semtf.serving": ["page/**/*"],
         "semtf.serving.saved_model": ["docker/*"],

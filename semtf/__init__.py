@@ -22,6 +22,8 @@ from semtf.errors import InputError
 from semtf.version import __version__
 
 if TYPE_CHECKING:
+    from semtf.analysis.analysis import Analysis, analyze
+    from semtf.data.dataset import Dataset
     from semtf.estimation.estimator import Estimator, load
     from semtf.estimation.result import DepthResult
     from semtf.metrology.hole import measure
@@ -31,11 +33,14 @@ if TYPE_CHECKING:
     from semtf.simulation.world import simulate
 
 __all__ = [
+    "Analysis",
+    "Dataset",
     "DepthResult",
     "Estimator",
     "InputError",
     "Run",
     "__version__",
+    "analyze",
     "export",
     "load",
     "measure",
@@ -49,6 +54,9 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _MODULES = {
+    "Analysis": "semtf.analysis.analysis",
+    "Dataset": "semtf.data.dataset",
+    "analyze": "semtf.analysis.analysis",
     "DepthResult": "semtf.estimation.result",
     "Estimator": "semtf.estimation.estimator",
     "Run": "semtf.run",

@@ -14,7 +14,7 @@ from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
-from semtf.evaluation.benchmark import benchmark
+from semtf.evaluation.benchmark import DEPTH_DIFFERS, benchmark
 from semtf.presets import preset
 from semtf.report.page import write_report
 from semtf.retrieval.retriever import Retriever
@@ -203,7 +203,7 @@ def test_benchmark_of_a_run(run: Run, fab: Path) -> None:
         f"{keys}, {blend}"
         for keys in ("no adaptation", "adapted", "true target keys")
         for blend in ("nearest", "softmax of 8", "tuned")
-    ]
+    ] + [DEPTH_DIFFERS]
     assert (table["images"] == 24).all()
     rmse = table.set_index("method")["rmse"]
     assert rmse["true target keys, softmax of 8"] < rmse["no adaptation, softmax of 8"]

@@ -11,6 +11,7 @@ from semtf.errors import InputError, TrainingError
 
 COMMANDS = {
     "add-pairs": "Append simulator pairs to the storage of a run",
+    "analyze": "Look at a data set before anything is trained on it",
     "benchmark": "Compare methods side by side on one data set",
     "config": "Print a preset with all its fields, as JSON",
     "evaluate": "RMSE of predicted depth maps against true ones",

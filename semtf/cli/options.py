@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from semtf.config import WEIGHTS
+from semtf.errors import InputError
 
 FOLDER = click.Path(path_type=Path)
 
@@ -54,4 +55,21 @@ recall_option = click.option(
     type=click.FloatRange(0, 1, min_open=True),
     help="Share of the best rows that the ScaNN index must find; default as trained.",
 )
+fab_option = click.option(
+    "--fab",
+    multiple=True,
+    metavar="CASE=DIR",
+    help="Plain folder of PNG or TIFF images to take as a case's fab images.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def fab_folders(assignments: tuple[str, ...]) -> dict[int, Path]:
+    """The folders of `--fab`, by case."""
+    by_case = {}
+    for assignment in assignments:
+        case, equals, folder = assignment.partition("=")
+        if not equals or not (case.isascii() and case.isdecimal()):
+            raise InputError(f"--fab {assignment}: write CASE=DIR, as in 1=images")
+        by_case[int(case)] = Path(folder)
+    return by_case

@@ -9,6 +9,8 @@ from semtf.adapter_table import ADAPTERS, AUTO
 from semtf.cli.options import (
     FOLDER,
     cache_option,
+    fab_folders,
+    fab_option,
     json_option,
     range16_option,
     size_option,
@@ -53,13 +55,7 @@ ZIP = "open.zip"
     help="Change one field of the preset.",
 )
 @size_option
-@click.option(
-    "--fab",
-    "fab_folders",
-    multiple=True,
-    metavar="CASE=DIR",
-    help="Plain folder of PNG or TIFF images to take as a case's fab images.",
-)
+@fab_option
 @range16_option
 @click.option(
     "--classifier-weights",
@@ -81,7 +77,7 @@ def command(
     seed: int | None,
     settings: tuple[str, ...],
     size: tuple[int, int] | None,
-    fab_folders: tuple[str, ...],
+    fab: tuple[str, ...],
     range16: tuple[float, float] | None,
     classifier_weights: Path | None,
     folds: int | None,
@@ -95,7 +91,7 @@ def command(
     config = (
         None if name is None and not changes else _base_config(name, run).with_settings(changes)
     )
-    fab = _fab_folders(fab_folders)
+    folders = fab_folders(fab)
     if resume and run is None:
         raise InputError("--resume: say which run with --run")
     if data is None:
@@ -107,7 +103,7 @@ def command(
         case,
         run=run,
         config=config,
-        fab=fab,
+        fab=folders,
         range16=range16,
         classifier_weights=classifier_weights,
         folds=folds,
@@ -136,16 +132,6 @@ def find_data() -> Path:
     from semtf.simulation.world import simulate
 
     return simulate(SYNTHETIC)
-
-
-def _fab_folders(folders: tuple[str, ...]) -> dict[int, Path]:
-    by_case = {}
-    for assignment in folders:
-        case, equals, folder = assignment.partition("=")
-        if not equals or not (case.isascii() and case.isdecimal()):
-            raise InputError(f"--fab {assignment}: write CASE=DIR, as in 1=images")
-        by_case[int(case)] = Path(folder)
-    return by_case
 
 
 def _base_config(name: str | None, run: Path | None) -> RunConfig:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from semtf.cases import Case, Cases, case_numbers, find_case
+from semtf.cases import CHALLENGE, Case, Cases, case_numbers, find_case
 from semtf.config import SHAPE
 from semtf.data import layout, packing
 from semtf.data.average_depth import read_average_depth
@@ -27,9 +27,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True)
+IN_MEMORY = Path("arrays")
+"""Stands for the folder of a data set that was made of arrays."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """An open data set; see `open_dataset`.
+    """A data set: made by `open_dataset` from files, or by `Dataset.from_arrays`.
 
     Attributes:
         root: the folder or zip file.
@@ -47,6 +51,54 @@ class Dataset:
     _simulator: dict[int, SimulatorSet]
     _fab: dict[int, FabSet]
     _test: ImageSet
+
+    @classmethod
+    def from_arrays(
+        cls,
+        sem: Mapping[int, npt.ArrayLike],
+        depth: Mapping[int, npt.ArrayLike],
+        fab: Mapping[int, npt.ArrayLike],
+        *,
+        bases: Mapping[int, Sequence[str]] | None = None,
+        sites: Mapping[int, Sequence[str]] | None = None,
+        average_depth: Mapping[int, Mapping[str, float]] | None = None,
+        test: npt.ArrayLike | None = None,
+        cases: Cases | None = None,
+    ) -> "Dataset":
+        """A data set of arrays in memory; `semtf.train` and `semtf.analyze` take it.
+
+        Args:
+            sem: by case, the simulator's images: uint8 ``[n, 2, rows, columns]`` (both exposures),
+                or ``[n, rows, columns]`` where there is one.
+            depth: by case, their depth maps, uint8 ``[n, rows, columns]``.
+            fab: by case, the fab's images, uint8 ``[m, rows, columns]``.
+            bases: by case, the hole of each pair; the same names in all cases where None.
+            sites: by case, the site of each fab image; each image is its own where None.
+            average_depth: by case, the average depth of sites by name.
+            test: test images, uint8 ``[t, rows, columns]``.
+            cases: the table of cases; the challenge's where None.
+
+        Raises:
+            InputError: an array has another type or shape, lengths differ, or a case is missing.
+        """
+        from semtf.data.arrays import dataset_of_arrays
+
+        return dataset_of_arrays(
+            sem,
+            depth,
+            fab,
+            bases,
+            sites,
+            average_depth,
+            test,
+            CHALLENGE if cases is None else cases,
+        )
+
+    def __repr__(self) -> str:
+        pairs = sum(map(len, self._simulator.values()))
+        fab = sum(map(len, self._fab.values()))
+        cases = ", ".join(map(str, self.cases))
+        return f"Dataset({str(self.root)!r}, cases {cases}: {pairs} pairs, {fab} fab images)"
 
     def case(self, number: int) -> Case:
         """The plate level and folders of a case; raises InputError where it was not opened."""
@@ -69,6 +121,22 @@ class Dataset:
         depth_by_site = dict(zip(table["site"], table["depth"], strict=True))
         sites = self.fab(case).sites
         return np.array([depth_by_site.get(str(site), np.nan) for site in sites], np.float64)
+
+    @property
+    def shape(self) -> Size:
+        """Rows and columns of an image."""
+        rows, columns = self._simulator[self.cases[0]].depth.shape[1:]
+        return rows, columns
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether the data set is a folder or zip file, and not made of arrays."""
+        return self.root != IN_MEMORY
+
+    @property
+    def test_count(self) -> int:
+        """The number of test images; there may be none."""
+        return len(self._test)
 
     def test(self) -> ImageSet:
         """The test images; raises InputError where there are none."""

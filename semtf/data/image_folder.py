@@ -81,6 +81,11 @@ def image_files(folder: Path | str) -> list[Path]:
     return [source.root / file.path for file in _files_and_sites(source)[0]]
 
 
+def first_image_size(source: Source, folder: str) -> Size:
+    """The size of the first image below a folder of a source; the usual size where none has one."""
+    return _first_size(source, [f for f in source.files(folder) if f.path.lower().endswith(IMAGES)])
+
+
 def _first_size(source: Source, files: Sequence[File]) -> Size:
     """The size of the first image that has one; the usual size where none has."""
     for file in files:

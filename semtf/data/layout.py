@@ -85,6 +85,21 @@ def find_cases(source: Source) -> Cases:
     return parse_cases(text, name)
 
 
+def present_cases(source: Source, cases: Cases) -> tuple[int, ...]:
+    """The numbers of the cases that have a folder of simulator images.
+
+    Raises:
+        InputError: no case has one.
+    """
+    folder = f"{find_prefix(source)}simulation_data/SEM"
+    folders = set(source.folders(folder))
+    present = tuple(case.case for case in cases if case.simulator in folders)
+    if not present:
+        names = ", ".join(case.simulator for case in cases)
+        raise InputError(f"{full_path(source.root, folder)}: has none of the folders {names}")
+    return present
+
+
 def scan(source: Source, cases: Iterable[Case], without_fab: Container[int] = ()) -> Layout:
     """Find the files of the given cases, for those in ``without_fab`` only the simulator's.
 

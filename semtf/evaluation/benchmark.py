@@ -16,10 +16,14 @@ from semtf.errors import InputError
 from semtf.estimation.estimator import Estimator, load_models
 from semtf.estimation.graph import EstimatorModels
 from semtf.estimation.preparation import Prepared, fab_sample, fitted
+from semtf.evaluation.depth_differs import values_of_the_fab
 from semtf.evaluation.rmse import read_cases, score
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
+
+DEPTH_DIFFERS = "adapted, as if the depths differed"
+"""The method that takes the sites' averages for those of the crops: Depth^S ≠ Depth^T."""
 
 TARGET_KEYS = "SEM"
 """The folder of the target keys in that of the truth."""
@@ -39,7 +43,8 @@ def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
     simulator's images as they are, the run's adapted ones, and, where ``truth/SEM`` has them,
     the pairs as the fab's own microscope shows them: what perfect adaptation would reach. The
     weights called tuned are chosen for the keys as training chooses them, without labels; a run
-    whose settings leave that out has no such row.
+    whose settings leave that out has no such row. Where the sites have average depths, a last row
+    takes the fab's depth for another than the simulator's (`semtf.evaluation.depth_differs`).
 
     Args:
         run: a trained run.
@@ -54,22 +59,34 @@ def benchmark(run: Run, dataset: Dataset, truth: Path) -> pd.DataFrame:
     if list(true.names) != list(test.names):
         raise InputError(f"{truth / 'Depth'}: its names are not those of the test images")
     cases = read_cases(truth / "cases.csv", true.names)
+
+    def row(method: str, estimator: Estimator) -> dict[str, float | str]:
+        errors = score(estimator.predict(test.images).depth, true.images, cases)
+        by_case = {f"case_{case}": value for case, value in errors.rmse_by_case.items()}
+        return {"method": method, "rmse": errors.rmse, **by_case, "images": errors.images}
+
     rows = []
     for keys in _key_kinds(truth):
         models = _models(run, dataset, truth, keys)
         for name, k, weights in BLENDINGS if run.config.retrieval.tune else BLENDINGS[:-1]:
-            depth = Estimator(models, models.blendings(k, weights)).predict(test.images).depth
-            errors = score(depth, true.images, cases)
-            by_case = {f"case_{case}": value for case, value in errors.rmse_by_case.items()}
-            rows.append(
-                {
-                    "method": f"{keys}, {name}",
-                    "rmse": errors.rmse,
-                    **by_case,
-                    "images": errors.images,
-                }
-            )
+            estimator = Estimator(models, models.blendings(k, weights))
+            rows.append(row(f"{keys}, {name}", estimator))
+    differing = _models_if_depth_differs(run, dataset)
+    if differing is not None:
+        rows.append(row(DEPTH_DIFFERS, Estimator(differing)))
     return pd.DataFrame(rows)
+
+
+def _models_if_depth_differs(run: Run, dataset: Dataset) -> EstimatorModels | None:
+    """The run's models with the depths that the sites' averages name; None without averages."""
+    models = load_models(run, "exact")
+    retrievers = {}
+    for case, retriever in models.retrievers.items():
+        values = values_of_the_fab(retriever.storage, dataset)
+        if values is None:
+            return None
+        retrievers[case] = retriever.with_values(values)
+    return dataclasses.replace(models, retrievers=retrievers, intervals={}, averages={})
 
 
 def _key_kinds(truth: Path) -> list[str]:

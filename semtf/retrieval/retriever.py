@@ -124,6 +124,12 @@ class Retriever(tf.Module):
         """This retriever with pixels that count by positive weights, float32 ``[H·W]``."""
         return self._with(coordinates=Coordinates(self.pca, pixel_weights))
 
+    def with_values(self, values: np.ndarray) -> "Retriever":
+        """This retriever with other depth maps for the same keys, uint8 ``[n, H, W]``."""
+        storage = dataclasses.replace(self.storage, values=values)
+        pixels = Pixels(storage, self.config, self.pixels.norms.numpy())
+        return Retriever(storage, self.config, self.pca, self.index, pixels, self.coordinates)
+
     def _with(
         self,
         config: RetrievalConfig | None = None,

@@ -121,7 +121,7 @@ def test_export_and_report(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     assert (tmp_path / "m/1/saved_model.pb").exists()
     table = tmp_path / "benchmark.csv"
     done = semtf("benchmark", "--run", run.path, "--data", fab, "--out", table, "--json")
-    assert [row["images"] for row in json.loads(done.out)] == [24] * 9
+    assert [row["images"] for row in json.loads(done.out)] == [24] * 10
     page = tmp_path / "report.html"
     done = semtf("report", "--run", run.path, "--data", fab, "--benchmark", table, "--out", page)
     assert done.code == 0, done.err

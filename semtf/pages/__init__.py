@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: one stylesheet, light and dark, figures as SVG."""
