@@ -7,8 +7,13 @@ refuses what is no 8-bit grey image, or RGB of three equal channels, of the want
 
 import tensorflow as tf
 
-from semtf.data.images import EXTRA_BYTES
-from semtf.data.png import GREY, HEADER_END, REFUSED_CHUNKS, RGB, SIGNATURE
+from semtf.data.images import EXTRA_BYTES, TRANSPARENT
+from semtf.data.png import ANIMATION, GREY, HEADER_END, RGB, SIGNATURE
+
+REFUSED_CHUNKS = {
+    b"tRNS": TRANSPARENT,
+    ANIMATION: "it is an animation; save one image a file",
+}
 
 REASONS = (
     "",
