@@ -192,7 +192,7 @@ def time_predict(run: Path, images: Path, work: Path) -> None:
     count = len(list(images.iterdir()))
     for turn in ("first", "warm"):
         start = time.perf_counter()
-        predict_files(estimator, images, work / f"out-{turn}", None, None, False, False)
+        predict_files(estimator, images, work / f"out-{turn}", None, None, None, False, False)
         seconds = time.perf_counter() - start
         print(f"predict, files to files, {turn}: {count / seconds:.0f} images/s")
     one = np.asarray(Image.open(next(images.iterdir())))[None]

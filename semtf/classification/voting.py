@@ -1,4 +1,4 @@
-"""One case a site: the images of a site share it, so they vote."""
+"""Images that share a case vote on it: those of a site, or neighbours in a row of images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,3 +25,29 @@ def site_vote(probabilities: NDArray[np.floating], sites: NDArray[np.str_]) -> N
     votes = np.exp(summed)
     votes /= votes.sum(axis=1, keepdims=True)
     return votes[index].astype(np.float32)
+
+
+def neighbour_vote(probabilities: NDArray[np.floating], window: int) -> NDArray[np.float32]:
+    """A mode filter over images in their order: each takes the case of most of those around it.
+
+    It helps where images of one case follow one another, and spoils what is right where they do
+    not: a run of images shorter than half the window is outvoted.
+
+    Args:
+        probabilities: calibrated, ``[n, c]``, in the order of the images.
+        window: images that vote on the one in their middle, odd; fewer at both ends.
+
+    Returns:
+        ``[n, c]``: an image that keeps its case keeps its row; one that is outvoted gets the mean
+        of the rows of those that voted for its new case. Of cases with equal votes its own one
+        wins, or the one of the smaller column.
+    """
+    own = probabilities.argmax(axis=1)
+    result = probabilities.astype(np.float32)
+    for i, case in enumerate(own):
+        around = slice(max(0, i - window // 2), i + window // 2 + 1)
+        votes = np.bincount(own[around], minlength=probabilities.shape[1])
+        winner = int(votes.argmax())
+        if votes[winner] > votes[case]:
+            result[i] = probabilities[around][own[around] == winner].mean(axis=0)
+    return result

@@ -29,6 +29,21 @@ class Numbers(click.ParamType):
         return first, second
 
 
+class Vote(click.ParamType):
+    """``neighbours:N``: how many images in a row vote on the one in their middle."""
+
+    name = "neighbours:N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse ``"neighbours:9"``."""
+        kind, _, count = str(value).partition(":")
+        if kind != "neighbours" or not (count.isascii() and count.isdecimal()):
+            self.fail(f"{value!r} is not of the form {self.name}, as in neighbours:9", param, ctx)
+        if int(count) < 3 or int(count) % 2 == 0:
+            self.fail(f"{value!r}: the number must be odd and at least 3", param, ctx)
+        return int(count)
+
+
 size_option = click.option(
     "--size",
     type=Numbers(int, "H,W"),

@@ -11,6 +11,7 @@ import click
 
 from semtf.cli.options import (
     FOLDER,
+    Vote,
     range16_option,
     recall_option,
     size_option,
@@ -121,6 +122,12 @@ class Remote:
     type=FOLDER,
     help="CSV with the columns name and site: the images of a site vote on its case.",
 )
+@click.option(
+    "--vote",
+    type=Vote(),
+    help="neighbours:9 gives each image the case of most of the 9 around it in the order of their "
+    "names. Wrong where images that follow one another are not of one case.",
+)
 @click.option("--arrays", is_flag=True, help="Also write float32 .npy of depth and sigma.")
 @skip_bad_option
 def command(
@@ -138,6 +145,7 @@ def command(
     size: tuple[int, int] | None,
     range16: tuple[float, float] | None,
     sites: Path | None,
+    vote: int | None,
     arrays: bool,
     skip_bad: bool,
 ) -> None:
@@ -147,6 +155,8 @@ def command(
     """
     if (run is None) == (server is None):
         raise InputError("give --run or --server, and not both")
+    if vote is not None and sites is not None:
+        raise InputError("--vote: the images of a site vote already; leave --vote or --sites out")
     options = {
         "--k": k,
         "--weights": weights,
@@ -161,7 +171,7 @@ def command(
                 f"--size {size[0]},{size[1]}: {run or server} was trained on "
                 f"{shape[0]},{shape[1]}; train another run with semtf-train --size"
             )
-        predict_files(estimator, images, out, range16, sites, arrays, skip_bad)
+        predict_files(estimator, images, out, range16, sites, vote, arrays, skip_bad)
 
 
 @contextmanager
@@ -197,12 +207,14 @@ def predict_files(
     out: Path,
     range16: tuple[float, float] | None,
     sites: Path | None,
+    vote: int | None,
     arrays: bool,
     skip_bad: bool,
 ) -> None:
     """Read, classify, estimate and write: what the command does with its estimator."""
     from semtf.data.image_folder import image_files, open_images
     from semtf.estimation.destination import check_form, safe_destination
+    from semtf.estimation.flag_summary import FlagSummary
     from semtf.estimation.predictions import Predictions, read_column
 
     check_form(out, arrays)
@@ -211,8 +223,15 @@ def predict_files(
     names = opened.names.tolist()
     destination = safe_destination(out, names, images, inputs=inputs, arrays=arrays)
     voters = opened.sites if sites is None else read_column(sites, "site", opened.names)
+    if vote is not None and voters is not None:
+        raise InputError(
+            f"--vote: {images} has a folder for each site, and their images vote already; leave it "
+            "out"
+        )
     probability = estimator.classify(opened.images, voters)
-    flagged = 0
+    if vote is not None:
+        probability = _after_vote(probability, vote)
+    summary = FlagSummary(opened)
     # One chunk is written while the next is estimated.
     with Predictions(destination) as predictions, ThreadPoolExecutor(1) as writer:
         written = writer.submit(lambda: None)
@@ -221,8 +240,22 @@ def predict_files(
             result = estimator.predict(opened.images[chunk], probability[chunk])
             written.result()
             written = writer.submit(predictions.write, names[chunk], result)
-            flagged += sum(map(bool, result.flags))
+            summary.add(result.flags)
         written.result()
     for bad in opened.skipped:
         click.echo(f"left out {bad.path}: {bad.reason}", err=True)
-    click.echo(f"{out}: {len(opened)} depth maps, {flagged} flagged in predictions.csv")
+    summary.warn()
+    click.echo(f"{out}: {summary}")
+
+
+def _after_vote(probability: "Shares", window: int) -> "Shares":
+    from semtf.classification.voting import neighbour_vote
+
+    voted = neighbour_vote(probability, window)
+    changed = int((voted.argmax(axis=1) != probability.argmax(axis=1)).sum())
+    click.echo(
+        f"--vote neighbours:{window}: {changed} of {len(voted)} images took the case of those "
+        "around them",
+        err=True,
+    )
+    return voted

@@ -10,10 +10,21 @@ from semtf.errors import InputError
 
 
 @click.command(name="serve")
-@click.option("--model", required=True, type=FOLDER, help="Folder of version folders.")
+@click.option("--model", type=FOLDER, help="Folder of version folders.")
+@click.option(
+    "--model-config-file",
+    type=FOLDER,
+    help="Several models instead: a ModelServerConfig of TensorFlow Serving as text, read again "
+    "when it changes.",
+)
 @click.option("--name", default="semtf", show_default=True, help="The model's name in addresses.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(0, 65535))
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    help="Serve TensorFlow Serving's gRPC services as well, on this port.",
+)
 @click.option(
     "--engine",
     type=click.Choice(["builtin", "tensorflow"]),
@@ -69,13 +80,15 @@ from semtf.errors import InputError
     default=30.0,
     show_default=True,
     type=click.FloatRange(0.01),
-    help="Seconds that the body of a request may take to arrive.",
+    help="Seconds that the head and the body of a request may take to arrive, each.",
 )
 def command(
-    model: Path,
+    model: Path | None,
+    model_config_file: Path | None,
     name: str,
     host: str,
     port: int,
+    grpc_port: int | None,
     engine: str,
     labels: tuple[str, ...],
     token_file: Path | None,
@@ -90,30 +103,38 @@ def command(
     timeout: float,
     receive_timeout: float,
 ) -> None:
-    """Serve a model over REST, and a page to look at; the newest version is picked up.
+    """Serve models over REST and gRPC, and a page to look at; the newest version is picked up.
 
     Prints the address of the model, then serves until it is interrupted.
     """
+    if (model is None) == (model_config_file is None):
+        raise InputError("give --model or --model-config-file, and not both")
+    if labels and model_config_file is not None:
+        raise InputError("--label: write version_labels into the --model-config-file")
     label_versions = _labels(labels)
     try:
-        from semtf.serving.server.app import Limits
+        from semtf.serving.server.model_config import ConfigFile, ModelConfig
+        from semtf.serving.server.predicting import Limits
         from semtf.serving.server.server import model_server, serve
-        from semtf.serving.server.versions import Options
+        from semtf.serving.server.version import Options
         from semtf.serving.token import read_token
     except ModuleNotFoundError as error:
         raise InputError(
             f"semtf serve: the package {error.name} is missing; pip install semtf[serve]"
         ) from error
     if engine == "tensorflow":
-        model_server(model, name, host, port)
+        model_server(model, model_config_file, name, host, port, grpc_port)
     token = None if token_file is None else read_token(token_file)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    options = Options(batch, window / 1000, threads, poll, label_versions)
+    file = None if model_config_file is None else ConfigFile(model_config_file, options)
     serve(
-        model,
-        name=name,
+        file.read() if file is not None else {name: ModelConfig(name, Path(str(model)), options)},
         host=host,
         port=port,
-        options=Options(batch, window / 1000, threads, poll, label_versions),
+        grpc_port=grpc_port,
+        poll=poll,
+        changed=(lambda: None) if file is None else file.changed,
         limits=Limits(max_body << 20, max_instances, max_pending, receive_timeout, timeout),
         token=token,
         insecure=insecure,

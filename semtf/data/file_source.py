@@ -2,28 +2,33 @@
 
 import os
 import stat
-import struct
-import threading
 import zipfile
 import zlib
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
+from semtf.data import zip_members
 from semtf.errors import InputError
 
 STRAY = "__MACOSX"
 MAX_DEPTH = 8
-LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
 class Span(NamedTuple):
-    """The position of a zip member: its header's offset, compressed length and method."""
+    """The position of a zip member.
+
+    Attributes:
+        offset: of its header.
+        length: its compressed bytes.
+        method: of compression.
+        archive: the zip file's name in the source's root; empty where it is the root itself.
+    """
 
     offset: int
     length: int
     method: int
+    archive: str = ""
 
 
 class File(NamedTuple):
@@ -76,7 +81,7 @@ def full_path(root: Path, path: str) -> str:
 
 def is_stray(path: str) -> bool:
     """Whether a path is, or lies in, what file managers and notebooks leave behind."""
-    return path.startswith((".", STRAY)) or "/." in path
+    return any(part.startswith(".") or part == STRAY for part in path.split("/"))
 
 
 def read_file(root: Path, file: File) -> bytes:
@@ -89,7 +94,9 @@ def read_file(root: Path, file: File) -> bytes:
         with (root / file.path).open("rb", buffering=0) as stream:
             data = stream.read(file.size + 1)
     else:
-        data = _read_member(_archive(root), file.span, file.size)
+        offset, length, method, archive = file.span
+        path = root / archive if archive else root
+        data = zip_members.read_member(path, offset, length, method, file.size)
         if zlib.crc32(data) != file.stamp:
             raise OSError("the checksum of the zip member is wrong")
     if len(data) != file.size:
@@ -153,15 +160,22 @@ def _size_and_stamp(status: os.stat_result) -> tuple[int, int]:
 
 
 class ZipSource:
-    """The members of a zip archive, stray members left out; a stamp is a member's CRC-32."""
+    """The members of a zip archive, stray members left out; a stamp is a member's CRC-32.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: what the paths of the files are relative to: the archive, or the folder it lies in.
+        name: of the archive in that folder; empty where ``root`` is the archive.
+        under: a folder that all members are taken to lie in.
+    """
+
+    def __init__(self, root: Path, name: str = "", under: str = "") -> None:
         self.root = root
-        try:
-            with zipfile.ZipFile(root) as archive:
-                self._files = dict(_members(root, archive))
-        except (zipfile.BadZipFile, OSError) as error:
-            raise InputError(f"{root}: the zip file is broken ({error}); fetch it again") from error
+        archive = root / name if name else root
+        self._files = {
+            under + path: _member(under + path, entry, archive, name)
+            for path, entry in zip_members.members(archive)
+            if not is_stray(path)
+        }
 
     def folders(self, under: str = "") -> list[str]:
         prefix = f"{under}/" if under else ""
@@ -176,49 +190,26 @@ class ZipSource:
         return sorted(file for path, file in self._files.items() if path.startswith(prefix))
 
 
-def _members(root: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, File]]:
-    for member in archive.infolist():
-        path = member.filename.replace("\\", "/")
-        if member.is_dir() or is_stray(path):
-            continue
-        if member.flag_bits & 1:
-            raise InputError(f"{full_path(root, path)}: is encrypted; unpack it with its password")
-        span = Span(member.header_offset, member.compress_size, member.compress_type)
-        yield path, File(path, member.file_size, member.CRC, span)
+def _member(path: str, entry: zipfile.ZipInfo, archive: Path, name: str) -> File:
+    if entry.flag_bits & zip_members.ENCRYPTED_FLAG:
+        raise InputError(f"{full_path(archive, path)}: is encrypted; unpack it with its password")
+    span = Span(entry.header_offset, entry.compress_size, entry.compress_type, name)
+    return File(path, entry.file_size, entry.CRC, span)
 
 
-_READING = threading.Lock()
+class JoinedSource:
+    """Sources whose paths are relative to one folder, as if they were one."""
 
+    def __init__(self, root: Path, parts: Sequence[Source]) -> None:
+        self.root = root
+        self._parts = parts
 
-@lru_cache(maxsize=4)
-def _archive(root: Path) -> BinaryIO:
-    return root.open("rb", buffering=0)
+    def folders(self, under: str = "") -> list[str]:
+        return sorted({name for part in self._parts for name in part.folders(under)})
 
+    def find(self, path: str) -> File | None:
+        found = (part.find(path) for part in self._parts)
+        return next((file for file in found if file is not None), None)
 
-def _read_at(archive: BinaryIO, length: int, offset: int) -> bytes:
-    """Bytes from an offset in a file that several threads may read."""
-    with _READING:
-        archive.seek(offset)
-        return archive.read(length)
-
-
-def _read_member(archive: BinaryIO, span: Span, size: int) -> bytes:
-    """Read one member by its offset.
-
-    `zipfile` has listed the members; reading them through it needs one handle and the whole
-    directory in every process, and costs as much as decoding the image.
-    """
-    header = _read_at(archive, LOCAL_HEADER.size, span.offset)
-    if len(header) < LOCAL_HEADER.size or not header.startswith(b"PK\x03\x04"):
-        raise OSError("the zip member has no header")
-    _, name, extra = LOCAL_HEADER.unpack(header)
-    start = span.offset + LOCAL_HEADER.size + name + extra
-    data = _read_at(archive, span.length, start)
-    if span.method == zipfile.ZIP_STORED:
-        return data
-    if span.method != zipfile.ZIP_DEFLATED:
-        raise OSError("the zip member is neither stored nor deflated")
-    try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, size + 1)
-    except zlib.error as error:
-        raise OSError(f"the zip member is damaged ({error})") from error
+    def files(self, under: str = "") -> list[File]:
+        return sorted(file for part in self._parts for file in part.files(under))

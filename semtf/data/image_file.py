@@ -6,10 +6,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from semtf.data.images import BadImageError, Gray, Size, check_size, one_channel
-from semtf.data.png import decode_png
+from semtf.data.images import (
+    OTHER_PALETTE,
+    BadImageError,
+    Gray,
+    Size,
+    check_size,
+    grey_channel,
+)
+from semtf.data.png import IDENTITY, decode_png
 
 REMEDY = "save it as 8-bit grey levels (0-1 times 255), or 16-bit grey with --range16"
+MODES = ("L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
+"""Pillow's modes of the files that are taken."""
+DEEPEST = (1 << 16) - 1
 SIGNED, MIN_IS_WHITE = 2, 0
 """Values of the TIFF tags SampleFormat and PhotometricInterpretation."""
 
@@ -61,6 +71,9 @@ def image_size(data: bytes) -> Size:
 def decode_tiff(data: bytes, size: Size) -> npt.NDArray[np.generic]:
     """Decode a TIFF of one page, grey (8 or 16 bits) or RGB with three equal channels.
 
+    A palette must leave grey levels as they are, alpha must be opaque. Where white is zero, the
+    values are inverted.
+
     Raises:
         BadImageError: with the reason.
     """
@@ -69,7 +82,7 @@ def decode_tiff(data: bytes, size: Size) -> npt.NDArray[np.generic]:
             check_size(image.size[::-1], size)
             if getattr(image, "n_frames", 1) != 1:
                 raise BadImageError("a TIFF of several pages; save one image a file")
-            _check_tiff(image)
+            white_is_zero = _check_tiff(image)
             pixels = np.asarray(image)
     except BadImageError:
         raise
@@ -77,22 +90,28 @@ def decode_tiff(data: bytes, size: Size) -> npt.NDArray[np.generic]:
         raise BadImageError(f"no TIFF file, or another pixel format; {REMEDY}") from error
     except Exception as error:  # Pillow documents no closed set of errors for malformed files
         raise BadImageError(f"it cannot be decoded as TIFF ({error})") from error
-    pixels = one_channel(pixels) if pixels.ndim == 3 else pixels
-    return pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint16)
+    if pixels.dtype == np.uint8:
+        return grey_channel(pixels.reshape(*size, -1))
+    deep = pixels.astype(np.uint16)
+    return np.uint16(DEEPEST) - deep if white_is_zero else deep
 
 
-def _check_tiff(image: Image.Image) -> None:
-    """Raise BadImageError for samples that are no grey levels, or that Pillow would change.
+def _check_tiff(image: Image.Image) -> bool:
+    """Whether white is zero; Pillow inverts such images of 8 bits, but not those of 16.
 
-    It takes signed bytes for unsigned ones, cuts 16-bit colour to 8 bits, and does not invert
-    16-bit images in which white is zero.
+    Raises:
+        BadImageError: the samples are no grey levels, or Pillow would change them: it takes signed
+            bytes for unsigned ones, and cuts 16-bit colour to 8 bits.
     """
     tags = image.tag_v2  # type: ignore[attr-defined]
     deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8
     white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == MIN_IS_WHITE
-    if image.mode not in ("L", "RGB", "I;16", "I;16B"):
+    if image.mode not in MODES:
         raise BadImageError(f"pixel format {image.mode}; {REMEDY}")
+    if image.mode == "P" and bytes(image.getpalette() or ()) != IDENTITY:
+        raise BadImageError(OTHER_PALETTE)
     if SIGNED in tags.get(ExifTags.Base.SampleFormat, ()):
         raise BadImageError(f"signed samples; {REMEDY}")
-    if deep and (image.mode == "RGB" or white_is_zero):
-        raise BadImageError("16 bits in colour, or with white as zero; save it as 16-bit grey")
+    if deep and not image.mode.startswith("I;16"):
+        raise BadImageError("16 bits in colour; save it as 16-bit grey")
+    return white_is_zero

@@ -1,14 +1,17 @@
 """Images of a plain folder or zip file, without the challenge's layout."""
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from itertools import compress
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
 from semtf.config import SHAPE
-from semtf.data import layout
 from semtf.data.decoding import Decoder, Task
+from semtf.data.endings import split_images, warn_passed_over
 from semtf.data.file_source import File, Source, open_source, read_file
 from semtf.data.image_file import image_size
 from semtf.data.image_sets import ImageSet, name_array, selected
@@ -16,9 +19,6 @@ from semtf.data.images import BadImageError, Size
 from semtf.data.skipped import refuse, skipped_files
 from semtf.errors import InputError
 from semtf.progress import progress
-
-IMAGES = (".png", ".tif", ".tiff")
-"""Endings of the files that are read as images."""
 
 
 def open_images(
@@ -31,8 +31,8 @@ def open_images(
     """Read the PNG and TIFF files of a folder or zip file, sorted by name.
 
     Args:
-        folder: the folder, or a zip file; its images may lie in one top folder. Images that lie
-            in several folders are taken to be the sites of these names.
+        folder: the folder, or a zip file; its images may lie in one top folder, at any depth.
+            Images that lie in several folders are taken to be the sites of these names.
         size: expected (rows, columns) of every image; where None, the first image's.
         skip_bad: leave bad images out and list them in ``skipped`` instead of failing.
         range16: the values of 16-bit images that become grey levels 0 and 255; without it
@@ -45,7 +45,9 @@ def open_images(
     if range16 is not None and not range16[0] < range16[1]:
         raise InputError(f"--range16 {range16[0]:g},{range16[1]:g}: the second must be larger")
     source = open_source(folder)
-    files, sites = _files_and_sites(source)
+    listing = _listed(source)
+    listing.warn(source.root)
+    files, sites = listing.files, listing.sites
     size = _first_size(source, files) if size is None else size
     images = np.zeros((len(files), *size), np.uint8)
     problems: list[str] = []
@@ -78,7 +80,7 @@ def image_files(folder: Path | str) -> list[Path]:
     source = open_source(folder)
     if not source.root.is_dir():
         return [source.root]
-    return [source.root / file.path for file in _files_and_sites(source)[0]]
+    return [source.root / file.path for file in _listed(source).files]
 
 
 def first_image_size(source: Source, folder: str) -> Size:
@@ -94,21 +96,35 @@ def _first_size(source: Source, files: Sequence[File]) -> Size:
     return SHAPE
 
 
-def _files_and_sites(source: Source) -> tuple[list[File], list[str] | None]:
-    """The image files of a plain folder, and the site of each where they lie in site folders."""
-    folder = ""
-    while True:
-        if files := layout.flat_images(source, folder, IMAGES):
-            return files, None
-        subfolders = source.folders(folder)
-        if len(subfolders) != 1:
-            break
-        folder = f"{folder}/{subfolders[0]}".lstrip("/")
-    by_site = {
-        site: layout.flat_images(source, f"{folder}/{site}".lstrip("/"), IMAGES)
-        for site in subfolders
-    }
-    if not any(by_site.values()):
-        raise InputError(f"{source.root}: no PNG or TIFF images lie in it")
-    sites = [site for site, files in by_site.items() for _ in files]
-    return [file for files in by_site.values() for file in files], sites
+class _Listing(NamedTuple):
+    """The images of a plain folder, their sites, and the pictures that are passed over."""
+
+    files: list[File]
+    sites: list[str] | None
+    unread: list[File]
+    beside: list[File]
+
+    def warn(self, root: Path) -> None:
+        warn_passed_over(root, self.unread, "only PNG and TIFF files are read")
+        warn_passed_over(root, self.beside, "they lie in folders beside other images")
+
+
+def _listed(source: Source) -> _Listing:
+    """The image files of a plain folder, and the site of each where they lie in site folders.
+
+    A site is a folder with images, at any depth. Where images lie beside folders, the folders are
+    passed over.
+    """
+    files, unread = split_images(source.files())
+    if not files:
+        kinds = sorted({PurePosixPath(file.path).suffix for file in unread})
+        instead = f", but {', '.join(kinds)}; save them as PNG" if kinds else ""
+        raise InputError(f"{source.root}: no PNG or TIFF images lie in it{instead}")
+    folders = [file.path.rpartition("/")[0] for file in files]
+    top = os.path.commonpath([f"/{folder}" for folder in folders])[1:]
+    if top not in folders:
+        start = len(top) + 1 if top else 0
+        return _Listing(files, [folder[start:] for folder in folders], unread, [])
+    inside = [folder == top for folder in folders]
+    beside = [file for file, here in zip(files, inside, strict=True) if not here]
+    return _Listing(list(compress(files, inside)), None, unread, beside)

@@ -17,9 +17,23 @@ class BadImageError(Exception):
     """One file is no usable image; the message says why, and the caller knows the name."""
 
 
-def one_channel(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """The common channel of [rows, columns, 3]; raises BadImageError where the channels differ."""
+OPAQUE = 255
+TRANSPARENT = "it has transparent pixels; save it as 8-bit grey"
+OTHER_PALETTE = "it has a colour palette, or one that changes grey levels; save it as 8-bit grey"
+
+
+def grey_channel(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The common channel of [rows, columns, channels]: grey or RGB, with or without alpha.
+
+    Raises:
+        BadImageError: the channels of RGB differ, or a pixel is not opaque.
+    """
+    count = pixels.shape[-1]
+    if count in (2, 4) and np.any(pixels[..., -1] != OPAQUE):
+        raise BadImageError(TRANSPARENT)
     first = pixels[..., 0]
+    if count < 3:
+        return first
     if not (np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])):
         raise BadImageError("a colour image (its three channels differ); save it as grey")
     return first

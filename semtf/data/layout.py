@@ -11,16 +11,28 @@ cases.json
 from collections import defaultdict
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from semtf.cases import CASES_FILE, CHALLENGE, Case, Cases, parse_cases
-from semtf.data.file_source import File, Source, full_path, open_source, read_file
+from semtf.data.endings import PNG, split_images, warn_passed_over
+from semtf.data.file_source import (
+    File,
+    JoinedSource,
+    Source,
+    ZipSource,
+    full_path,
+    open_source,
+    read_file,
+)
 from semtf.data.skipped import Skipped
 from semtf.errors import InputError
 
 FOLDERS = ("simulation_data", "train", "test")
 KINDS = ("itr0", "itr1", "depth")
+MAX_PREFIX, MAX_FOLDERS = 4, 1000
+"""The layout is looked for in so many folders within one another, and so many side by side."""
 AVERAGE_DEPTH = "train/average_depth.csv"
 
 
@@ -52,6 +64,7 @@ class Layout:
         test: the test images.
         average_depth: the table of site averages, if there is one.
         skipped: files that have no partner, or lie where the layout has none.
+        passed_over: pictures that are no PNG, or lie below the test images.
     """
 
     prefix: str
@@ -61,6 +74,7 @@ class Layout:
     test: list[Member] = field(default_factory=list)
     average_depth: File | None = None
     skipped: list[Skipped] = field(default_factory=list)
+    passed_over: list[File] = field(default_factory=list)
 
     def count(self) -> int:
         """The number of images."""
@@ -111,58 +125,84 @@ def scan(source: Source, cases: Iterable[Case], without_fab: Container[int] = ()
     layout = Layout(prefix)
     for case in cases:
         number = case.case
-        layout.sem[number], layout.depth[number] = _pair_members(
-            source, prefix, case, layout.skipped
-        )
+        layout.sem[number], layout.depth[number] = _pair_members(source, case, layout)
         if number not in without_fab:
-            layout.fab[number] = _fab_members(source, prefix, case, layout.skipped)
-    test = flat_images(source, f"{prefix}test/SEM")
-    layout.test = [Member(file, 0, "", file.path.rpartition("/")[2]) for file in test]
+            layout.fab[number] = _fab_members(source, case, layout)
+    layout.test = _test_members(source, layout)
+    warn_passed_over(source.root, layout.passed_over, "only PNG files in their places are read")
     layout.average_depth = source.find(prefix + AVERAGE_DEPTH)
     return layout
 
 
 def open_layout(root: Path | str) -> Source:
-    """The source of a data set: the folder or zip file itself, or the ``open.zip`` in a folder."""
+    """The source of a data set.
+
+    It is the folder or zip file itself, or in a folder without the layout its ``open.zip``, or what
+    the challenge's host hands out side by side: ``simulation_data.zip``, ``train.zip`` and
+    ``test.zip``. A folder that is unpacked already goes before its zip file.
+    """
     source = open_source(root)
-    archive = source.root / "open.zip"
-    if archive.is_file() and not set(source.folders()) & set(FOLDERS):
-        return open_source(archive)
-    return source
+    present = set(source.folders()) & set(FOLDERS)
+    if not present and (source.root / "open.zip").is_file():
+        return open_source(source.root / "open.zip")
+    packed = [name for name in FOLDERS if (source.root / f"{name}.zip").is_file()]
+    archives = [_layout_archive(source.root, name) for name in packed if name not in present]
+    return JoinedSource(source.root, [source, *archives]) if archives else source
+
+
+def _layout_archive(root: Path, name: str) -> Source:
+    """The zip file of one of the layout's folders, which it may or may not hold by name."""
+    archive = ZipSource(root, f"{name}.zip")
+    return archive if name in archive.folders() else ZipSource(root, f"{name}.zip", f"{name}/")
 
 
 def find_prefix(source: Source) -> str:
-    """The top folder under which the layout lies: ``""`` or ``"name/"``."""
-    top = source.folders()
-    if set(top) & set(FOLDERS):
-        return ""
-    candidates = [name for name in top if set(source.folders(name)) & set(FOLDERS)]
-    if len(candidates) == 1:
-        return candidates[0] + "/"
-    problem = "it has none"
-    if candidates:
-        problem = f"more than one folder has them: {', '.join(candidates)}"
-    raise InputError(
-        f"{source.root}: expected a data set with the folders {', '.join(FOLDERS)}; {problem}; "
-        "`semtf simulate` makes one"
-    )
+    """The top folder under which the layout lies: ``""``, ``"name/"`` or ``"name/name/"``."""
+    candidates = [""]
+    for _ in range(MAX_PREFIX):
+        found = [prefix for prefix in candidates if set(_below(source, prefix)) & set(FOLDERS)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            named = ", ".join(prefix.rstrip("/") for prefix in found)
+            raise InputError(f"{_expected(source)}; more than one folder has them: {named}")
+        folders = (f"{prefix}{name}/" for prefix in candidates for name in _below(source, prefix))
+        candidates = list(islice(folders, MAX_FOLDERS))
+    if archives := _archives(source):
+        raise InputError(
+            f"{_expected(source)}; it has the zip file {archives[0]}: unpack it, or name it"
+        )
+    raise InputError(f"{_expected(source)}; it has none; `semtf simulate` makes one")
 
 
-def _pair_members(
-    source: Source, prefix: str, case: Case, skipped: list[Skipped]
-) -> tuple[list[Member], list[Member]]:
+def _below(source: Source, prefix: str) -> list[str]:
+    return source.folders(prefix.rstrip("/"))
+
+
+def _archives(source: Source) -> list[str]:
+    """The zip files in a folder or in a zip file."""
+    if source.root.is_dir():
+        return sorted(path.name for path in source.root.glob("*.zip"))
+    return [file.path for file in source.files() if file.path.lower().endswith(".zip")]
+
+
+def _expected(source: Source) -> str:
+    return f"{source.root}: expected a data set with the folders {', '.join(FOLDERS)}"
+
+
+def _pair_members(source: Source, case: Case, layout: Layout) -> tuple[list[Member], list[Member]]:
     sem, depth = [], []
-    for (bucket, base), kinds in sorted(_holes(source, prefix, case, skipped).items()):
+    for (bucket, base), kinds in sorted(_holes(source, case, layout).items()):
         missing = [kind for kind in KINDS if kind not in kinds]
         if missing:
             reason = f"it has no partner: {' and '.join(missing)} of {base} missing"
-            skipped += [_skipped(source, file, reason) for file in kinds.values()]
+            layout.skipped += [_skipped(source, file, reason) for file in kinds.values()]
         else:
             members = [Member(kinds[kind], case.case, bucket, base) for kind in KINDS]
             sem += members[:2]
             depth.append(members[2])
     if not depth:
-        folder = full_path(source.root, f"{prefix}simulation_data/SEM/{case.simulator}")
+        folder = full_path(source.root, f"{layout.prefix}simulation_data/SEM/{case.simulator}")
         raise InputError(
             f"{folder}: case {case.case} has no pairs of SEM images and depth maps; "
             "choose the cases that are there with --case"
@@ -170,29 +210,29 @@ def _pair_members(
     return sem, depth
 
 
-def _holes(
-    source: Source, prefix: str, case: Case, skipped: list[Skipped]
-) -> dict[tuple[str, str], dict[str, File]]:
+def _holes(source: Source, case: Case, layout: Layout) -> dict[tuple[str, str], dict[str, File]]:
     """By bucket and base, the files of a hole: itr0, itr1 and depth."""
     holes: dict[tuple[str, str], dict[str, File]] = defaultdict(dict)
-    folder = f"{prefix}simulation_data/SEM/{case.simulator}"
-    for file in _images(source, folder, skipped):
+    folder = f"{layout.prefix}simulation_data/SEM/{case.simulator}"
+    for file in _images(source, folder, layout):
         bucket, name = _folder_and_name(file, folder)
         base, _, kind = name[:-4].rpartition("_")
         if kind in KINDS[:2] and base:
             holes[bucket, base][kind] = file
         else:
-            skipped.append(_skipped(source, file, "its name ends neither in _itr0 nor in _itr1"))
-    folder = f"{prefix}simulation_data/Depth/{case.simulator}"
-    for file in _images(source, folder, skipped):
+            layout.skipped.append(
+                _skipped(source, file, "its name ends neither in _itr0 nor in _itr1")
+            )
+    folder = f"{layout.prefix}simulation_data/Depth/{case.simulator}"
+    for file in _images(source, folder, layout):
         bucket, name = _folder_and_name(file, folder)
         holes[bucket, name[:-4]]["depth"] = file
     return holes
 
 
-def _fab_members(source: Source, prefix: str, case: Case, skipped: list[Skipped]) -> list[Member]:
-    folder = f"{prefix}train/SEM/{case.fab}"
-    files = _images(source, folder, skipped)
+def _fab_members(source: Source, case: Case, layout: Layout) -> list[Member]:
+    folder = f"{layout.prefix}train/SEM/{case.fab}"
+    files = _images(source, folder, layout)
     if not files:
         raise InputError(
             f"{full_path(source.root, folder)}: case {case.case} has no fab images; "
@@ -201,21 +241,29 @@ def _fab_members(source: Source, prefix: str, case: Case, skipped: list[Skipped]
     return [Member(file, case.case, *_folder_and_name(file, folder)) for file in files]
 
 
+def _test_members(source: Source, layout: Layout) -> list[Member]:
+    folder = f"{layout.prefix}test/SEM"
+    files, others = split_images(source.files(folder), PNG)
+    members = [Member(file, 0, "", file.path[len(folder) + 1 :]) for file in files]
+    layout.passed_over += others + [member.file for member in members if "/" in member.base]
+    return [member for member in members if "/" not in member.base]
+
+
 def _skipped(source: Source, file: File, reason: str) -> Skipped:
     return Skipped(full_path(source.root, file.path), reason)
 
 
-def _images(source: Source, folder: str, skipped: list[Skipped]) -> list[File]:
+def _images(source: Source, folder: str, layout: Layout) -> list[File]:
+    """The PNG files that lie one folder deep in a folder; others are noted."""
     images = []
-    for file in source.files(folder):
-        if not file.path.lower().endswith(".png"):
-            continue
+    files, others = split_images(source.files(folder), PNG)
+    layout.passed_over += others
+    for file in files:
         if file.path.count("/", len(folder) + 1) == 1:
             images.append(file)
         else:
-            skipped.append(
-                _skipped(source, file, "it is not one folder deep, as the layout has it")
-            )
+            reason = "it is not one folder deep, as the layout has it"
+            layout.skipped.append(_skipped(source, file, reason))
     return images
 
 
@@ -223,13 +271,3 @@ def _folder_and_name(file: File, folder: str) -> tuple[str, str]:
     """The bucket or site, and the name, of an image that lies in ``folder``."""
     inner, _, name = file.path[len(folder) + 1 :].partition("/")
     return inner, name
-
-
-def flat_images(source: Source, folder: str, suffixes: tuple[str, ...] = (".png",)) -> list[File]:
-    """The images that lie directly in a folder, sorted by name."""
-    start = len(folder) + 1 if folder else 0
-    return [
-        file
-        for file in source.files(folder)
-        if file.path.lower().endswith(suffixes) and "/" not in file.path[start:]
-    ]

@@ -1,14 +1,10 @@
 """The names of images: what two files share, and files that are named after an image."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from semtf.data.endings import without_ending
 from semtf.errors import InputError
-
-
-def without_ending(name: str) -> str:
-    """The name of an image: the path of its file without the ending."""
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def named_after(

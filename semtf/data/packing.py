@@ -32,7 +32,7 @@ from semtf.data.layout import Member
 from semtf.errors import InputError
 from semtf.progress import warn
 
-VERSION = 1
+VERSION = 2
 """Raised when the grey policy changes: what older versions packed is then decoded again."""
 COLUMNS = ("row", "path", "size", "stamp", "sha256", "problem", "case", "folder", "base")
 SAVED_EVERY = 16 * CHUNK

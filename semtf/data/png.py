@@ -15,27 +15,43 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from semtf.data.images import BadImageError, Gray, Size, check_bytes, check_size, one_channel
+from semtf.data.images import (
+    OTHER_PALETTE,
+    TRANSPARENT,
+    BadImageError,
+    Gray,
+    Size,
+    check_bytes,
+    check_size,
+    grey_channel,
+)
 from semtf.errors import InputError
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, RGB = 0, 2
-MODES = {(GREY, 8): ("L", "L"), (RGB, 8): ("RGB", "RGB"), (GREY, 16): ("I;16", "I;16B")}
+GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
+MODES = {
+    (GREY, 8): ("L", "L"),
+    (RGB, 8): ("RGB", "RGB"),
+    (PALETTE, 8): ("P", "P"),
+    (GREY_ALPHA, 8): ("LA", "LA"),
+    (RGB_ALPHA, 8): ("RGBA", "RGBA"),
+    (GREY, 16): ("I;16", "I;16B"),
+}
 """Pillow's mode, and its name for the samples in the file, by colour type and depth."""
+CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
 HEADER_END = 33
 CRITICAL = (b"PLTE", b"IEND")
-REFUSED_CHUNKS = {
-    b"tRNS": "it has transparent pixels; save it as 8-bit grey",
-    b"acTL": "it is an animation; save one image a file",
-}
+IDENTITY = bytes(level for level in range(256) for _ in "RGB")
+"""The palette that shows each index as the grey level of that number."""
+KEPT = (b"IDAT", b"PLTE", b"tRNS")
+ANIMATION = b"acTL"
 ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2),
          (1, 0, 2, 1))  # fmt: skip
 """First row and column, and steps, of the passes of an interlaced PNG."""
-REFUSED = {3: "a colour palette", 4: "an alpha channel", 6: "an alpha channel"}
 
 
 class Header(NamedTuple):
-    """Bits a sample, colour type (0 or 2), interlacing (0 or 1), bytes of the inflated data."""
+    """Bits a sample, colour type, interlacing (0 or 1), bytes of the inflated data."""
 
     depth: int
     colour: int
@@ -56,10 +72,13 @@ def decode_png(data: bytes, size: Size, *, sixteen: bool = False) -> npt.NDArray
 
     Raises:
         BadImageError: the file breaks the grey policy: 8-bit grey, or RGB with three equal
-            channels, of the expected size and with every checksum right.
+            channels, either with opaque alpha, or a palette that leaves grey levels as they are;
+            of the expected size and with every checksum right.
     """
     header = check_header(data, size, sixteen=sixteen)
-    filtered = _inflated(_image_data(data), header.length)
+    chunks = _chunks(data)
+    _check_palette(header, chunks)
+    filtered = _inflated(chunks[b"IDAT"], header.length)
     mode, raw = MODES[header.colour, header.depth]
     # Pillow undoes the row filters. Zlib's level 0 wraps the data without compressing it, so it
     # is not inflated a second time, and nothing else of the file reaches Pillow. The arguments
@@ -72,9 +91,7 @@ def decode_png(data: bytes, size: Size, *, sixteen: bool = False) -> npt.NDArray
     if header.depth == 16:
         return np.asarray(image)
     pixels = np.frombuffer(image.tobytes(), np.uint8)
-    if header.colour == RGB:
-        return one_channel(pixels.reshape(*size, 3))
-    return pixels.reshape(size)
+    return grey_channel(pixels.reshape(*size, CHANNELS[header.colour]))
 
 
 def check_header(data: bytes, size: Size, *, sixteen: bool = False) -> Header:
@@ -89,9 +106,7 @@ def check_header(data: bytes, size: Size, *, sixteen: bool = False) -> Header:
         raise BadImageError("truncated: it ends inside the PNG header")
     width, height, depth, colour, *method, interlaced = struct.unpack(">IIBBBBB", data[16:29])
     check_size((height, width), size)
-    if colour in REFUSED:
-        raise BadImageError(f"it has {REFUSED[colour]}; save it as 8-bit grey")
-    if colour not in (GREY, RGB):
+    if colour not in CHANNELS:
         raise BadImageError(f"damaged: colour type {colour} does not exist")
     if depth == 16 and not (sixteen and colour == GREY):
         raise BadImageError("16 bits a sample; save it as 8-bit grey (or give its range of values)")
@@ -99,14 +114,15 @@ def check_header(data: bytes, size: Size, *, sixteen: bool = False) -> Header:
         raise BadImageError(f"{depth} bits a sample; save it as 8-bit grey")
     if any(method) or interlaced not in (0, 1):
         raise BadImageError("damaged: its header names methods that do not exist")
-    pixel = depth // 8 * (3 if colour == RGB else 1)
+    pixel = depth // 8 * CHANNELS[colour]
     length = _filtered_length(width, height, pixel, interlaced)
     return Header(depth, colour, interlaced, length)
 
 
-def _image_data(data: bytes) -> bytes:
-    """The compressed image data of all chunks, once every checksum is found right."""
-    position, compressed, kind = len(SIGNATURE), b"", b""
+def _chunks(data: bytes) -> dict[bytes, bytes]:
+    """Image data (compressed), palette and transparency, once every checksum is found right."""
+    position, kind = len(SIGNATURE), b""
+    found = dict.fromkeys(KEPT, b"")
     while kind != b"IEND":
         if position + 8 > len(data):
             raise BadImageError("truncated: the file ends before its last chunk")
@@ -116,16 +132,27 @@ def _image_data(data: bytes) -> bytes:
             raise BadImageError("truncated: the file ends inside a chunk")
         if zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise BadImageError(f"damaged: the checksum of its {kind!r} chunk is wrong")
-        if kind == b"IDAT":
-            compressed += data[position + 8 : end]
-        elif kind in REFUSED_CHUNKS:
-            raise BadImageError(REFUSED_CHUNKS[kind])
+        if kind in KEPT:
+            found[kind] += data[position + 8 : end]
+        elif kind == ANIMATION:
+            raise BadImageError("it is an animation; save one image a file")
         elif kind[:1].isupper() and position > len(SIGNATURE) and kind not in CRITICAL:
             raise BadImageError(f"damaged: a {kind!r} chunk has no place in it")
         position = end + 4
-    if not compressed:
+    if not found[b"IDAT"]:
         raise BadImageError("it has no image data")
-    return compressed
+    return found
+
+
+def _check_palette(header: Header, chunks: dict[bytes, bytes]) -> None:
+    """Refuse transparent colours, and a palette that shows an index as another grey level."""
+    transparent = chunks[b"tRNS"]
+    if header.colour == PALETTE:
+        if chunks[b"PLTE"] != IDENTITY[: len(chunks[b"PLTE"])]:
+            raise BadImageError(OTHER_PALETTE)
+        transparent = transparent.strip(b"\xff")
+    if transparent:
+        raise BadImageError(TRANSPARENT)
 
 
 def _inflated(compressed: bytes, length: int) -> bytes:

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from semtf.data.image_folder import IMAGES
-from semtf.data.names import named_after, without_ending
+from semtf.data.endings import IMAGES, PICTURES, without_ending
+from semtf.data.names import named_after
 from semtf.errors import InputError
 from semtf.outputs import check_folder, protect
 
 TABLE = "predictions.csv"
 ARRAYS = (".npy", "_sigma.npy")
 ARCHIVES = (".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
-IMAGE_FILES = (*IMAGES, ".jpg", ".jpeg", ".bmp", ".gif")
 TABLES = (".csv", ".tsv", ".json", ".txt", ".html", ".pdf", ".xls", ".xlsx", ".parquet")
 ARRAY_FILES = (".npy", ".npz", ".h5", ".hdf5")
-FILES = frozenset((*ARCHIVES, *IMAGE_FILES, *TABLES, *ARRAY_FILES))
+FILES = frozenset((*ARCHIVES, *PICTURES, *TABLES, *ARRAY_FILES))
 """Endings of names that a user means for a file."""
 
 
@@ -130,11 +129,10 @@ def _check_inside(destination: Destination) -> None:
             )
     if not destination.out.is_dir():
         return
-    folders = [destination.out]
-    if any("/" in file for file in destination.files):
-        folders += [path for path in destination.out.iterdir() if path.is_dir()]
     ours = set(destination.files)
-    for path in sorted(path for folder in folders for path in folder.iterdir()):
+    in_folders = any("/" in file for file in destination.files)
+    present = destination.out.rglob("*") if in_folders else destination.out.iterdir()
+    for path in sorted(present):
         file = path.relative_to(destination.out).as_posix()
         if path.suffix.lower() in (*IMAGES, ".npy") and "/." not in f"/{file}" and file not in ours:
             raise InputError(
@@ -146,7 +144,8 @@ def _check_inside(destination: Destination) -> None:
 def _named(table: Path) -> set[str] | None:
     """The depth maps that a table tells of; None where it is not a prediction's."""
     try:
-        names = pd.read_csv(table, usecols=["name", "case_probability"], dtype=str)["name"]
+        columns = ["name", "case_probability"]
+        names = pd.read_csv(table, usecols=columns, dtype=str, keep_default_na=False)["name"]
     except (OSError, ValueError):
         return None
     return {f"{without_ending(str(name))}.png" for name in names}

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from semtf.data.names import without_ending
+from semtf.data.endings import without_ending
 from semtf.data.tables import read_table_file, require_cells
 from semtf.errors import InputError
 from semtf.estimation.destination import TABLE, Destination
@@ -80,7 +80,7 @@ class Predictions(AbstractContextManager["Predictions"]):
     def _release(self) -> None:
         """Give everything its name, the table last: it tells of files that are there."""
         for target in self.destination.targets:
-            target.parent.mkdir(exist_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
             (self.stage / target.relative_to(self.destination.folder)).replace(target)
 
     def write(self, names: Sequence[str], result: DepthResult) -> None:
@@ -89,7 +89,7 @@ class Predictions(AbstractContextManager["Predictions"]):
         for i, (name, grey) in enumerate(zip(names, result.grey(), strict=True)):
             stem = without_ending(name)
             if self.archive is None:
-                (self.stage / stem).parent.mkdir(exist_ok=True)
+                (self.stage / stem).parent.mkdir(parents=True, exist_ok=True)
             self._write_png(f"{stem}.png", grey)
             if self.destination.arrays:
                 np.save(self.stage / f"{stem}.npy", result.depth[i])

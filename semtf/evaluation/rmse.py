@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from semtf.data.endings import without_ending
 from semtf.data.image_folder import open_images
 from semtf.data.image_sets import ImageSet
-from semtf.data.names import named_after, without_ending
+from semtf.data.names import named_after
 from semtf.errors import InputError
 from semtf.estimation.predictions import read_column
 

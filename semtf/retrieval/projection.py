@@ -10,6 +10,11 @@ from semtf.retrieval.shifts import shifted, shifts
 
 FIT_SAMPLE = 8192
 """Images that the components are fitted on."""
+CONTRAST_FLOOR = 1e-5
+"""Least length of an image without its mean, as a share of its length with it.
+
+A step of one grey level in one pixel of 72 x 48 has 7e-5, rounding in float32 at most 1e-6.
+"""
 ENERGY_FLOOR = 1e-8
 """Least energy of a component, as a share of the largest: its root divides the queries."""
 
@@ -25,8 +30,14 @@ def normalise(images: tf.Tensor) -> tf.Tensor:
     """
     images = tf.cast(images, tf.float32)
     centred = images - tf.reduce_mean(images, axis=[1, 2], keepdims=True)
-    norm = tf.sqrt(tf.reduce_sum(tf.square(centred), axis=[1, 2], keepdims=True))
-    return tf.math.divide_no_nan(centred, norm)
+    norm = _length(centred)
+    # The mean of a constant image may be rounded; what is left then is no contrast.
+    contrast = tf.where(norm > CONTRAST_FLOOR * _length(images), norm, 0.0)
+    return tf.math.divide_no_nan(centred, contrast)
+
+
+def _length(images: tf.Tensor) -> tf.Tensor:
+    return tf.sqrt(tf.reduce_sum(tf.square(images), axis=[1, 2], keepdims=True))
 
 
 class PCA(tf.Module):

@@ -1,9 +1,18 @@
 """Errors of TensorFlow in one line that a client can read."""
 
+import re
+
+PLACES = re.compile(
+    r"\[\[\s*(?:\{\{[^}]*\}\}\s*)+\]\]|\{\{[^}]*\}\}|\[Op:[^\]]*\]"
+    r"|Graph execution error:|Detected at node .*?\(most recent\):|<stack traces unavailable>"
+    r"|\d+ root error\(s\) found\.|\(\d+\) [A-Z_]+: |\d+ successful operations\..*"
+)
+"""What TensorFlow says of the places in a graph: nothing to a client."""
+
 
 def readable(error: object) -> str:
     """The message of an assertion in the graph, without what TensorFlow puts around it."""
-    text = one_line(error).split(" [[{{node", 1)[0]
+    text = one_line(PLACES.sub(" ", one_line(error)))
     _, separator, message = text.partition("assertion failed: ")
     return message.removeprefix("[").removesuffix("]") if separator else text
 

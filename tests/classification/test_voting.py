@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from semtf.classification.voting import site_vote
+from semtf.classification.voting import neighbour_vote, site_vote
 
 
 def test_vote_is_the_normalised_product_of_a_site() -> None:
@@ -23,3 +23,29 @@ def test_thousands_of_images_do_not_underflow() -> None:
 def test_a_certain_mistake_does_not_silence_its_site() -> None:
     probabilities = np.array([[1.0, 0.0], *[[0.01, 0.99]] * 20])
     assert site_vote(probabilities, np.full(21, "a"))[0].argmax() == 1
+
+
+def rows(cases: list[int], sure: float = 0.8) -> np.ndarray:
+    """Probabilities of three cases, of which these are the most probable."""
+    others = (1 - sure) / 2
+    return np.where(np.arange(3) == np.array(cases)[:, None], sure, others).astype(np.float32)
+
+
+def test_neighbours_vote_as_a_mode_filter_does() -> None:
+    cases = np.random.default_rng(0).integers(0, 3, 200).tolist()
+    voted = neighbour_vote(rows(cases), 5).argmax(axis=1).tolist()
+    for i, case in enumerate(cases):
+        counts = np.bincount(cases[max(0, i - 2) : i + 3], minlength=3)
+        kept = counts[case] == counts.max()
+        assert voted[i] == (case if kept else counts.argmax())
+
+
+def test_who_keeps_its_case_keeps_its_row() -> None:
+    probabilities = rows([0, 0, 2, 0, 0, 1, 1, 1])
+    probabilities[1] = [0.5, 0.3, 0.2]
+    voted = neighbour_vote(probabilities, 3)
+    np.testing.assert_array_equal(
+        voted[[0, 1, 3, 4, 5, 6, 7]], probabilities[[0, 1, 3, 4, 5, 6, 7]]
+    )
+    np.testing.assert_allclose(voted[2], [0.65, 0.2, 0.15], rtol=1e-6)
+    assert neighbour_vote(np.zeros((0, 3)), 9).shape == (0, 3)

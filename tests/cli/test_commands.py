@@ -103,6 +103,25 @@ def test_sites_vote_and_cases_are_judged(semtf, run: Run, fab: Path, tmp_path: P
     assert "name and site" in semtf(*predict, "--sites", sites).error
 
 
+def test_neighbours_vote(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
+    predict = ("predict", "--run", run.path, "--images", fab / "test/SEM", "--out")
+    assert semtf(*predict, tmp_path / "a").code == 0
+    done = semtf(*predict, tmp_path / "b", "--vote", "neighbours:9")
+    assert done.code == 0, done.err
+    own, voted = (
+        pd.read_csv(tmp_path / name / "predictions.csv")["case"].to_numpy() for name in "ab"
+    )
+    for i in range(len(own)):
+        counts = np.bincount(own[max(0, i - 4) : i + 5])
+        assert voted[i] == (own[i] if counts[own[i]] == counts.max() else counts.argmax())
+    changed = f"neighbours:9: {(own != voted).sum()} of {len(own)} images took the case"
+    assert changed in done.err
+    for wrong in ("neighbours", "neighbours:8", "neighbours:1", "sites:9"):
+        assert "--vote" in semtf(*predict, tmp_path / "c", "--vote", wrong).error
+    both = semtf(*predict, tmp_path / "c", "--vote", "neighbours:9", "--sites", tmp_path / "s.csv")
+    assert "leave --vote or --sites out" in both.error
+
+
 def test_predict_into_a_zip_with_other_weights(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     out = tmp_path / "submission.zip"
     done = semtf(

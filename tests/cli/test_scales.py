@@ -49,6 +49,9 @@ def test_dark_images_are_flagged(
     # 12 of 16 bits, given the range of all 16.
     Image.fromarray(sem(fab, 0).astype(np.uint16) * 16).save(images / "twelve.png")
     assert predict(run, images, tmp_path / "out", "--range16=0,65535") == 0
+    said = capsys.readouterr()
+    assert "unusual_scale" in said.out
+    assert "of the images are flagged unusual_scale: they are darker or brighter" in said.err
     table = pd.read_csv(tmp_path / "out/predictions.csv", index_col="name", keep_default_na=False)
     flagged = {name: "unusual_scale" in flags.split() for name, flags in table["flags"].items()}
     assert flagged == {"bright.png": False, "half.png": True, "twelve.png": True}

@@ -1,7 +1,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +104,21 @@ def different_channels() -> np.ndarray:
     return pixels
 
 
+def palette(levels: Iterable[int]) -> Image.Image:
+    """The indices ``LEVELS`` with a palette of grey levels."""
+    image = Image.new("P", (48, 72))
+    image.putdata(LEVELS.ravel().tolist())
+    image.putpalette([level for level in levels for _ in "RGB"])
+    return image
+
+
+def clear(image: Image.Image) -> Image.Image:
+    """An image with one pixel that is not opaque."""
+    changed = image.copy()
+    changed.putpixel((3, 4), (*image.getpixel((3, 4))[:-1], 254))
+    return changed
+
+
 GREY = Image.fromarray(LEVELS)
 WHOLE = png(LEVELS)
 DAMAGED = bytearray(WHOLE)
@@ -112,9 +127,11 @@ JPEG = io.BytesIO()
 GREY.save(JPEG, "JPEG")
 REFUSED = {
     "different channels": (png(different_channels()), "channels differ"),
-    "palette": (png(GREY.convert("P")), "palette"),
-    "grey and alpha": (png(GREY.convert("LA")), "alpha"),
-    "colour and alpha": (png(GREY.convert("RGBA")), "alpha"),
+    "inverted palette": (png(palette(range(255, -1, -1))), "palette"),
+    "colour palette": (png(GREY.convert("RGB").quantize()), "palette"),
+    "transparent palette": (png(palette(range(256)), transparency=3), "transparent"),
+    "grey and alpha": (png(clear(GREY.convert("LA"))), "transparent"),
+    "colour and alpha": (png(clear(GREY.convert("RGBA"))), "transparent"),
     "transparent grey": (png(GREY, transparency=3), "transparent"),
     "16 bits": (png(LEVELS.astype(np.uint16) * 257), "16 bits"),
     "1 bit": (png(GREY.convert("1")), "1 bits"),
@@ -137,6 +154,15 @@ REFUSED = {
     "animation": (raw_png(48, 72, 8, 0, b"\0" * 49 * 72, chunk(b"acTL", b"\0" * 8)), "animation"),
     "unknown colour": (raw_png(48, 72, 8, 5, b"\0" * 49 * 72), "colour type 5"),
 }
+
+
+@pytest.mark.parametrize("encode", [png, lambda image: tiff(image)], ids=["png", "tif"])
+def test_a_palette_or_alpha_that_changes_nothing_is_grey(
+    encode: Callable[[Image.Image], bytes], request: pytest.FixtureRequest
+) -> None:
+    name = "a." + request.node.callspec.id
+    for image in (palette(range(256)), GREY.convert("LA"), GREY.convert("RGBA")):
+        np.testing.assert_array_equal(decode_image(encode(image), name, size=SIZE), LEVELS)
 
 
 @pytest.mark.parametrize(("data", "reason"), REFUSED.values(), ids=REFUSED)
@@ -189,7 +215,6 @@ def tiff(image: Image.Image, **options: object) -> bytes:
     return stream.getvalue()
 
 
-DEEP = Image.fromarray(LEVELS.astype(np.uint16) * 16)
 DEEP_COLOUR = io.BytesIO()
 tifffile.imwrite(DEEP_COLOUR, RGB.astype(np.uint16) * 16, photometric="rgb")
 
@@ -199,6 +224,15 @@ def test_tiff_of_8_bits(compression: str | None) -> None:
     for image in (GREY, Image.fromarray(RGB)):
         data = tiff(image, compression=compression)
         np.testing.assert_array_equal(decode_image(data, "a.tif", size=SIZE), LEVELS)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_as_zero_is_inverted(dtype: type) -> None:
+    stream = io.BytesIO()
+    most = np.iinfo(dtype).max
+    tifffile.imwrite(stream, most - LEVELS.astype(dtype) * (most // 255), photometric="miniswhite")
+    found = decode_image(stream.getvalue(), "a.tif", size=SIZE, range16=(0, 65535))
+    np.testing.assert_array_equal(found, LEVELS)
 
 
 @pytest.mark.parametrize(("encode", "name"), [(png, "a.png"), (tiff, "a.TIFF")])
@@ -219,13 +253,13 @@ def test_16_bits_need_a_range(encode: Callable[[Image.Image], bytes], name: str)
     ("data", "reason"),
     [
         (tiff(GREY, save_all=True, append_images=[GREY]), "several pages"),
-        (tiff(GREY.convert("RGBA")), "pixel format RGBA"),
+        (tiff(clear(GREY.convert("RGBA"))), "transparent"),
+        (tiff(palette(range(255, -1, -1))), "palette"),
         (tiff(Image.fromarray(LEVELS.astype(np.float32) / 255)), r"format F; .*0-1 times 255"),
         (tiff(Image.fromarray(LEVELS.astype(np.int32))), "format I; .*--range16"),
         (tiff(Image.fromarray(LEVELS > 100)), "pixel format 1"),
         (tiff(GREY, tiffinfo={339: 2}), "signed samples"),
         (tiff(GREY, tiffinfo={339: 3}), "another pixel format; save it as 8-bit grey levels"),
-        (tiff(DEEP, tiffinfo={262: 0}), "white as zero"),
         (DEEP_COLOUR.getvalue(), "16 bits in colour"),
         (tiff(Image.fromarray(LEVELS.T)), "transposed"),
         (tiff(Image.fromarray(different_channels())), "channels differ"),

@@ -23,7 +23,15 @@ def test_normalise_forgets_the_grey_scale() -> None:
 
 
 def test_normalise_a_constant_image_to_zeros() -> None:
-    assert not normalise(tf.fill([1, 9, 7], 42.0)).numpy().any()
+    for level in (0.0, 42.0, 100.3, 0.1):
+        for shape in ((1, 9, 7), (2, 72, 48), (1, 301, 299)):
+            assert not normalise(tf.fill(shape, level)).numpy().any()
+
+
+def test_normalise_keeps_the_least_contrast_of_grey_levels() -> None:
+    images = np.full((2, 72, 48), 255, np.uint8)
+    images[:, 40, 20] -= 1
+    assert np.linalg.norm(normalise(tf.constant(images))[0]) == pytest.approx(1, rel=1e-4)
 
 
 def test_all_components_give_the_cosine_itself() -> None:

@@ -50,8 +50,8 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "transparent": (with_chunk(good, b"tRNS", b"\0\5"), "transparent"),
         "animated": (with_chunk(good, b"acTL", bytes(8)), "animation"),
         "flipped": (bytes(flipped), "Invalid PNG"),
-        "truncated": (good[: len(good) // 2], "Invalid PNG"),
-        "no_end": (good[:-12], "Invalid PNG"),
+        "truncated": (good[: len(good) // 2], "truncated"),
+        "no_end": (good[:-12], "truncated"),
     }
 
 

@@ -18,6 +18,26 @@ from semtf.serving.messages import readable
             "Invalid PNG data, size 3\n\t [[{{node map/while/DecodePng}}]]",
             "Invalid PNG data, size 3",
         ),
+        (
+            "{{function_node __wrapped____MklMatMul_device_/job:localhost}} indices[0] = 9 is not "
+            "in [0, 5)\n\t [[{{node Gather}}]] [Op:GatherV2]",
+            "indices[0] = 9 is not in [0, 5)",
+        ),
+        (
+            "{{function_node __inference_stored_12}} {{function_node __inference_stored_12}} "
+            "assertion failed: [pair 7 is none of the 5 pairs of case 2]\n\t [[{{node Assert}}]]",
+            "pair 7 is none of the 5 pairs of case 2",
+        ),
+        (
+            "Invalid PNG data, size 3\n\t [[{{function_node body_7}}{{node map/DecodePng}}]]",
+            "Invalid PNG data, size 3",
+        ),
+        (
+            "2 root error(s) found.\n  (0) INVALID_ARGUMENT: Invalid PNG data, size 3\n\t "
+            "[[{{node a}}]]\n\t [[{{node b}}]]\n  (1) INVALID_ARGUMENT: Invalid PNG data, size 3"
+            "\n\t [[{{node a}}]]\n0 successful operations.\n0 derived errors ignored.",
+            "Invalid PNG data, size 3 Invalid PNG data, size 3",
+        ),
         ("plain", "plain"),
     ],
 )

@@ -7,8 +7,13 @@ refuses what is no 8-bit grey image, or RGB of three equal channels, of the want
 
 import tensorflow as tf
 
-from semtf.data.images import EXTRA_BYTES
-from semtf.data.png import GREY, HEADER_END, REFUSED_CHUNKS, RGB, SIGNATURE
+from semtf.data.images import EXTRA_BYTES, TRANSPARENT
+from semtf.data.png import ANIMATION, GREY, HEADER_END, RGB, SIGNATURE
+
+REFUSED_CHUNKS = {
+    b"tRNS": TRANSPARENT,
+    ANIMATION: "it is an animation; save one image a file",
+}
 
 REASONS = (
     "",
@@ -22,6 +27,7 @@ REASONS = (
     "it has an alpha channel; save it as 8-bit grey",
     "it does not have 8 bits a sample; save it as 8-bit grey",
     "damaged: its header names methods that do not exist",
+    "truncated: the file ends before its last chunk",
     *REFUSED_CHUNKS.values(),
 )
 COLOUR = "a colour image (its three channels differ); save it as grey"
@@ -90,6 +96,7 @@ def _reason(files: tf.Tensor, height: int, width: int) -> tf.Tensor:
         (colour == 4) | (colour == 6),
         (depth != 8) | ((colour != GREY) & (colour != RGB)),
         tf.reduce_any(head[:, 26:28] != 0, axis=1) | (head[:, 28] > 1),
+        tf.logical_not(tf.strings.regex_full_match(files, r"\C*IEND\C{4}\C*")),
         *refused,
     ]
     first = tf.argmax(tf.stack([tf.zeros_like(conditions[0]), *conditions], axis=1), axis=1)

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-import hmac
+import gzip
 import logging
 import re
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from starlette.applications import Starlette
@@ -18,12 +17,16 @@ from starlette.routing import Mount, Route
 
 from semtf.errors import InputError
 from semtf.serving.saved_model.export_metadata import read_export_metadata
+from semtf.serving.server.access import check_token
 from semtf.serving.server.addresses import is_loopback
 from semtf.serving.server.json_tensor import MAX_SHOWN, RequestError
 from semtf.serving.server.measure_route import measurements
-from semtf.serving.server.metrics import CONTENT_TYPE, Metrics
+from semtf.serving.server.metrics import CONTENT_TYPE
+from semtf.serving.server.models import Models
 from semtf.serving.server.page_files import PAGE, Page
-from semtf.serving.server.request_body import receive
+from semtf.serving.server.predicting import Predicting, SignatureDef
+from semtf.serving.server.request_body import accepts_gzip, receive
+from semtf.serving.server.rest import Request as PredictRequest
 from semtf.serving.server.rest import (
     error_response,
     may_hold_booleans,
@@ -33,7 +36,9 @@ from semtf.serving.server.rest import (
     read_request,
     status_response,
 )
-from semtf.serving.server.versions import Versions
+
+if TYPE_CHECKING:
+    from semtf.serving.server.grpc_server import GrpcServer
 
 log = logging.getLogger("semtf.serving")
 VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
@@ -41,44 +46,22 @@ PREDICT = re.compile(rf"(?i)/v1/models/(?P<name>[^/:]+){VERSION}:(?P<method>[a-z
 STATUS = re.compile(rf"(?i)/v1/models(?:/(?P<name>[^/:]+))?{VERSION}(?P<metadata>/metadata)?")
 INLINE_BYTES = 1 << 18
 """A longer body is parsed in a thread, so that it does not keep other requests waiting."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The limits of requests.
-
-    Attributes:
-        body: bytes of a request.
-        instances: instances of a request.
-        pending: predict requests under way; more are refused with 429.
-        receiving: seconds that a body may take to arrive; then 408.
-        answering: seconds that the model may take; then 504.
-    """
-
-    body: int = 32 << 20
-    instances: int = 256
-    pending: int = 256
-    receiving: float = 30.0
-    answering: float = 30.0
+SMALL_BYTES = 1 << 10
+"""A shorter answer is not packed."""
 
 
 class Api:
     """The handlers of ``/v1/models…``."""
 
     def __init__(
-        self,
-        versions: Versions,
-        limits: Limits,
-        metrics: Metrics,
-        token: str | None,
-        local_only: bool,
+        self, models: Models, predicting: Predicting, token: str | None, local_only: bool
     ) -> None:
-        self.versions = versions
-        self.limits = limits
-        self.metrics = metrics
-        self._token = None if token is None else token.encode()
+        self.models = models
+        self.predicting = predicting
+        self.limits = predicting.limits
+        self.metrics = predicting.metrics
+        self._token = token
         self._local_only = local_only
-        self._pending = 0
         self._measuring = asyncio.Lock()
 
     async def __call__(self, request: Request) -> Response:
@@ -111,6 +94,9 @@ class Api:
             log.exception("%s %s failed", request.method, request.url.path)
             status, body = 500, error_response("the server failed; its log says why")
         self.metrics.requests.labels(kind, str(status)).inc()
+        if len(body) > SMALL_BYTES and accepts_gzip(request.headers.get("accept-encoding", "")):
+            body = await asyncio.to_thread(gzip.compress, body, 1)
+            headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
         return Response(body, status, headers, "application/json")
 
     def _authorise(self, request: Request) -> None:
@@ -123,12 +109,7 @@ class Api:
                 f"the server has no token and answers this machine only, not as {host}; start it "
                 "with --token-file, or with --insecure",
             )
-        if self._token is None:
-            return
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        matches = hmac.compare_digest(token.strip().encode(), self._token)
-        if scheme.lower() != "bearer" or not matches:
-            raise RequestError(401, "a bearer token is needed: Authorization: Bearer TOKEN")
+        check_token(request.headers.get("authorization", ""), self._token)
 
     async def _measurements(self, request: Request) -> bytes:
         body = await receive(request, self.limits.body, self.limits.receiving)
@@ -136,14 +117,15 @@ class Api:
             return await asyncio.to_thread(measurements, body)
 
     async def _body_for(self, request: Request) -> bytes:
-        path = request.url.path
+        # Names may hold escaped slashes and colons, so they are found before they are unescaped.
+        path = request.scope.get("raw_path", b"").decode("latin-1") or request.url.path
         if request.method == "POST" and (match := PREDICT.fullmatch(path)):
             method = match["method"].lower()
             if method in ("classify", "regress"):
-                self._check_name(match["name"], _version(match)[0], served=True)
+                self.models.served(unquote(match["name"]), _version(match)[0])
                 raise RequestError(501, f":{method} takes tf.Example; send images to :predict")
             if method == "predict":
-                return await self._limited(request, match)
+                return await self._predict(request, match)
         if request.method == "GET" and (match := STATUS.fullmatch(path)):
             return self._describe(match)
         raise RequestError(400, f"Malformed request: {request.method} {path}")
@@ -151,71 +133,40 @@ class Api:
     def _describe(self, match: re.Match[str]) -> bytes:
         if not match["name"]:
             raise RequestError(400, "Missing model name in request.")
-        number, label = _version(match)
-        self._check_name(match["name"], number, served=bool(match["metadata"]))
+        name, (number, label) = unquote(match["name"]), _version(match)
         if match["metadata"]:
-            version = self.versions.find(number, label)
-            if version.worker is None:
-                raise RequestError(503, f"version {version.number} is being loaded again")
-            return metadata_response(
-                self.versions.name, version.number, version.worker.signature_def
-            )
+            version = self.models.served(name, number).find(number, label)
+            return metadata_response(name, version.number, version.signature_def())
+        versions = self.models.described(name, number)
         if label is not None:
-            number = self.versions.find(None, label).number
-        return status_response(self.versions.states(number))
+            number = versions.find(None, label).number
+        return status_response(versions.states(number))
 
-    def _check_name(self, quoted: str, number: int | None, *, served: bool) -> None:
-        name = unquote(quoted)
-        if name == self.versions.name:
-            return
-        servable = f"Latest({name})" if number is None else f"Specific({name}, {number})"
-        if served:
-            raise RequestError(404, f"Servable not found for request: {servable}")
-        missing = "any versions" if number is None else f"version {number}"
-        raise RequestError(404, f"Could not find {missing} of model {name}")
-
-    async def _limited(self, request: Request, match: re.Match[str]) -> bytes:
+    async def _predict(self, request: Request, match: re.Match[str]) -> bytes:
         # A request counts when its body is there: slow senders do not keep others out.
         body = await receive(request, self.limits.body, self.limits.receiving)
-        if self._pending >= self.limits.pending:
-            raise RequestError(
-                429, f"{self._pending} requests are under way, which is the limit; try again"
-            )
-        self._pending += 1
-        self.metrics.pending.inc()
-        try:
-            return await self._predict(body, match)
-        finally:
-            self._pending -= 1
-            self.metrics.pending.dec()
+        with self.predicting.counted():
+            small = len(body) <= INLINE_BYTES
+            document = parse_json(body) if small else await asyncio.to_thread(parse_json, body)
+            number, label = _version(match)
 
-    async def _predict(self, body: bytes, match: re.Match[str]) -> bytes:
-        start = time.perf_counter()
-        small = len(body) <= INLINE_BYTES
-        document = parse_json(body) if small else await asyncio.to_thread(parse_json, body)
-        number, label = _version(match)
-        self._check_name(match["name"], number, served=True)
-        version = self.versions.find(number, label)
-        if version.worker is None:
-            raise RequestError(503, f"version {version.number} is being loaded again")
-        read = partial(
-            read_request,
-            document,
-            version.worker.signature_def,
-            self.limits.instances,
-            booleans=may_hold_booleans(body),
+            async def read(signature_def: SignatureDef) -> PredictRequest:
+                parse = partial(
+                    read_request,
+                    document,
+                    signature_def,
+                    self.limits.instances,
+                    booleans=may_hold_booleans(body),
+                )
+                return parse() if small else await asyncio.to_thread(parse)
+
+            versions = self.models.served(unquote(match["name"]), number)
+            predicted = await self.predicting.predict(versions, number, label, read)
+        if small:
+            return predict_response(predicted.outputs, predicted.request.by_row)
+        return await asyncio.to_thread(
+            predict_response, predicted.outputs, predicted.request.by_row
         )
-        predict_request = read() if small else await asyncio.to_thread(read)
-        signature = predict_request.signature
-        seconds = self.limits.answering
-        try:
-            async with asyncio.timeout(seconds):
-                outputs = await version.predict(signature, predict_request.tensors)
-        except TimeoutError:
-            raise RequestError(504, f"Timed out: no answer within {seconds:g} s") from None
-        response = predict_response(outputs, predict_request.by_row)
-        self.metrics.seconds.labels(signature).observe(time.perf_counter() - start)
-        return response
 
 
 def _version(match: re.Match[str]) -> tuple[int | None, str | None]:
@@ -230,46 +181,51 @@ def _version(match: re.Match[str]) -> tuple[int | None, str | None]:
 
 
 def application(
-    versions: Versions,
-    limits: Limits,
-    metrics: Metrics,
+    models: Models,
+    predicting: Predicting,
     token: str | None = None,
     *,
     local_only: bool = False,
+    grpc: "GrpcServer | None" = None,
 ) -> Starlette:
-    """The application; it watches the versions while it runs.
+    """The application; it watches the models while it runs.
 
     Args:
-        versions: what is served.
-        limits: of requests.
-        metrics: what is counted.
+        models: what is served; the page shows the first of them.
+        predicting: answers predict requests.
         token: the bearer token that clients must send.
         local_only: answer only requests whose Host is a name of this machine for itself.
+        grpc: the same models over gRPC.
     """
+    metrics = predicting.metrics
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        watcher = asyncio.create_task(versions.watch())
+        watcher = asyncio.create_task(models.watch())
+        if grpc is not None:
+            await grpc.start()
         try:
             yield
         finally:
+            if grpc is not None:
+                await grpc.stop(predicting.limits.answering)
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-            await versions.close()
+            await models.close()
 
     async def show_metrics(_: Request) -> Response:
-        with contextlib.suppress(RequestError):
-            metrics.version.set(versions.latest().number)
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
+        return Response(metrics.text(models.by_name), media_type=CONTENT_TYPE)
 
     async def describe(_: Request) -> Response:
+        name, versions = next(iter(models.by_name.items()), ("", None))
         metadata = {}
-        with contextlib.suppress(RequestError, InputError):
-            metadata = read_export_metadata(versions.latest().folder)
-        shown = {name: metadata[name] for name in ("cases", "image") if name in metadata}
-        return JSONResponse({"model": versions.name, **shown})
+        if versions is not None:
+            with contextlib.suppress(RequestError, InputError):
+                metadata = read_export_metadata(versions.latest().folder)
+        shown = {key: metadata[key] for key in ("cases", "image") if key in metadata}
+        return JSONResponse({"model": name, **shown})
 
-    api = Api(versions, limits, metrics, token, local_only)
+    api = Api(models, predicting, token, local_only)
     methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]
     routes: list[Route | Mount] = [
         Route("/metrics", show_metrics),

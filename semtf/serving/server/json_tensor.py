@@ -72,6 +72,8 @@ def tensor(value: Any, kind: str, *, booleans: bool = True) -> npt.NDArray[Any]:
         converted: npt.NDArray[Any] = array.astype(dtype)
     if dtype == np.float32 and np.any(np.isinf(converted) & np.isfinite(array)):
         _refuse(value, kind)
+    if "f" in kinds and np.any(np.abs(array) > _largest_whole(dtype)):
+        _visit_leaves(value, _shape(value), 0, lambda leaf: _refuse_inexact(leaf, name, dtype))
     if "f" not in kinds and np.any(converted != array):
         _refuse(value, kind)
     return converted
@@ -133,16 +135,29 @@ def _refuse(value: Any, kind: str) -> None:
             raise RequestError(400, _type_error(leaf, name))
         if kinds != "b" and "f" not in kinds and not _within(leaf, dtype):
             raise RequestError(400, _type_error(leaf, name))
-        # Whole numbers may be too large to become floats; comparing them is exact.
-        if "f" in kinds and float(np.finfo(dtype).max) < abs(leaf) < np.inf:
-            raise RequestError(
-                400,
-                f"Cannot convert JSON value: {shortened(leaf)} to {name} without loss of "
-                "precision.",
-            )
+        if "f" in kinds:
+            _refuse_inexact(leaf, name, dtype)
 
     _visit_leaves(value, _shape(value), 0, check)
     raise RequestError(400, f"JSON Value: {shortened(value)} is not of expected type: {name}")
+
+
+def _refuse_inexact(leaf: float, name: str, dtype: Any) -> None:
+    """Raise RequestError for a number that a type of floats cannot hold.
+
+    Whole numbers must be held exactly, others lie in its range; comparing whole ones is exact.
+    """
+    largest = _largest_whole(dtype) if isinstance(leaf, int) else float(np.finfo(dtype).max)
+    if largest < abs(leaf) < np.inf:
+        raise RequestError(
+            400,
+            f"Cannot convert JSON value: {shortened(leaf)} to {name} without loss of precision.",
+        )
+
+
+def _largest_whole(dtype: Any) -> int:
+    """Up to which number a type of floats holds every whole one, as TensorFlow Serving has it."""
+    return int((1 << (np.finfo(dtype).nmant + 1)) - 1)
 
 
 def _is_number(leaf: Any, fractions: bool) -> bool:
@@ -198,6 +213,11 @@ def _type_error(leaf: Any, name: str) -> str:
 def is_b64(value: Any) -> bool:
     """Whether a value is a base64 object: ``{"b64": "…"}`` and nothing else."""
     return isinstance(value, dict) and list(value) == ["b64"] and isinstance(value["b64"], str)
+
+
+def is_object(value: Any) -> bool:
+    """Whether a value is an object of names, and no base64 object."""
+    return isinstance(value, dict) and not is_b64(value)
 
 
 def shortened(value: Any) -> str:

@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from semtf.serving.server.json_tensor import RequestError
 
-DISCARDED = 64 << 20
+DISCARDED = 1 << 30
 """Bytes beyond the limit that are read and thrown away: a client that is still sending when the
 connection closes does not read the response, which says why."""
 
@@ -52,6 +52,15 @@ async def receive(request: Request, limit: int, seconds: float) -> bytes:
     if encoding != "identity":
         raise RequestError(415, f"Content-Encoding {encoding}: send the body as it is, or gzip")
     return body
+
+
+def accepts_gzip(header: str) -> bool:
+    """Whether an ``Accept-Encoding`` takes gzip."""
+    for choice in header.lower().split(","):
+        coding, _, quality = choice.replace(" ", "").partition(";q=")
+        if coding in ("gzip", "*"):
+            return not quality or quality.strip("0.") != ""
+    return False
 
 
 def _inflated(body: bytes, limit: int) -> bytes:

@@ -5,70 +5,113 @@ import logging
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.applications import Starlette
 
 from semtf.errors import InputError
 from semtf.serving.server.addresses import is_loopback
-from semtf.serving.server.app import Limits, application
+from semtf.serving.server.app import application
+from semtf.serving.server.connections import connections_allowed, timed_protocol
 from semtf.serving.server.metrics import Metrics
+from semtf.serving.server.models import Configs, Models
+from semtf.serving.server.predicting import Limits, Predicting
 from semtf.serving.server.version_folders import version_folders
-from semtf.serving.server.versions import Options, Versions
+
+if TYPE_CHECKING:
+    from semtf.serving.server.grpc_server import GrpcServer
 
 BINARY = "tensorflow_model_server"
 
 
 def serve(
-    model: Path,
+    configs: Configs,
     *,
-    name: str = "semtf",
     host: str = "127.0.0.1",
     port: int = 8501,
-    options: Options | None = None,
+    grpc_port: int | None = None,
     limits: Limits | None = None,
+    poll: float = 1.0,
+    changed: Callable[[], Configs | None] = lambda: None,
     token: str | None = None,
     insecure: bool = False,
 ) -> None:
-    """Serve the versions of a model over REST until the process is told to end.
+    """Serve models over REST, and gRPC where it is asked for, until the process is told to end.
 
     Args:
-        model: the folder of version folders.
-        name: the model's name in the addresses.
+        configs: the models by name.
         host: address to listen on; beyond loopback a token is needed, or ``insecure``.
-        port: TCP port; 0 for a free one, which the first line of output names.
-        options: batching and watching.
+        port: TCP port of REST; 0 for a free one, which the first line of output names.
+        grpc_port: TCP port of gRPC; 0 for a free one, which the second line names.
         limits: what a client may ask for.
+        poll: seconds between looks for changed models.
+        changed: gives the models anew where they changed.
         token: clients must send it as a bearer token.
         insecure: let everybody in who reaches the port.
 
     Raises:
-        InputError: there is no version, the host is open to others, or the port is taken.
+        InputError: there is no version, the host is open to others, or a port is taken.
     """
-    check_versions(model)
+    for config in configs.values():
+        check_versions(config.folder)
     check_exposure(host, token, insecure)
     listener = _listen(host, port)
-    limits = limits or Limits()
     metrics = Metrics()
-    versions = Versions(model, name, options or Options(), metrics)
+    models = Models(configs, metrics, poll, changed)
+    predicting = Predicting(limits or Limits(), metrics)
+    grpc = grpc_address = None
+    if grpc_port is not None:
+        grpc_address = _free_address(host, grpc_port)
+        grpc = _grpc_server(models, predicting, grpc_address, token)
     local_only = token is None and not insecure and is_loopback(host)
-    app = application(versions, limits, metrics, token, local_only=local_only)
-    config = uvicorn.Config(
+    app = application(models, predicting, token, local_only=local_only, grpc=grpc)
+    address = _address(host, listener.getsockname()[1])
+    print(f"http://{address}/v1/models/{next(iter(configs))}", flush=True)
+    if grpc_address is not None:
+        print(f"grpc://{grpc_address}", flush=True)
+    # After its shutdown uvicorn raises the signal that asked for it once more.
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(_config(app, predicting.limits)).run([listener])
+
+
+def _config(app: Starlette, limits: Limits) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
+        http=timed_protocol(limits.receiving, connections_allowed()),
         log_level=logging.WARNING,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=int(limits.receiving + limits.answering) + 1,
         timeout_keep_alive=75,
     )
-    address = f"[{host}]" if ":" in host else host
-    print(f"http://{address}:{listener.getsockname()[1]}/v1/models/{name}", flush=True)
-    # After its shutdown uvicorn raises the signal that asked for it once more.
-    with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([listener])
 
 
-def model_server(model: Path, name: str, host: str, port: int) -> None:
+def _grpc_server(
+    models: Models, predicting: Predicting, address: str, token: str | None
+) -> "GrpcServer":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Models are loaded in new processes, which have nothing to do with gRPC.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    try:
+        from semtf.serving.server.grpc_server import GrpcServer
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"--grpc-port: the package {error.name} is missing; pip install semtf[grpc]"
+        ) from error
+    return GrpcServer(models, predicting, address, token)
+
+
+def model_server(
+    model: Path | None,
+    config: Path | None,
+    name: str,
+    host: str,
+    port: int,
+    grpc_port: int | None,
+) -> None:
     """Become ``tensorflow_model_server``; its batching file is used where the export wrote one.
 
     Raises:
@@ -80,15 +123,22 @@ def model_server(model: Path, name: str, host: str, port: int) -> None:
             f"--engine tensorflow: {BINARY} is not on the PATH; install TensorFlow Serving, or "
             "leave --engine out"
         )
-    check_versions(model)
+    if model is not None:
+        check_versions(model)
     if ":" in host or not is_loopback(host):
         raise InputError(
             f"--host {host}: {BINARY} has no access control and listens on every address; "
             "put a proxy before it, or use --engine builtin"
         )
-    command = [program, f"--rest_api_port={port}", f"--model_name={name}"]
-    command.append(f"--model_base_path={model.resolve()}")
-    batching = model.resolve() / "serving" / "batching.config"
+    command = [program, f"--rest_api_port={port}"]
+    if grpc_port is not None:
+        command.append(f"--port={grpc_port}")
+    if config is not None:
+        command.append(f"--model_config_file={config.resolve()}")
+        os.execv(program, command)  # noqa: S606 - no shell, and the program was found above
+    base = Path(str(model)).resolve()
+    command += [f"--model_name={name}", f"--model_base_path={base}"]
+    batching = base / "serving" / "batching.config"
     if batching.is_file():
         command += ["--enable_batching=true", f"--batching_parameters_file={batching}"]
     os.execv(program, command)  # noqa: S606 - no shell, and the program was found above
@@ -112,12 +162,22 @@ def check_exposure(host: str, token: str | None, insecure: bool) -> None:
         )
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _free_address(host: str, port: int) -> str:
+    """Host and port for gRPC, which binds them itself when it starts."""
+    with contextlib.closing(_listen(host, port, "--grpc-port")) as listener:
+        return _address(host, listener.getsockname()[1])
+
+
+def _listen(host: str, port: int, option: str = "--port") -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=512)
     except (OSError, OverflowError) as error:
         raise InputError(
-            f"--host {host} --port {port}: cannot listen there ({error}); choose another"
+            f"--host {host} {option} {port}: cannot listen there ({error}); choose another"
         ) from error
     return listener

@@ -3,20 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Coroutine
 from pathlib import Path
 
-from semtf.serving.frames import Tensors
 from semtf.serving.server.batching import Batcher
 from semtf.serving.server.json_tensor import RequestError
 from semtf.serving.server.metrics import Metrics
+from semtf.serving.server.version import AVAILABLE, END, LOADING, UNLOADING, Options, Version
 from semtf.serving.server.version_folders import Stamp, stamp_of, version_folders
 from semtf.serving.server.worker_handle import StartWorker, WorkerEndedError, WorkerHandle
 from semtf.serving.server.worker_process import WorkerProcess
 
 log = logging.getLogger("semtf.serving")
-LOADING, AVAILABLE, UNLOADING, END = "LOADING", "AVAILABLE", "UNLOADING", "END"
 RESTART_SECONDS = 1.0
 STILL_SECONDS = 5.0
 """A folder whose newest file is older has not just been written; a younger one may still be."""
@@ -24,73 +22,12 @@ RETRY_SECONDS, RETRIES = 60.0, 5
 """How often a version that does not load is tried again unchanged, as TensorFlow Serving does."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """How versions are served.
-
-    Attributes:
-        batch: most images of one call of the model.
-        window: seconds that a request may wait for others to join its batch.
-        threads: calls of the model at the same time.
-        poll: seconds between looks at the folder.
-        labels: by label, the version it means; labelled versions stay loaded.
-    """
-
-    batch: int = 64
-    window: float = 0.002
-    threads: int = 2
-    poll: float = 1.0
-    labels: Mapping[str, int] = field(default_factory=dict)
-
-
-class Version:
-    """One version folder and the worker that holds it.
-
-    Attributes:
-        stamp: names, sizes and times of its files, by which a change of the folder is recognised.
-        attempts: how often the folder was tried as it is now.
-        state: LOADING, AVAILABLE, UNLOADING or END, as TensorFlow Serving names them.
-        message: why it is not served; empty where nothing is wrong.
-        active: requests under way.
-        idle: set while there are none.
-    """
-
-    def __init__(self, number: int, folder: Path) -> None:
-        self.number = number
-        self.folder = folder
-        self.stamp = stamp_of(folder)
-        self.attempts = 0
-        self.failed_at = 0.0
-        self.state = LOADING
-        self.message = ""
-        self.worker: WorkerHandle | None = None
-        self.batcher: Batcher | None = None
-        self.active = 0
-        self.idle = asyncio.Event()
-        self.idle.set()
-
-    async def predict(self, signature: str, tensors: Tensors) -> Tensors:
-        """The outputs for a request; the version stays loaded until it is answered."""
-        if self.batcher is None:
-            raise RequestError(503, f"version {self.number} is being loaded again")
-        self.active += 1
-        self.idle.clear()
-        try:
-            return await self.batcher.predict(signature, tensors)
-        except WorkerEndedError as error:
-            raise RequestError(503, f"version {self.number}: {error}; try again") from error
-        finally:
-            self.active -= 1
-            if not self.active:
-                self.idle.set()
-
-
 class Versions:
     """Serves the newest version of a folder, and those that have a label.
 
     A version is loaded in a process of its own and becomes the newest when that is warm; the one
     before answers the requests it has, and ends. A version that does not load leaves the old
-    one serving.
+    one serving. Where none is served, a version is as soon as its default signature is warm.
     """
 
     def __init__(
@@ -108,6 +45,7 @@ class Versions:
         self._start_worker = start_worker
         self.known: dict[int, Version] = {}
         self._stamps: dict[int, Stamp] = {}
+        self._missing_labels: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
@@ -124,14 +62,20 @@ class Versions:
 
         A folder that is still being copied is left for a later look.
         """
-        folders = self._still(version_folders(self.folder))
+        found = version_folders(self.folder)
+        self._warn_of_labels(found)
+        folders = self._still(found)
         wanted = {number for number in self.options.labels.values() if number in folders}
-        for number in sorted(folders, reverse=True):
+        specific, good = self.options.specific, 0
+        chosen = [number for number in folders if specific is None or number in specific]
+        for number in sorted(chosen, reverse=True):
             version = self._current(number, folders[number])
             if version is None:
                 version = await self._loaded(number, folders[number])
             if version.state in (LOADING, AVAILABLE):
                 wanted.add(number)
+                good += 1
+            if good == self.options.latest:
                 break
         for number in sorted(wanted):
             if self._current(number, folders[number]) is None:
@@ -141,15 +85,32 @@ class Versions:
                 if version.number not in wanted and version.state == AVAILABLE:
                     self._spawn(self._retire(version))
 
+    def _warn_of_labels(self, folders: Collection[int]) -> None:
+        """Say once which labels mean a version that is not there."""
+        missing = {
+            (label, number)
+            for label, number in self.options.labels.items()
+            if number not in folders
+        }
+        for label, number in sorted(missing - self._missing_labels):
+            log.warning(
+                "%s: label %s means version %d, which is not there", self.name, label, number
+            )
+        self._missing_labels = missing
+
     def latest(self) -> Version:
         """The newest version that is served; raises RequestError where there is none."""
-        available = [number for number in self.known if self._serves(number)]
+        available = self.available()
         if not available:
             for version in self.known.values():
                 if version.state == LOADING and version.message:
                     raise RequestError(503, f"version {version.number}: {version.message}")
             raise RequestError(404, f"Servable not found for request: Latest({self.name})")
         return self.known[max(available)]
+
+    def available(self) -> list[int]:
+        """The versions that are served."""
+        return [number for number in self.known if self._serves(number)]
 
     def find(self, number: int | None, label: str | None) -> Version:
         """The version that a request names; raises RequestError where it is not served."""
@@ -237,7 +198,8 @@ class Versions:
     async def _load(self, version: Version) -> None:
         log.info("%s: loading version %d", self.name, version.number)
         try:
-            worker = await self._start_worker(version.folder, self.options.threads)
+            hurry = not self.available()
+            worker = await self._start_worker(version.folder, self.options.threads, hurry)
         except (WorkerEndedError, OSError) as error:
             version.state, version.message = END, str(error)
             version.failed_at = asyncio.get_running_loop().time()

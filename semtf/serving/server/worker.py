@@ -20,22 +20,31 @@ import numpy.typing as npt
 from semtf.serving.frames import Tensors, frames, pack
 from semtf.serving.messages import one_line, readable
 
+FIRST = "serving_default"
+
 
 def main() -> None:
     """Entry point of the process."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="a version folder")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--hurry", action="store_true", help="warm only the default signature up")
     arguments = parser.parse_args()
     # Libraries print to standard output; their text must not end up between the frames.
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
         model = LoadedModel(arguments.folder)
+        if arguments.hurry:
+            model.warm_up(FIRST)
+        else:
+            model.warm_up()
     except Exception as error:  # the server logs and shows whatever keeps a model from loading
         _send(replies, {"error": one_line(error)})
         return
     _send(replies, {"signature_def": model.signature_def})
+    if arguments.hurry:
+        threading.Thread(target=model.warm_up_quietly, daemon=True).start()
     lock = threading.Lock()
 
     def reply(head: dict[str, Any], tensors: Tensors) -> None:
@@ -55,7 +64,7 @@ def _send(stream: BinaryIO, head: dict[str, Any]) -> None:
 
 
 class LoadedModel:
-    """A loaded SavedModel, its warm-up requests replayed.
+    """A loaded SavedModel.
 
     Attributes:
         signature_def: by name, each signature's inputs and outputs as TensorFlow Serving's
@@ -67,7 +76,6 @@ class LoadedModel:
 
         from semtf.distribution import grow_memory
         from semtf.serving.saved_model.loading import load, signature_def
-        from semtf.serving.saved_model.warmup import WARMUP, read_warmup
 
         grow_memory()
         self._tf = tf
@@ -77,9 +85,23 @@ class LoadedModel:
             name: function.structured_input_signature[1]
             for name, function in self._model.signatures.items()
         }
-        if (folder / WARMUP).exists():
-            for name, inputs in read_warmup(folder).items():
-                self.run(name, inputs)
+        self._folder = folder
+
+    def warm_up(self, *names: str) -> None:
+        """Replay the warm-up requests of some signatures; of all where none is named."""
+        from semtf.serving.saved_model.warmup import WARMUP, read_warmup
+
+        if (self._folder / WARMUP).exists():
+            for name, inputs in read_warmup(self._folder).items():
+                if not names or name in names:
+                    self.run(name, inputs)
+
+    def warm_up_quietly(self) -> None:
+        """Replay all warm-up requests; what goes wrong is told on standard error only."""
+        try:
+            self.warm_up()
+        except Exception as error:  # the process serves others: it must not end for a warm-up
+            print(f"a warm-up request failed: {one_line(error)}", file=sys.stderr)
 
     def reply(self, head: dict[str, Any], tensors: Tensors) -> bytes:
         """The frame that answers a request: its outputs, or an error and its HTTP status."""

@@ -19,9 +19,11 @@ class WorkerHandle(ABC):
 
     Attributes:
         signature_def: the model's signatures, as its metadata shows them.
+        pid: of its process; None where it has none.
     """
 
     signature_def: dict[str, Any]
+    pid: int | None = None
 
     @abstractmethod
     async def predict(self, signature: str, tensors: Mapping[str, npt.NDArray[Any]]) -> Tensors:
@@ -41,8 +43,10 @@ class WorkerHandle(ABC):
         """End the worker."""
 
 
-StartWorker = Callable[[Path, int], Awaitable[WorkerHandle]]
+StartWorker = Callable[[Path, int, bool], Awaitable[WorkerHandle]]
 """Starts a worker on a version folder with a number of threads, and returns when it is warm.
+
+In a hurry it returns when the default signature is warm, and warms the others up behind.
 
 It raises WorkerEndedError, which says why, where the model does not load.
 """

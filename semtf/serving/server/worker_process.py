@@ -27,14 +27,17 @@ class WorkerProcess(WorkerHandle):
 
     def __init__(self, process: asyncio.subprocess.Process, head: dict[str, Any]) -> None:
         self.signature_def: dict[str, Any] = head["signature_def"]
+        self.pid = process.pid
         self._process = process
         self._ids = itertools.count()
         self._replies: dict[int, asyncio.Future[tuple[dict[str, Any], Tensors]]] = {}
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, folder: Path, threads: int) -> "WorkerProcess":
+    async def start(cls, folder: Path, threads: int, hurry: bool = False) -> "WorkerProcess":
         """Start a process on a version folder; returns when the model is loaded and warm.
+
+        In a ``hurry`` that is the default signature; the others are warmed up behind.
 
         Raises:
             WorkerEndedError: the model does not load; the message says why.
@@ -47,6 +50,7 @@ class WorkerProcess(WorkerHandle):
                 "semtf.serving.server.worker",
                 str(folder),
                 f"--threads={threads}",
+                *(["--hurry"] if hurry else []),
             ),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -1,13 +1,17 @@
 """The application with a fake model: who is let in, and what counts as under way."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import pytest
 
-from semtf.serving.server.app import Limits, application
+from semtf.serving.server.app import application
 from semtf.serving.server.metrics import Metrics
-from semtf.serving.server.versions import Options, Versions
+from semtf.serving.server.model_config import ModelConfig
+from semtf.serving.server.models import Models
+from semtf.serving.server.predicting import Limits, Predicting
+from semtf.serving.server.version import Options
 
 
 def answer(host: str, token: str | None = None, *, local_only: bool = True) -> httpx.Response:
@@ -15,8 +19,9 @@ def answer(host: str, token: str | None = None, *, local_only: bool = True) -> h
 
     async def ask() -> httpx.Response:
         metrics = Metrics()
-        versions = Versions(None, "semtf", Options(), metrics)  # type: ignore[arg-type]
-        app = application(versions, Limits(), metrics, token, local_only=local_only)
+        configs = {"semtf": ModelConfig("semtf", Path("/nowhere"), Options())}
+        predicting = Predicting(Limits(), metrics)
+        app = application(Models(configs, metrics), predicting, token, local_only=local_only)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
             return await client.get("/v1/models/semtf")

@@ -14,16 +14,8 @@ import pytest
 from semtf.serving.frames import Tensors
 from semtf.serving.server.json_tensor import RequestError
 from semtf.serving.server.metrics import Metrics
-from semtf.serving.server.versions import (
-    AVAILABLE,
-    END,
-    LOADING,
-    RESTART_SECONDS,
-    RETRY_SECONDS,
-    UNLOADING,
-    Options,
-    Versions,
-)
+from semtf.serving.server.version import AVAILABLE, END, LOADING, UNLOADING, Options
+from semtf.serving.server.versions import RESTART_SECONDS, RETRY_SECONDS, Versions
 from semtf.serving.server.worker_handle import WorkerEndedError
 from tests.serving.server.fake_worker import FakeWorker
 from tests.serving.server.virtual_time import run, settle
@@ -37,14 +29,17 @@ class Starter:
     Attributes:
         workers: by version, every worker that was started, the last one at the end.
         gate: workers start while it is set.
+        hurried: whether each of them was started in a hurry, in order.
     """
 
     def __init__(self) -> None:
         self.workers: dict[int, list[FakeWorker]] = {}
         self.gate = asyncio.Event()
         self.gate.set()
+        self.hurried: list[bool] = []
 
-    async def __call__(self, folder: Path, threads: int) -> FakeWorker:
+    async def __call__(self, folder: Path, threads: int, hurry: bool) -> FakeWorker:
+        self.hurried.append(hurry)
         await self.gate.wait()
         if (folder / "saved_model.pb").read_bytes() == BROKEN:
             raise WorkerEndedError("the model is broken")

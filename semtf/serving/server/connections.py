@@ -1,0 +1,88 @@
+"""Connections of HTTP clients: how long one may be silent, and how many there may be.
+
+Uvicorn closes a connection that is idle between two requests, but waits for ever for the first
+bytes of a request and for the rest of its head. Where no descriptor is left, the operating system
+refuses everybody without a word; so there are fewer connections than descriptors.
+"""
+
+import asyncio
+import sys
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+KEPT_DESCRIPTORS = 128
+"""Descriptors for models' processes, files and libraries."""
+MOST_CONNECTIONS = 16_384
+REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
+    b"Connection: close\r\nContent-Length: 44\r\n\r\n"
+    b'{"error": "too many connections; try again"}'
+)
+
+
+def connections_allowed() -> int:
+    """How many connections there may be, once this process has all descriptors it may have."""
+    if sys.platform == "win32":
+        return MOST_CONNECTIONS
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + KEPT_DESCRIPTORS
+    most = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return max(1, min(most, soft if soft > 0 else most) - KEPT_DESCRIPTORS)
+
+
+class TimedProtocol(HttpToolsProtocol):
+    """HTTP of one connection; see `timed_protocol`."""
+
+    seconds: ClassVar[float]
+    most: ClassVar[int]
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            transport.write(REFUSAL)
+            transport.close()
+            return
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._wait()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._stop()
+        super().on_headers_complete()
+
+    def _wait(self) -> None:
+        self._stop()
+        self._timer = self.loop.call_later(self.seconds, self._end)
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def timed_protocol(seconds: float, connections: int) -> type[asyncio.Protocol]:
+    """A protocol for uvicorn.
+
+    Args:
+        seconds: that the head of a request may take, from the connection or its first byte on.
+        connections: that there may be; more are refused with 503.
+    """
+    return type("Timed", (TimedProtocol,), {"seconds": seconds, "most": connections})
