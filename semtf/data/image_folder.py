@@ -85,7 +85,8 @@ def image_files(folder: Path | str) -> list[Path]:
 
 def first_image_size(source: Source, folder: str) -> Size:
     """The size of the first image below a folder of a source; the usual size where none has one."""
-    return _first_size(source, [f for f in source.files(folder) if f.path.lower().endswith(IMAGES)])
+    images, _ = split_images(source.files(folder))
+    return _first_size(source, images)
 
 
 def _first_size(source: Source, files: Sequence[File]) -> Size:
