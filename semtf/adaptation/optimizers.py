@@ -48,7 +48,8 @@ class Optimizers:
     """Both optimizers as one, as far as Keras and its callbacks look at ``model.optimizer``.
 
     `keras.callbacks.LearningRateScheduler` and `keras.callbacks.ReduceLROnPlateau` read and set
-    ``learning_rate``: it is read from the generators' optimizer and set in both.
+    ``learning_rate``: it is read from the generators' optimizer and set in both, the critics'
+    in the same ratio to it as at first.
     """
 
     def __init__(
@@ -56,16 +57,17 @@ class Optimizers:
     ) -> None:
         self.generator = generator
         self.critic = critic
+        self._ratio = _rate(critic) / _rate(generator)
 
     @property
     def learning_rate(self) -> tf.Variable:
-        """The generators' learning rate; setting it sets the critics' as well."""
+        """The generators' learning rate; setting it sets the critics' in proportion."""
         return self.generator.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         self.generator.learning_rate = rate
-        self.critic.learning_rate = rate
+        self.critic.learning_rate = rate * self._ratio
 
     @property
     def iterations(self) -> tf.Variable:
@@ -81,6 +83,10 @@ class Optimizers:
     def variables(self) -> list[tf.Variable]:
         """The variables of both, the generators' first."""
         return [*_variables(self.generator), *_variables(self.critic)]
+
+
+def _rate(optimizer: keras.optimizers.Optimizer) -> float:
+    return float(tf.convert_to_tensor(optimizer.learning_rate))
 
 
 def _variables(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:

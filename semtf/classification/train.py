@@ -47,6 +47,7 @@ def train(
     weights_file: Path | None = None,
     held_out: Mask | None = None,
     resume: bool = False,
+    seconds: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Classifier:
     """Train, calibrate on held-out sites and save into ``folder``.
@@ -64,6 +65,7 @@ def train(
         weights_file: published EfficientNet-B0 weights to start from.
         held_out: ``[n]``, the images to calibrate on; chosen by site where None.
         resume: go on from the checkpoint in ``folder``, if there is one.
+        seconds: the time that ``fit`` may take, looked at after each epoch; any where None.
         callbacks: other Keras callbacks of ``fit``. Their ``self.model`` is the network, named
             after ``config.backbone``; the logs of an epoch's end hold loss and accuracy, and
             ``val_loss`` and ``val_accuracy`` where images are held out. They are called when the
@@ -108,6 +110,7 @@ def train(
         seed=seed,
         folder=folder,
         resume=resume,
+        seconds=seconds,
         callbacks=callbacks,
     )
     classifier = Classifier(model, names, config.backbone)
