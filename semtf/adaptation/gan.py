@@ -103,7 +103,9 @@ class GAN(keras.Model, abc.ABC):
         )
         self.generator_optimizer.build(self.generator_variables())
         self.critic_optimizer.build(self.critic_variables())
-        self.optimizer = Optimizers(self.generator_optimizer, self.critic_optimizer)
+        # A critic's optimizer of one's own follows the schedule as the generators' does.
+        ratio = self.config.critic_rate if critic_optimizer is None else 1.0
+        self.optimizer = Optimizers(self.generator_optimizer, self.critic_optimizer, ratio)
 
     def _adam(self, ratio: float = 1.0) -> keras.optimizers.Optimizer:
         config = self.config

@@ -49,15 +49,18 @@ class Optimizers:
 
     `keras.callbacks.LearningRateScheduler` and `keras.callbacks.ReduceLROnPlateau` read and set
     ``learning_rate``: it is read from the generators' optimizer and set in both, the critics'
-    in the same ratio to it as at first.
+    ``ratio`` times as large.
     """
 
     def __init__(
-        self, generator: keras.optimizers.Optimizer, critic: keras.optimizers.Optimizer
+        self,
+        generator: keras.optimizers.Optimizer,
+        critic: keras.optimizers.Optimizer,
+        ratio: float = 1.0,
     ) -> None:
         self.generator = generator
         self.critic = critic
-        self._ratio = _rate(critic) / _rate(generator)
+        self._ratio = ratio
 
     @property
     def learning_rate(self) -> tf.Variable:
@@ -83,10 +86,6 @@ class Optimizers:
     def variables(self) -> list[tf.Variable]:
         """The variables of both, the generators' first."""
         return [*_variables(self.generator), *_variables(self.critic)]
-
-
-def _rate(optimizer: keras.optimizers.Optimizer) -> float:
-    return float(tf.convert_to_tensor(optimizer.learning_rate))
 
 
 def _variables(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
