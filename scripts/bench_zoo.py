@@ -1,6 +1,6 @@
 """Training judged on a zoo of fabs: each seed is another fab with other holes and microscopes.
 
-    scripts/bench zoo [--seeds 0 1 2 …] [--cheap] [--cases 1 2] [--pairs 500] [--fab 400]
+    scripts/bench zoo [--seeds 0 1 2 …] [--cheap] [--cases 1 2] [--pairs 500] [--fab 1200]
                       [--test 200] [--out rows.jsonl] [--work DIR]
 
 Each seed's fab is made (`semtf simulate --fab random`), a run is trained with the preset `quick`,
@@ -52,7 +52,8 @@ class Fab(NamedTuple):
 
     @property
     def data(self) -> Path:
-        return self.work / f"zoo_{self.seed}_{self.pairs}_{self.fab}_{self.test}"
+        cases = "".join(map(str, self.cases))
+        return self.work / f"zoo_{self.seed}_{cases}_{self.pairs}_{self.fab}_{self.test}"
 
     def names(self, case: int) -> Row:
         """What tells a case's row from others."""
@@ -61,6 +62,7 @@ class Fab(NamedTuple):
 
     def make(self) -> None:
         """Make the data set where it is not there yet."""
+        from semtf.cases import CHALLENGE
         from semtf.simulation.world import simulate
 
         if not self.data.exists():
@@ -72,6 +74,7 @@ class Fab(NamedTuple):
                 seed=self.seed,
                 fab="random",
                 target_keys=True,
+                cases=tuple(case for case in CHALLENGE if case.case in self.cases),
             )
 
     def words(self) -> dict[str, str]:
@@ -227,7 +230,7 @@ def parsed(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cheap", action="store_true", help="train nothing; see the gaps only")
     parser.add_argument("--cases", type=int, nargs="+", help="by default 1 2, with --cheap 1")
     parser.add_argument("--pairs", type=int, default=500, help="pairs a case")
-    parser.add_argument("--fab", type=int, default=400, help="fab images a case")
+    parser.add_argument("--fab", type=int, default=1200, help="fab images a case")
     parser.add_argument("--test", type=int, default=200, help="test images a case")
     parser.add_argument("--out", type=Path, help="file of JSON lines to go on from")
     parser.add_argument("--work", type=Path, help="keep fabs and runs here")

@@ -66,6 +66,9 @@ class AdaptationConfig:
     """The adapter: networks, losses and schedule (facts of the recipe in docs/adaptation.md).
 
     ``adapter`` is a name in `ADAPTERS` or ``"auto"``, which chooses from ``candidates``.
+    With ``early_stopping`` ``first_epochs`` and ``other_epochs`` are caps. ``decay`` is the share
+    of the epochs, at their end, over which the learning rate falls to zero; ``critic_rate`` is the
+    critics' learning rate over the generators'.
     ``fda_beta`` is the half width of FDA's window over the images' shorter side. ``nce_…`` belong
     to CUT: patches a layer, features a patch, temperature, weight of the loss, and whether it is
     taken on fab images too.
@@ -86,12 +89,15 @@ class AdaptationConfig:
     lambda_gp: NotNegative = 10.0
     lambda_cycle: NotNegative = 10.0
     lambda_identity: NotNegative = 0.5
-    learning_rate: Positive = 2e-4
+    learning_rate: Positive = 4e-4
+    critic_rate: Positive = 3.0
     beta_1: PartialShare = 0.5
     beta_2: PartialShare = 0.999
-    first_epochs: Count = 12
-    other_epochs: Count = 3
-    steps_per_epoch: Count | None = 30
+    first_epochs: Count = 54
+    other_epochs: Count = 14
+    steps_per_epoch: Count | None = 20
+    early_stopping: bool = True
+    decay: PartialShare = 0.25
     halve_at: tuple[Whole, ...] = ()
     ema: PartialShare = 0.99
     precision: Precision = "float32"

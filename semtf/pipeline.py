@@ -10,7 +10,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from semtf.adaptation import adapter
+from semtf.adaptation.plausibility import check_polarity
 from semtf.adaptation.train import BATCH
+from semtf.budget import training_budget
 from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
 from semtf.checked_keras import keras
 from semtf.classification import train as classification
@@ -25,6 +27,7 @@ from semtf.lock import is_vacant, lock_folder
 from semtf.outputs import check_folder, protect
 from semtf.preflight import check_data, check_environment
 from semtf.presets import preset
+from semtf.progress import inform
 from semtf.run import CONFIG, Run
 from semtf.stages import train_case, train_classifier
 
@@ -40,6 +43,7 @@ def train(
     classifier_weights: Path | None = None,
     folds: int | None = None,
     resume: bool = False,
+    budget: float | None = None,
     skip_bad: bool = False,
     cache: Path | None = None,
     strategy: tf.distribute.Strategy | None = None,
@@ -63,6 +67,10 @@ def train(
         folds: also cross-validate the classifier over that many folds of sites; the accuracies go
             into ``classifier/folds.json``.
         resume: go on with a run that was interrupted.
+        budget: minutes that the whole may take. Each case's training and the classifier's get a
+            share, which stderr tells at the start, and what one leaves the others have; the time
+            is looked at after each epoch. With ``resume`` and 0, the best epoch so far is taken
+            of a training that was begun.
         skip_bad: leave bad images out and list them in the run folder's ``skipped.csv``.
         cache: where the packed images are kept.
         strategy: where networks are trained, such as
@@ -117,12 +125,19 @@ def train(
         )
         new = [number for number in dataset.cases if number not in present]
         check_data(settings, dataset, folder, new, folds)
+        for number in new:
+            check_polarity(dataset.simulator(number), dataset.fab(number))
+        shares = None if budget is None else training_budget(budget, settings, dataset.cases)
+        if shares is not None:
+            inform(f"budget of {budget:g} minutes: {shares.told()}")
         current = existing or Run.create(folder, settings)
         current.begin()
         _write_data_summary(current, dataset)
         for number in dataset.cases:
-            train_case(current, dataset, number, strategy, callbacks)
-        train_classifier(current, dataset, classifier_weights, folds, resume, strategy, callbacks)
+            train_case(current, dataset, number, strategy, callbacks, shares)
+        train_classifier(
+            current, dataset, classifier_weights, folds, resume, strategy, callbacks, shares
+        )
         current.finish()
         return current
 

@@ -17,9 +17,13 @@ PRESETS = {
             dropout=0.3,
             batch=128,
             critic_steps=5,
+            learning_rate=2e-4,
+            critic_rate=1.0,
             first_epochs=300,
             other_epochs=100,
             steps_per_epoch=None,
+            early_stopping=False,
+            decay=0.0,
             halve_at=(100, 200, 300),
             nce_patches=256,
             nce_features=256,
@@ -42,7 +46,13 @@ PRESETS = {
 PRESETS["best"] = dataclasses.replace(
     PRESETS["challenge"],
     preset="best",
-    adaptation=dataclasses.replace(PRESETS["challenge"].adaptation, norm="instance"),
+    adaptation=dataclasses.replace(
+        PRESETS["challenge"].adaptation,
+        norm="instance",
+        early_stopping=True,
+        decay=0.25,
+        halve_at=(),
+    ),
     retrieval=RetrievalConfig(),
 )
 

@@ -2,16 +2,23 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0
 
 
+class Advance(Protocol):
+    """Count steps of a task."""
+
+    def __call__(self, steps: int, note: str, total: int | None = None) -> None:
+        """Count ``steps`` more; ``note`` is shown, and ``total`` is the new number of all."""
+
+
 @contextmanager
-def progress(description: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+def progress(description: str, total: int | None) -> Iterator[Advance]:
     """Show the progress of a task; the block calls ``advance(steps, note)``.
 
     Args:
@@ -19,7 +26,8 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int, str
         total: number of steps, or None where it is not known.
 
     Yields:
-        ``advance(steps, note)``: count ``steps`` more; ``note`` is shown behind the bar.
+        ``advance(steps, note)``: count ``steps`` more; ``note`` is shown behind the bar. A third
+        argument is the number of all steps where that has changed.
     """
     if sys.stderr.isatty():
         with _bar(description, total) as advance:
@@ -27,6 +35,11 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int, str
     else:
         with _lines(description, total) as advance:
             yield advance
+
+
+def inform(message: str) -> None:
+    """Print a line on stderr."""
+    print(message, file=sys.stderr)
 
 
 def warn(message: str) -> None:
@@ -45,7 +58,7 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
 
 @contextmanager
-def _bar(description: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+def _bar(description: str, total: int | None) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -75,27 +88,30 @@ def _bar(description: str, total: int | None) -> Iterator[Callable[[int, str], N
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task(description, total=total, note="")
-        yield lambda steps, note: bars.update(task, advance=steps, note=note)
+        yield lambda steps, note, total=None: bars.update(
+            task, advance=steps, note=note, total=total
+        )
 
 
 @contextmanager
-def _lines(description: str, total: int | None) -> Iterator[Callable[[int, str], None]]:
+def _lines(description: str, total: int | None) -> Iterator[Advance]:
     start = last = time.monotonic()
-    done = 0
+    done, all_steps = 0, total
 
     def show(note: str) -> None:
         seconds = time.monotonic() - start
         remaining = ""
-        if total is not None and 0 < done < total:
-            remaining = f", {seconds * (total - done) / done:.0f} s left"
-        of_total = "" if total is None else f"/{total}"
+        if all_steps is not None and 0 < done < all_steps:
+            remaining = f", {seconds * (all_steps - done) / done:.0f} s left"
+        of_total = "" if all_steps is None else f"/{all_steps}"
         rate = f"{done / seconds:.3g}/s" if seconds else ""
         line = f"{description}: {done}{of_total} {seconds:.0f} s, {rate}{remaining} {note}"
         print(line.rstrip(), file=sys.stderr)
 
-    def advance(steps: int, note: str) -> None:
-        nonlocal done, last
+    def advance(steps: int, note: str, total: int | None = None) -> None:
+        nonlocal done, last, all_steps
         done += steps
+        all_steps = total or all_steps
         if time.monotonic() - last > PLAIN_SECONDS:
             last = time.monotonic()
             show(note)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from semtf.adaptation import adapter
 from semtf.adaptation.task import AdaptationTask
+from semtf.budget import CLASSIFIER, Budget, case_stage
 from semtf.checked_keras import keras
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
@@ -26,6 +27,7 @@ def train_case(
     case: int,
     strategy: tf.distribute.Strategy,
     callbacks: Sequence[keras.callbacks.Callback],
+    budget: Budget | None = None,
 ) -> None:
     """Fit the adapter of a case and make its storage, as far as the run has them not.
 
@@ -44,6 +46,7 @@ def train_case(
                     seed=run.config.seed + case,
                     average_depth=dataset.site_depths(case),
                     strategy=strategy,
+                    seconds=budget.seconds(case_stage(case)) if budget else None,
                     callbacks=callbacks,
                 ),
                 folder,
@@ -62,6 +65,7 @@ def train_classifier(
     resume: bool,
     strategy: tf.distribute.Strategy,
     callbacks: Sequence[keras.callbacks.Callback],
+    budget: Budget | None = None,
 ) -> None:
     """Train the classifier of all cases, unless the run has one of just these cases."""
     if run.classifier.is_dir() and Classifier.load(run.classifier).cases == dataset.cases:
@@ -82,6 +86,7 @@ def train_classifier(
             strategy=strategy,
             weights_file=weights_file,
             resume=resume,
+            seconds=budget.seconds(CLASSIFIER) if budget else None,
             callbacks=callbacks,
         )
         if folds is not None:

@@ -1,4 +1,4 @@
-"""Keras callbacks of the adversarial training: average, learning rate, divergence, progress."""
+"""Keras callbacks of the adversarial training: average, divergence, progress."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from semtf.adaptation.gan import GAN
 from semtf.errors import TrainingError
+from semtf.progress import Advance
 
 VANISHED = 1e-3
 """A penalty so near to 1 all through an epoch means that the critics' slope is 0 everywhere."""
@@ -60,19 +61,6 @@ def _average(average: list[tf.Variable], weights: list[tf.Tensor], decay: tf.Ten
         mean.assign_sub((1.0 - decay) * (mean - tf.cast(weight, mean.dtype)))
 
 
-class HalveLearningRate(keras.callbacks.Callback):
-    """Halve both optimizers' learning rate at the epochs of the config."""
-
-    def __init__(self, network: GAN) -> None:
-        super().__init__()
-        self.network = network
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        config = self.network.config
-        rate = config.learning_rate * 0.5 ** sum(epoch >= halving for halving in config.halve_at)
-        self.network.optimizer.learning_rate = rate
-
-
 class TerminateOnDivergence(keras.callbacks.Callback):
     """Raise TrainingError, with the reason, where going on is of no use.
 
@@ -113,12 +101,18 @@ class TerminateOnDivergence(keras.callbacks.Callback):
 
 
 class ProgressReport(keras.callbacks.Callback):
-    """Advance a progress bar by every step, and show the epoch's mean losses so far."""
+    """Advance a progress bar by every step, and show the epoch's mean losses so far.
 
-    def __init__(self, advance: Callable[[int, str], None]) -> None:
+    ``status`` tells how many steps there will be, and why training goes on.
+    """
+
+    def __init__(self, advance: Advance, status: Callable[[], tuple[int, str]]) -> None:
         super().__init__()
         self.advance = advance
+        self.status = status
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         shown = ("critic", "cycle", "identity", "contrast")
-        self.advance(1, " ".join(f"{k} {v:.3f}" for k, v in (logs or {}).items() if k in shown))
+        losses = " ".join(f"{k} {v:.3f}" for k, v in (logs or {}).items() if k in shown)
+        total, why = self.status()
+        self.advance(1, f"{losses}; {why}" if why else losses, total)

@@ -1,8 +1,8 @@
 """The label-free criterion: how far adapted images are from the fab's.
 
 It chooses among epochs of a training, and among adapters. Every part is a plain number that a user
-can check; `Criterion.score` weighs them. The weights were found by comparing the
-score with the depth error on synthetic fabs, whose true depth is known (docs/adaptation.md).
+can check; `Criterion.score` weighs them. The weights were found by comparing the score with the
+depth error on synthetic fabs, whose true depth is known (docs/adaptation.md).
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 Images = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float32]
+Names = npt.NDArray[np.str_]
 
 KEYS, QUERIES = 512, 256
 """Largest numbers of simulator and of fab images that are compared."""
@@ -21,20 +22,23 @@ KEYS, QUERIES = 512, 256
 RADIUS = 2
 """Largest shift in pixels, in rows and columns, between a fab image and its nearest key."""
 
-WEIGHTS = (0.05, 0.02, 100.0, 0.5, 0.5, 2.0)
+NEIGHBOURS, RIDGE = 128, 0.03
+"""How many of the nearest keys rebuild a fab image, and the ridge of the fit.
+
+The ridge is a share of the keys' mean square; it keeps keys from rebuilding the fab's noise.
+"""
+
+WEIGHTS = (0.05, 0.02, 50.0, 100.0, 0.5, 0.5, 2.0)
 """Weights of the parts in the score, in the order of `Criterion`.
 
-The mismatch decides. The other parts outweigh it only where something is clearly wrong: grey levels
-that are off, holes that move, depths that the fab's own averages contradict.
+Residual and mismatch decide. The other parts outweigh them only where something is clearly wrong:
+grey levels that are off, holes that move, depths that the fab's own averages contradict.
 """
 
-SITE_NOISE = 0.25
-"""Difference of sites' depths, in grey levels, up to which the score does not grow.
+SITE_CHANCE = 2.0
+"""Up to so many times the variance that chance gives sites' depths, a difference is chance."""
 
-Nearest pairs are not the images' own, so even true target keys differ by 0.1 to 0.2; smaller
-differences between epochs are chance.
-"""
-
+FEWEST_SITES = 16
 PERCENTILES = np.arange(1, 100, 2)
 
 
@@ -46,6 +50,8 @@ class Criterion:
         profile: root mean square difference of the mean percentile profiles, grey levels.
         pixels: the same of the mean images, grey levels.
         mismatch: 1 − the mean correlation of a fab image with its nearest adapted image.
+        residual: the mean square that a ridge regression on the `NEIGHBOURS` nearest adapted
+            images leaves of a fab image, as a share of its own.
         centroid: how far holes moved from input to output, beyond what one straight line for
             all of them explains (a fab's magnification and asymmetry do), pixels.
         width: the same of the holes' widths, pixels.
@@ -57,6 +63,7 @@ class Criterion:
     profile: float
     pixels: float
     mismatch: float
+    residual: float
     centroid: float
     width: float
     depth: float | None
@@ -67,6 +74,25 @@ class Criterion:
         return {name: v for name, v in dataclasses.asdict(self).items() if v is not None}
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """The criterion, and what single images give to it.
+
+    Attributes:
+        criterion: the parts and the score.
+        residuals: of each fab image that was compared, ``[q]``; their mean is the part.
+        moved: how far the hole of the mean image moved from input to output, in rows and in
+            columns, pixels.
+        lost: share of the adapted images that have lost their hole: less than a quarter of the
+            contrast that the fab's images have in the median.
+    """
+
+    criterion: Criterion
+    residuals: Floats
+    moved: tuple[float, float]
+    lost: float
+
+
 def criterion(
     simulator: Images,
     adapted: Images,
@@ -75,7 +101,30 @@ def criterion(
     depth: Images | None = None,
     average_depth: npt.ArrayLike | None = None,
     plate: float | None = None,
+    sites: Names | None = None,
 ) -> Criterion:
+    """The parts and the score of `compare`, which has the arguments."""
+    return compare(
+        simulator,
+        adapted,
+        fab,
+        depth=depth,
+        average_depth=average_depth,
+        plate=plate,
+        sites=sites,
+    ).criterion
+
+
+def compare(
+    simulator: Images,
+    adapted: Images,
+    fab: Images,
+    *,
+    depth: Images | None = None,
+    average_depth: npt.ArrayLike | None = None,
+    plate: float | None = None,
+    sites: Names | None = None,
+) -> Comparison:
     """Compare adapted simulator images with the fab's.
 
     Args:
@@ -86,31 +135,47 @@ def criterion(
         average_depth: average depth of each fab image's site, ``[m]`` grey levels, NaN where
             unknown (`Dataset.site_depths`).
         plate: grey level of the plate in the depth maps; with ``depth`` and ``average_depth``.
+        sites: the site of each fab image, ``[m]``; each is one of its own where None.
 
     Returns:
-        The parts and the score. At most `KEYS` simulator and `QUERIES` fab images are compared,
-        evenly spread, so the same arguments give the same numbers.
+        At most `KEYS` simulator images, evenly spread, and `QUERIES` fab images, whole sites of
+        them, are compared, so the same arguments give the same numbers.
     """
-    keys, queries = spread(len(adapted), KEYS), spread(len(fab), QUERIES)
+    keys, queries = spread(len(adapted), KEYS), whole_sites(sites, len(fab), QUERIES)
     source, translated, target = (
         np.asarray(images[indices], np.float32)
         for images, indices in ((simulator, keys), (adapted, keys), (fab, queries))
     )
     profile = _rms(_profile(translated) - _profile(target))
-    pixels = _rms(translated.mean(axis=0) - target.mean(axis=0))
-    similarity, nearest = nearest_keys(target, translated)
+    means = [images.mean(axis=0) for images in (source, translated, target)]
+    pixels = _rms(means[1] - means[2])
+    aligned, similarity, order = nearest_keys(target, translated)
+    residuals = reconstruction_residuals(aligned, translated, order)
     before, after = holes(source), holes(translated)
     row, column, width = (_unexplained(before[:, i], after[:, i]) for i in range(3))
-    site_depth = None
+    site_depth, contradiction = None, 0.0
     if depth is not None and average_depth is not None and plate is not None:
-        mean = np.asarray(depth[keys], np.float32).mean(axis=(1, 2))[nearest]
-        site_depth = site_difference(mean, np.asarray(average_depth, float)[queries], plate)
-    mismatch = float(1 - similarity.mean())
-    centroid = float(np.hypot(row, column))
-    contradiction = max((site_depth or 0.0) - SITE_NOISE, 0.0)
-    parts = (profile, pixels, mismatch, centroid, width, contradiction)
-    score = sum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
-    return Criterion(profile, pixels, mismatch, centroid, width, site_depth, score)
+        nearest = np.asarray(depth[keys], np.float32).mean(axis=(1, 2))[order[:, 0]]
+        average = np.asarray(average_depth, float)[queries]
+        difference = site_difference(nearest, average, plate)
+        if difference is not None:
+            site_depth, contradiction = difference
+    parts = (
+        profile,
+        pixels,
+        float(1 - similarity.mean()),
+        float(residuals.mean()),
+        float(np.hypot(row, column)),
+        width,
+    )
+    score = sum(w * part for w, part in zip(WEIGHTS, (*parts, contradiction), strict=True))
+    moved = holes(np.stack(means[:2]))[:, :2]
+    return Comparison(
+        Criterion(*parts, site_depth, score),
+        residuals,
+        (float(moved[1, 0] - moved[0, 0]), float(moved[1, 1] - moved[0, 1])),
+        float(np.mean(_contrast(translated) < np.median(_contrast(target)) / 4)),
+    )
 
 
 def spread(count: int, limit: int) -> npt.NDArray[np.int64]:
@@ -118,30 +183,71 @@ def spread(count: int, limit: int) -> npt.NDArray[np.int64]:
     return np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64)
 
 
-def nearest_keys(images: Floats, keys: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
-    """The most similar key of each image, over shifts of up to `RADIUS` pixels.
+def whole_sites(sites: Names | None, count: int, limit: int) -> npt.NDArray[np.int64]:
+    """About ``limit`` indices of ``count`` images, all images of evenly spread sites.
+
+    At least `FEWEST_SITES` sites are taken, or all there are, and no more images than ``limit``:
+    where sites are larger than that allows, evenly spread images of each.
+    """
+    if sites is None or count <= limit:
+        return spread(count, limit)
+    names, member = np.unique(sites, return_inverse=True)
+    wanted = max(min(FEWEST_SITES, len(names)), limit * len(names) // count)
+    chosen = spread(len(names), wanted)
+    each = [np.flatnonzero(member == site) for site in chosen]
+    kept = [images[spread(len(images), max(limit // len(each), 1))] for images in each]
+    return np.sort(np.concatenate(kept))
+
+
+def nearest_keys(images: Floats, keys: Floats) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    """The most similar keys of each image, over shifts of up to `RADIUS` pixels.
 
     Args:
         images: ``[m, H, W]``.
         keys: ``[n, H, W]``.
 
     Returns:
-        The correlation ``[m]`` and the index ``[m]`` of the most similar key.
+        Each image in its shift towards the most similar key, normalised, ``[m, H·W]``; its
+        correlation with that key, ``[m]``; the indices of up to `NEIGHBOURS` keys, ``[m, k]``,
+        by their largest correlation over the shifts, the most similar one first.
     """
     height, width = images.shape[1:]
     padded = np.pad(images, [(0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)], mode="edge")
     vectors = tf.constant(_normalise(keys))
-    best = np.full(len(images), -np.inf, np.float32)
-    nearest = np.zeros(len(images), np.int64)
+    best = tf.fill([len(images), len(keys)], -np.inf)
+    top = np.full(len(images), -np.inf, np.float32)
+    aligned = np.zeros((len(images), height * width), np.float32)
     for down in range(2 * RADIUS + 1):
         for right in range(2 * RADIUS + 1):
-            moved = padded[:, down : down + height, right : right + width]
-            similarity = tf.matmul(_normalise(moved), vectors, transpose_b=True).numpy()
-            index = similarity.argmax(axis=1)
-            value = similarity[np.arange(len(images)), index]
-            better = value > best
-            best[better], nearest[better] = value[better], index[better]
-    return best, nearest
+            moved = _normalise(padded[:, down : down + height, right : right + width])
+            similarity = tf.matmul(moved, vectors, transpose_b=True)
+            best = tf.maximum(best, similarity)
+            value = tf.reduce_max(similarity, axis=1).numpy()
+            better = value > top
+            top[better], aligned[better] = value[better], moved[better]
+    order = tf.math.top_k(best, min(NEIGHBOURS, len(keys))).indices.numpy().astype(np.int64)
+    return aligned, top, order
+
+
+def reconstruction_residuals(aligned: Floats, keys: Floats, order: npt.NDArray[np.int64]) -> Floats:
+    """What a ridge regression on the nearest keys leaves of each image's mean square, ``[m]``.
+
+    Args:
+        aligned: normalised images, ``[m, H·W]``.
+        keys: ``[n, H, W]``.
+        order: indices of each image's keys, ``[m, k]``.
+    """
+    vectors = tf.constant(_normalise(keys))
+    gram = tf.matmul(vectors, vectors, transpose_b=True)
+    products = tf.matmul(aligned, vectors, transpose_b=True)
+    squares = tf.gather(tf.gather(gram, order), order, axis=2, batch_dims=1)
+    mixed = tf.gather(products, order, batch_dims=1)[..., tf.newaxis]
+    ridge = RIDGE * tf.eye(order.shape[1])
+    weights = tf.linalg.solve(squares + ridge, mixed)
+    # |a − Kw|² = |a|² − 2 w·Ka + w·KKᵀw, where |a|² = 1.
+    fitted = tf.reduce_sum(weights * tf.matmul(squares, weights), axis=[1, 2])
+    left: Floats = (1 - 2 * tf.reduce_sum(weights * mixed, axis=[1, 2]) + fitted).numpy()
+    return left
 
 
 def holes(images: Floats) -> Floats:
@@ -160,7 +266,9 @@ def holes(images: Floats) -> Floats:
     return np.stack([row, column, 4 * np.sqrt(np.maximum(variance, 0))], axis=1)
 
 
-def site_difference(mean: Floats, average: npt.NDArray[np.float64], plate: float) -> float | None:
+def site_difference(
+    mean: Floats, average: npt.NDArray[np.float64], plate: float
+) -> tuple[float, float] | None:
     """Root mean square difference between estimated and given average depths of sites.
 
     A site's average is over more plate than its crops show. The share of plate outside the crops
@@ -172,16 +280,30 @@ def site_difference(mean: Floats, average: npt.NDArray[np.float64], plate: float
         plate: grey level of the plate.
 
     Returns:
-        Grey levels; None where fewer than two sites are known.
+        The difference, and what of it is left where chance is taken off: `SITE_CHANCE` times the
+        variance that sites' means have because their images differ. Both in grey levels; None
+        where fewer than two sites are known.
     """
     known = np.isfinite(average)
     sites, members = np.unique(average[known], return_inverse=True)
     if len(sites) < 2:
         return None
-    means = np.bincount(members, mean[known]) / np.bincount(members)
+    counts = np.bincount(members)
+    means = np.bincount(members, mean[known]) / counts
     missing = plate - means
     share = np.sum((sites - means) * missing) / np.sum(missing**2)
-    return _rms(sites - means - share * missing)
+    difference = _rms(sites - means - share * missing)
+    within = np.bincount(members, (mean[known] - means[members]) ** 2)
+    variance = within / np.maximum(counts - 1, 1) / counts * (1 - share) ** 2
+    left = difference**2 - SITE_CHANCE * variance.mean()
+    return difference, float(np.sqrt(max(left, 0.0)))
+
+
+def _contrast(images: Floats) -> Floats:
+    """Grey levels between floor and plate, as in `holes`."""
+    floor, plate = np.percentile(images, (5, 75), axis=(1, 2))
+    difference: Floats = plate - floor
+    return difference
 
 
 def _profile(images: Floats) -> Floats:

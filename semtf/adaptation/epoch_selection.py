@@ -12,9 +12,20 @@ import tensorflow as tf
 
 from semtf.adaptation.base import Generated
 from semtf.adaptation.callbacks import MovingAverage
-from semtf.adaptation.criterion import KEYS, QUERIES, Criterion, criterion, spread
+from semtf.adaptation.criterion import (
+    KEYS,
+    QUERIES,
+    Comparison,
+    Criterion,
+    compare,
+    spread,
+    whole_sites,
+)
 from semtf.adaptation.gan import GAN
+from semtf.adaptation.plausibility import doubts
+from semtf.adaptation.schedule import Schedule
 from semtf.data.image_sets import FabSet, SimulatorSet
+from semtf.progress import warn
 
 TABLE = "criterion.csv"
 CHOICE = "choice.json"
@@ -40,16 +51,22 @@ class CriterionEvaluator:
         fab: FabSet,
         average_depth: npt.NDArray[np.float64] | None = None,
     ) -> None:
-        keys, queries = spread(len(simulator), KEYS), spread(len(fab), QUERIES)
+        keys, queries = spread(len(simulator), KEYS), whole_sites(fab.sites, len(fab), QUERIES)
         self.sem = simulator.mean_sem(keys)
         self.fab = fab.images[queries]
+        self.sites = fab.sites[queries]
         self.depth = simulator.depth[keys]
         self.average_depth = None if average_depth is None else average_depth[queries]
         self.plate = int(self.depth.max())
+        self.case = fab.case
 
     def __call__(self, adapted: npt.NDArray[np.uint8]) -> Criterion:
         """The criterion of ``sem``, adapted to uint8 or float ``[n, H, W]``."""
-        return criterion(
+        return self.compare(adapted).criterion
+
+    def compare(self, adapted: npt.NDArray[np.uint8]) -> Comparison:
+        """The criterion of ``sem``, adapted, and what each image of ``fab`` gives to it."""
+        return compare(
             self.sem,
             adapted,
             self.fab,
@@ -60,16 +77,22 @@ class CriterionEvaluator:
 
 
 class EpochSelection(keras.callbacks.Callback):
-    """Judge the generators' averages after every epoch and keep the best.
+    """Judge the generators' averages after every epoch, tell the schedule, and keep the best.
 
     Every epoch becomes a row of ``criterion.csv``, epoch 0 being no adaptation, and the logs of
     its end get the parts of the criterion as ``criterion_score`` and so on.
     """
 
     def __init__(
-        self, network: GAN, average: MovingAverage, evaluator: CriterionEvaluator, folder: Path
+        self,
+        network: GAN,
+        average: MovingAverage,
+        evaluator: CriterionEvaluator,
+        folder: Path,
+        schedule: Schedule,
     ) -> None:
         super().__init__()
+        self.schedule = schedule
         self.network = network
         self.average = average
         self.evaluator = evaluator
@@ -103,8 +126,11 @@ class EpochSelection(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         with self.average.applied():
-            result = self.evaluator(self.adapter.adapt(self.evaluator.sem))
+            adapted = self.adapter.adapt(self.evaluator.sem)
+        comparison = self.evaluator.compare(adapted)
+        result = comparison.criterion
         self._write(epoch + 1, result)
+        self.schedule.judged(epoch + 1, comparison.residuals)
         if logs is not None:
             logs |= {f"{CRITERION_LOG}{name}": value for name, value in result.parts().items()}
         if result.score < self.score:
@@ -121,12 +147,22 @@ class EpochSelection(keras.callbacks.Callback):
         """Put the averages of the best epoch into the generators, and write which epoch it is.
 
         Args:
-            stopped: why training ended early; None where it did not.
+            stopped: what went wrong; None where nothing did.
         """
         weights = [weight for model in self.network.generators for weight in model.weights]
         for weight, best in zip(weights, self.best, strict=True):
             weight.assign(best)
-        note = {"epoch": self.epoch, "score": self.score, "stopped": stopped}
+        comparison = self.evaluator.compare(self.adapter.adapt(self.evaluator.sem))
+        warnings = doubts(comparison)
+        for doubt in warnings:
+            warn(f"case {self.evaluator.case}: {doubt}")
+        note = {
+            "epoch": self.epoch,
+            "score": self.score,
+            "stopped": stopped,
+            "ended": self.schedule.reason,
+            "warnings": warnings,
+        }
         (self.folder / CHOICE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
     def _write(self, epoch: int, result: Criterion) -> None:

@@ -98,15 +98,18 @@ class GAN(keras.Model, abc.ABC):
         refuse(type(self).__name__, kwargs)
         super().compile(**kwargs)
         self.generator_optimizer, self.critic_optimizer = pair(
-            generator_optimizer or self._adam(), critic_optimizer or self._adam()
+            generator_optimizer or self._adam(),
+            critic_optimizer or self._adam(self.config.critic_rate),
         )
         self.generator_optimizer.build(self.generator_variables())
         self.critic_optimizer.build(self.critic_variables())
-        self.optimizer = Optimizers(self.generator_optimizer, self.critic_optimizer)
+        # A critic's optimizer of one's own follows the schedule as the generators' does.
+        ratio = self.config.critic_rate if critic_optimizer is None else 1.0
+        self.optimizer = Optimizers(self.generator_optimizer, self.critic_optimizer, ratio)
 
-    def _adam(self) -> keras.optimizers.Optimizer:
+    def _adam(self, ratio: float = 1.0) -> keras.optimizers.Optimizer:
         config = self.config
-        return keras.optimizers.Adam(config.learning_rate, config.beta_1, config.beta_2)
+        return keras.optimizers.Adam(config.learning_rate * ratio, config.beta_1, config.beta_2)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

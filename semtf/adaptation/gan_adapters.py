@@ -42,6 +42,7 @@ class GANAdapter(Generated, FittedAdapter):
             average_depth=task.average_depth,
             strategy=task.strategy,
             kind=cls.network,
+            seconds=task.seconds,
             callbacks=task.callbacks,
         )
         return cls(trained.to_target)

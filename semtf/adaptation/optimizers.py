@@ -48,24 +48,29 @@ class Optimizers:
     """Both optimizers as one, as far as Keras and its callbacks look at ``model.optimizer``.
 
     `keras.callbacks.LearningRateScheduler` and `keras.callbacks.ReduceLROnPlateau` read and set
-    ``learning_rate``: it is read from the generators' optimizer and set in both.
+    ``learning_rate``: it is read from the generators' optimizer and set in both, the critics'
+    ``ratio`` times as large.
     """
 
     def __init__(
-        self, generator: keras.optimizers.Optimizer, critic: keras.optimizers.Optimizer
+        self,
+        generator: keras.optimizers.Optimizer,
+        critic: keras.optimizers.Optimizer,
+        ratio: float = 1.0,
     ) -> None:
         self.generator = generator
         self.critic = critic
+        self._ratio = ratio
 
     @property
     def learning_rate(self) -> tf.Variable:
-        """The generators' learning rate; setting it sets the critics' as well."""
+        """The generators' learning rate; setting it sets the critics' in proportion."""
         return self.generator.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         self.generator.learning_rate = rate
-        self.critic.learning_rate = rate
+        self.critic.learning_rate = rate * self._ratio
 
     @property
     def iterations(self) -> tf.Variable:

@@ -25,6 +25,7 @@ class AdaptationTask:
         average_depth: average depth of each fab image's site, ``[m]`` grey levels, NaN where
             unknown; more evidence for the criterion.
         strategy: where networks are trained; the current strategy where None.
+        seconds: the time that the training of a network may take; any where None.
         callbacks: Keras callbacks of every training (`semtf.adaptation.train.train`).
     """
 
@@ -35,4 +36,5 @@ class AdaptationTask:
     seed: int
     average_depth: npt.NDArray[np.float64] | None = None
     strategy: tf.distribute.Strategy | None = None
+    seconds: float | None = None
     callbacks: Sequence[keras.callbacks.Callback] = ()

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from semtf.adaptation import networks
 from semtf.adaptation.callbacks import (
-    HalveLearningRate,
     MovingAverage,
     ProgressReport,
     TerminateOnDivergence,
@@ -25,6 +24,7 @@ from semtf.adaptation.epoch_selection import (
     EpochSelection,
 )
 from semtf.adaptation.gan import GAN
+from semtf.adaptation.schedule import Schedule
 from semtf.adaptation.tensorboard import TensorBoardSummaries
 from semtf.checkpoint import Checkpoint, save_weights
 from semtf.config import AdaptationConfig, ImageConfig, Precision
@@ -50,6 +50,7 @@ def train(
     average_depth: npt.NDArray[np.float64] | None = None,
     strategy: tf.distribute.Strategy | None = None,
     kind: type[GAN] = CycleGAN,
+    seconds: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> GAN:
     """Train the networks of one case; goes on from the folder's checkpoint where it has one.
@@ -67,6 +68,7 @@ def train(
             unknown; more evidence for the criterion.
         strategy: where to train; the current strategy where None.
         kind: `CycleGAN` or `CUT`.
+        seconds: the time that it may take, looked at after each epoch; any where None.
         callbacks: other Keras callbacks of ``fit``. Their ``self.model`` is the network, named
             after the adapter and the case as in ``cyclegan_case_1``; the logs of an epoch's end
             hold the means of its losses and ``criterion_…`` of the averaged generator, which
@@ -101,6 +103,7 @@ def train(
         epochs=epochs,
         folder=folder,
         seed=seed,
+        seconds=seconds,
         callbacks=callbacks,
     )
     for part in network.networks:
@@ -118,6 +121,7 @@ def fit(
     epochs: int,
     folder: Path,
     seed: int,
+    seconds: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Checkpoint:
     """Run ``keras.Model.fit``, and put the averages of the best epoch into the generators.
@@ -131,20 +135,27 @@ def fit(
     batch = config.batch * config.critic_steps
     steps = config.steps_per_epoch or math.ceil(len(simulator) / batch)
     average = MovingAverage(network, config.ema)
-    selection = EpochSelection(network, average, evaluator, folder)
-    state = [*network.state(), *average.average, *selection.variables()]
+    schedule = Schedule(network, evaluator.sites, epochs=epochs, seconds=seconds)
+    selection = EpochSelection(network, average, evaluator, folder, schedule)
+    state = [
+        *network.state(),
+        *average.average,
+        *selection.variables(),
+        *schedule.variables(),
+    ]
     checkpoint = Checkpoint(state, folder, {HISTORY: 1, TABLE: LINES_BEFORE})
     done = checkpoint.restore()
     if done == 0:
         selection.begin()
+    schedule.begin(done)
     # The order counts: the selection judges the average and adds the criterion to the logs, of
     # which the history keeps the losses only; a checkpoint holds what the selection chose.
     all_callbacks = [
         average,
-        HalveLearningRate(network),
         TerminateOnDivergence(evaluator.fab.shape[1:], penalised=config.loss == "wgan-gp"),
         keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
         selection,
+        schedule,
         *([TensorBoardSummaries(simulator, fab, folder)] if config.tensorboard else []),
         checkpoint,
         *callbacks,
@@ -152,14 +163,19 @@ def fit(
     data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
     name = f"{type(network).__name__}, case {fab.case}"
     try:
-        with progress(name, (epochs - done) * steps) as advance:
+        with progress(name, (schedule.end - done) * steps) as advance:
             network.fit(
                 data,
                 epochs=epochs,
                 initial_epoch=done,
                 steps_per_epoch=steps,
                 verbose=0,
-                callbacks=[*all_callbacks, ProgressReport(advance)],
+                callbacks=[
+                    *all_callbacks,
+                    ProgressReport(
+                        advance, lambda: ((schedule.end - done) * steps, schedule.status)
+                    ),
+                ],
             )
         selection.apply(None)
     except TrainingError as error:

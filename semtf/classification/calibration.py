@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
+FOLDS = 5
+"""Folds of held-out sites, over which a calibration is judged."""
+
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
@@ -119,6 +122,40 @@ def abstention_threshold(probabilities: Floats, labels: Ints, wrong: float = 1e-
     if allowed[-1] == len(top) - 1:
         return 0.0
     return float(top[allowed[-1]])
+
+
+def cross_calibrated(
+    logits: Floats, labels: Ints, sites: NDArray[np.str_], wrong: float = 1e-3
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What a calibration says of sites that it was not fitted to.
+
+    Sites are dealt into up to `FOLDS` folds; the temperature and the threshold of a fold's images
+    are fitted to the other folds.
+
+    Args:
+        logits: ``[n, c]``, of images that the classifier was not trained on.
+        labels: ``[n]``, class index of each image.
+        sites: ``[n]``, the site of each image.
+        wrong: as in `abstention_threshold`.
+
+    Returns:
+        The probabilities ``[n, c]``, and whether each image's is at its threshold or above,
+        ``[n]``. With a single site there is nothing to leave out, and it is fitted to itself.
+    """
+    names, index = np.unique(sites, return_inverse=True)
+    fold = index % min(FOLDS, max(len(names), 1))
+    probabilities = np.zeros(logits.shape, np.float32)
+    kept = np.zeros(len(labels), bool)
+    for k in np.unique(fold):
+        out = fold == k
+        fit = ~out if len(names) > 1 else out
+        temperature = fit_temperature(logits[fit], labels[fit])
+        fitted, probabilities[out] = (
+            scaled_softmax(logits[part], temperature) for part in (fit, out)
+        )
+        threshold = abstention_threshold(fitted, labels[fit], wrong)
+        kept[out] = probabilities[out].max(axis=1) >= threshold
+    return probabilities, kept
 
 
 def scaled_softmax(logits: Floats, temperature: float) -> NDArray[np.float32]:

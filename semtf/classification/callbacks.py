@@ -1,5 +1,6 @@
 """The state that a classifier's training goes on from, and the callback that halves its rate."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,23 @@ def state(model: keras.Model) -> list[Any]:
     metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
     variables = [*model.variables, *model.optimizer.variables]
     return [variable for variable in variables if id(variable) not in metrics]
+
+
+class TimeLimit(keras.callbacks.Callback):
+    """End a training with the last epoch that fits into a number of seconds, at least the first."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.began = self.epoch_began = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.epoch_began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        now = time.monotonic()
+        if now - self.began + (now - self.epoch_began) > self.seconds:
+            self.model.stop_training = True
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from semtf.checkpoint import Checkpoint
 from semtf.classification.augmentation import augmentation, with_noise
-from semtf.classification.callbacks import HISTORY, Plateau, state
+from semtf.classification.callbacks import HISTORY, Plateau, TimeLimit, state
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import labelled
 from semtf.progress import progress
@@ -51,6 +51,7 @@ def fit(
     seed: int,
     folder: Path,
     resume: bool,
+    seconds: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Checkpoint:
     """Run `keras.Model.fit`, with a CSV history and a checkpoint in ``folder``.
@@ -64,6 +65,7 @@ def fit(
         seed: of the order and the augmentation.
         folder: where history and checkpoint go.
         resume: go on from the checkpoint, if there is one.
+        seconds: the time that it may take, looked at after each epoch; any where None.
         callbacks: other Keras callbacks, called when the checkpoint is written.
 
     Returns:
@@ -108,6 +110,7 @@ def fit(
             else None,
             callbacks=[
                 *schedule,
+                *([] if seconds is None else [TimeLimit(seconds)]),
                 keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
                 checkpoint,
                 *callbacks,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from semtf.classification.calibration import (
     Reliability,
     abstention_threshold,
+    cross_calibrated,
     expected_calibration_error,
     fit_temperature,
     reliability,
@@ -47,6 +48,7 @@ def train(
     weights_file: Path | None = None,
     held_out: Mask | None = None,
     resume: bool = False,
+    seconds: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Classifier:
     """Train, calibrate on held-out sites and save into ``folder``.
@@ -64,6 +66,7 @@ def train(
         weights_file: published EfficientNet-B0 weights to start from.
         held_out: ``[n]``, the images to calibrate on; chosen by site where None.
         resume: go on from the checkpoint in ``folder``, if there is one.
+        seconds: the time that ``fit`` may take, looked at after each epoch; any where None.
         callbacks: other Keras callbacks of ``fit``. Their ``self.model`` is the network, named
             after ``config.backbone``; the logs of an epoch's end hold loss and accuracy, and
             ``val_loss`` and ``val_accuracy`` where images are held out. They are called when the
@@ -108,10 +111,11 @@ def train(
         seed=seed,
         folder=folder,
         resume=resume,
+        seconds=seconds,
         callbacks=callbacks,
     )
     classifier = Classifier(model, names, config.backbone)
-    calibrate(classifier, images[held_out], labels[held_out], config.wrong)
+    calibrate(classifier, images[held_out], labels[held_out], sites[held_out], config.wrong)
     classifier.save(folder)
     checkpoint.remove()
     return classifier
@@ -162,27 +166,35 @@ def cross_validate(
     return classifiers, probabilities
 
 
-def calibrate(classifier: Classifier, images: Images, labels: Ints, wrong: float) -> None:
+def calibrate(
+    classifier: Classifier, images: Images, labels: Ints, sites: NDArray[np.str_], wrong: float
+) -> None:
     """Set temperature, threshold and metrics of ``classifier`` from images it has not seen.
+
+    The metrics are those of a calibration that has not seen the image's site, either: temperature
+    and threshold are fitted on the other sites (`cross_calibrated`).
 
     Args:
         classifier: changed in place.
         images: grey levels, uint8 ``[n, height, width]``; without any, nothing is calibrated.
         labels: ``[n]``, index of each image's case in ``classifier.cases``.
+        sites: ``[n]``, the site of each image.
         wrong: the largest accepted share of wrong images above the threshold.
     """
     logits = classifier.logits(images)
     classifier.temperature = fit_temperature(logits, labels)
-    probabilities = scaled_softmax(logits, classifier.temperature)
-    classifier.threshold = abstention_threshold(probabilities, labels, wrong)
+    fitted = scaled_softmax(logits, classifier.temperature)
+    classifier.threshold = abstention_threshold(fitted, labels, wrong)
+    probabilities, kept = cross_calibrated(logits, labels, sites, wrong)
     right = probabilities.argmax(axis=1) == labels
-    kept = probabilities.max(axis=1) >= classifier.threshold
+    known = len(labels) > 0
     classifier.metrics = {
         "images": len(labels),
-        "accuracy": float(right.mean()) if len(labels) else None,
+        "accuracy": float(right.mean()) if known else None,
         "calibration_error_before": expected_calibration_error(scaled_softmax(logits, 1.0), labels),
         "calibration_error": expected_calibration_error(probabilities, labels),
-        "kept": float(kept.mean()) if len(labels) else None,
+        "kept": float(kept.mean()) if known else None,
+        "kept_right": float(right[kept].mean()) if kept.any() else None,
         "reliability": _bins(reliability(probabilities, labels)),
     }
 

@@ -64,6 +64,12 @@ ZIP = "open.zip"
 )
 @click.option("--folds", type=click.IntRange(2), help="Also cross-validate the classifier.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was interrupted.")
+@click.option(
+    "--budget",
+    type=float,
+    metavar="MINUTES",
+    help="Time that the whole may take; --resume --budget 0 keeps the best epoch so far.",
+)
 @skip_bad_option
 @cache_option
 @json_option
@@ -82,6 +88,7 @@ def command(
     classifier_weights: Path | None,
     folds: int | None,
     resume: bool,
+    budget: float | None,
     skip_bad: bool,
     cache: Path | None,
     as_json: bool,
@@ -108,6 +115,7 @@ def command(
         classifier_weights=classifier_weights,
         folds=folds,
         resume=resume,
+        budget=budget,
         skip_bad=skip_bad,
         cache=cache,
     )

@@ -112,6 +112,8 @@ def _criterion(run: Run, case: int) -> dict[str, Any] | None:
             for epoch, *values in table.itertuples(index=False)
         ],
         "stopped": choice["stopped"],
+        "ended": choice.get("ended"),
+        "warnings": choice.get("warnings", []),
     }
 
 

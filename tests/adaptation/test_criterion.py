@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from semtf.adaptation.criterion import (
-    SITE_NOISE,
-    Criterion,
+    RIDGE,
     criterion,
     holes,
     nearest_keys,
+    reconstruction_residuals,
     site_difference,
     spread,
+    whole_sites,
 )
 
 ROW, COLUMN = np.mgrid[:40, :32]
@@ -50,6 +51,7 @@ def test_noise_costs_correlation_and_score() -> None:
     clean = criterion(images, images, fab)
     noisy = criterion(images, images + rng.normal(0, 25, images.shape), fab)
     assert noisy.mismatch > clean.mismatch + 0.01
+    assert noisy.residual > clean.residual
     assert noisy.score > clean.score
 
 
@@ -74,22 +76,55 @@ def test_nearest_keys_are_those_of_a_slow_search() -> None:
     rng = np.random.default_rng(0)
     keys, images = (rng.normal(size=(count, 12, 8)).astype(np.float32) for count in (9, 5))
     images[0] = np.roll(keys[4], (2, -1), axis=(0, 1))
-    similarity, nearest = nearest_keys(images, keys)
+    aligned, similarity, order = nearest_keys(images, keys)
     for i, image in enumerate(images):
         padded = np.pad(image, 2, mode="edge")
         moves = [padded[a : a + 12, b : b + 8] for a in range(5) for b in range(5)]
         table = [[np.corrcoef(m.ravel(), key.ravel())[0, 1] for key in keys] for m in moves]
         assert similarity[i] == pytest.approx(np.max(table), abs=1e-5)
-        assert nearest[i] == np.argmax(np.max(table, axis=0))
-    assert nearest[0] == 4
+        assert list(order[i]) == list(np.argsort(-np.max(table, axis=0)))
+        best = moves[np.argmax(np.max(table, axis=1))].ravel()
+        unit = (best - best.mean()) / np.linalg.norm(best - best.mean())
+        np.testing.assert_allclose(aligned[i], unit, atol=1e-5)
+    assert order[0, 0] == 4
+
+
+def test_residuals_are_those_of_a_slow_ridge_regression() -> None:
+    rng = np.random.default_rng(0)
+    keys, images = (rng.normal(size=(count, 12, 8)).astype(np.float32) for count in (9, 5))
+    aligned, _, order = nearest_keys(images, keys)
+    order = order[:, :4]
+    found = reconstruction_residuals(aligned, keys, order)
+    flat = keys.reshape(9, -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    for i, image in enumerate(aligned):
+        matrix = np.vstack([flat[order[i]].T, np.sqrt(RIDGE) * np.eye(4)])
+        weights = np.linalg.lstsq(matrix, np.append(image, np.zeros(4)), rcond=None)[0]
+        left = image - weights @ flat[order[i]]
+        assert found[i] == pytest.approx(left @ left, abs=1e-5)
+
+
+def test_whole_sites_are_taken() -> None:
+    sites = np.repeat([f"s{i:02d}" for i in range(40)], 25)
+    chosen = whole_sites(sites, 1000, 400)
+    names, counts = np.unique(sites[chosen], return_counts=True)
+    assert len(names) == 16
+    assert set(counts) == {25}
+    few = whole_sites(sites, 1000, 160)
+    names, counts = np.unique(sites[few], return_counts=True)
+    assert (len(names), set(counts)) == (16, {10})
+    assert list(whole_sites(sites[:30], 30, 400)) == list(range(30))
 
 
 def test_the_plate_around_a_site_is_fitted() -> None:
     means = np.array([100.0, 104.0, 96.0, 110.0])
     average = means + 0.3 * (140 - means)
-    assert site_difference(means, average, 140) == pytest.approx(0, abs=1e-9)
+    assert site_difference(means, average, 140) == pytest.approx((0, 0), abs=1e-9)
     wrong = average + np.array([0.5, -0.5, 0.5, -0.5])
-    assert 0.3 < site_difference(means, wrong, 140) < 0.5
+    difference, left = site_difference(means, wrong, 140)
+    assert 0.3 < difference < 0.5
+    assert left == difference  # sites of one image have no chance of their own
     assert site_difference(means, np.full(4, np.nan), 140) is None
 
 
@@ -105,22 +140,17 @@ def test_agreement_with_sites_needs_the_right_depth() -> None:
 
 
 def test_sites_cost_only_what_chance_does_not_explain() -> None:
-    images, rng = drawn(60, 0), np.random.default_rng(1)
-    depth = np.where(images < 100, 30, 140)
-    average = depth.mean(axis=(1, 2)) * 0.8 + 140 * 0.2
-
-    def evaluate_criterion(offset: float) -> Criterion:
-        moved = average + rng.choice([-offset, offset], len(average))
-        return criterion(images, images, images, depth=depth, average_depth=moved, plate=140)
-
-    right, chance, wrong = (
-        evaluate_criterion(0),
-        evaluate_criterion(SITE_NOISE / 2),
-        evaluate_criterion(1),
-    )
-    assert 0.05 < chance.depth < SITE_NOISE
-    assert chance.score == right.score
-    assert wrong.score - right.score == pytest.approx(2 * (wrong.depth - SITE_NOISE), rel=1e-6)
+    """Images of a site scatter by 3 levels, so the means of 25 of them do by 0.6."""
+    rng = np.random.default_rng(1)
+    sites = np.repeat(np.linspace(90, 120, 30), 25)
+    scattered = sites + rng.normal(0, 3, len(sites))
+    difference, left = site_difference(scattered, sites * 0.8 + 28, 140)
+    assert 0.3 < difference < 0.8
+    assert left == 0
+    wrong = np.repeat(rng.choice([-2.0, 2.0], 30), 25)
+    difference, left = site_difference(scattered + wrong, sites * 0.8 + 28, 140)
+    assert left > 1
+    assert left < difference
 
 
 def test_rows_are_spread_evenly() -> None:

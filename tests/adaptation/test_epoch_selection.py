@@ -13,6 +13,7 @@ from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.criterion import criterion
 from semtf.adaptation.cyclegan import CycleGAN
 from semtf.adaptation.epoch_selection import CriterionEvaluator, EpochSelection
+from semtf.adaptation.schedule import Schedule
 from semtf.adaptation.tensorboard import TensorBoardSummaries
 from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
@@ -52,7 +53,8 @@ def test_the_epoch_with_the_best_score_is_taken(network: CycleGAN, tmp_path: Pat
     average = MovingAverage(network, 0.9)
     trained = network.to_target.get_weights()
     evaluator = CriterionEvaluator(*sets())
-    selection = EpochSelection(network, average, evaluator, tmp_path)
+    schedule = Schedule(network, evaluator.sites, epochs=9)
+    selection = EpochSelection(network, average, evaluator, tmp_path, schedule)
     selection.begin()
     assert not selection.helps()
     greys = (60.0, 140.0, 155.0, 200.0)
@@ -75,7 +77,11 @@ def test_the_epoch_with_the_best_score_is_taken(network: CycleGAN, tmp_path: Pat
     expected = criterion(evaluator.sem, translated, evaluator.fab)
     assert table["score"][3] == pytest.approx(expected.score, rel=1e-5)
     note = json.loads((tmp_path / "choice.json").read_text())
-    assert note == {"epoch": 3, "score": expected.score, "stopped": None}
+    assert note["epoch"] == 3
+    assert note["score"] == expected.score
+    assert note["stopped"] is None
+    assert "gains" in note["ended"]  # the fourth epoch was worse
+    assert "lost their hole" in "".join(note["warnings"])  # every image is one grey level
     network.to_target.set_weights(trained)
 
 
@@ -89,7 +95,9 @@ def test_average_depth_becomes_evidence() -> None:
 def test_tensorboard_has_scalars_grids_and_histograms(network: CycleGAN, tmp_path: Path) -> None:
     average = MovingAverage(network, 0.9)
     simulator, fab = sets()
-    selection = EpochSelection(network, average, CriterionEvaluator(simulator, fab), tmp_path)
+    evaluator = CriterionEvaluator(simulator, fab)
+    schedule = Schedule(network, evaluator.sites, epochs=9)
+    selection = EpochSelection(network, average, evaluator, tmp_path, schedule)
     summaries = TensorBoardSummaries(simulator, fab, tmp_path)
     show(network, average, 60.0)
     selection.begin()

@@ -93,11 +93,12 @@ def test_an_optimizer_of_ones_own_takes_its_own_step(kind: type[GAN]) -> None:
 
 def test_the_defaults_are_the_adams_of_the_config() -> None:
     network = compiled(CycleGAN)
-    for optimizer in (network.generator_optimizer, network.critic_optimizer):
+    optimizers = network.generator_optimizer, network.critic_optimizer
+    for optimizer, rate in zip(optimizers, (4e-4, 12e-4), strict=True):
         assert type(optimizer) is keras.optimizers.Adam
         config = optimizer.get_config()
         found = [config[name] for name in ("learning_rate", "beta_1", "beta_2")]
-        np.testing.assert_allclose(found, (2e-4, 0.5, 0.999), rtol=1e-6)
+        np.testing.assert_allclose(found, (rate, 0.5, 0.999), rtol=1e-6)
     assert isinstance(
         compiled(CycleGAN, critic_optimizer="sgd").critic_optimizer, keras.optimizers.SGD
     )
@@ -105,8 +106,8 @@ def test_the_defaults_are_the_adams_of_the_config() -> None:
 
 @both
 def test_a_scheduler_sets_both_rates(kind: type[GAN]) -> None:
-    network = compiled(kind, critic_optimizer=keras.optimizers.Adam(4e-4))
-    assert rates(network) == pytest.approx((2e-4, 4e-4))
+    network = compiled(kind, critic_optimizer=keras.optimizers.Adam(7e-4))
+    assert rates(network) == pytest.approx((4e-4, 7e-4))
     seen: list[float] = []
 
     def schedule(epoch: int, rate: float) -> float:
@@ -119,7 +120,7 @@ def test_a_scheduler_sets_both_rates(kind: type[GAN]) -> None:
         on_epoch_end=lambda epoch, logs: after_first.append((rates(network), learned(network)))
     )
     history = fit(network, epochs=2, callbacks=[scheduler, keep]).history
-    assert seen == pytest.approx([2e-4, 1e-3])
+    assert seen == pytest.approx([4e-4, 1e-3])
     assert history["learning_rate"] == pytest.approx([1e-3, 0.0])
     assert after_first[0][0] == pytest.approx((1e-3, 1e-3))
     assert rates(network) == (0.0, 0.0)
@@ -132,7 +133,7 @@ def test_a_plateau_lowers_both_rates() -> None:
         "cycle", mode="min", factor=0.1, patience=1, min_delta=10.0
     )
     fit(network, epochs=3, callbacks=[plateau])
-    assert rates(network) == pytest.approx((2e-6, 2e-6))
+    assert rates(network) == pytest.approx((4e-6, 12e-6))
 
 
 @both
@@ -178,8 +179,8 @@ def test_the_other_arguments_are_keras_own(arguments: dict[str, Any]) -> None:
         # Adam's first steps have the size of the rate, so where a gradient is nearly 0 the rounding
         # of a compiled graph may turn a step round.
         difference = np.abs(np.array(found) - np.array(expected))
-        assert difference.max(initial=0.0) < 5 * 2e-4
-        assert difference.mean() < 1e-4
+        assert difference.max(initial=0.0) < 5 * 12e-4
+        assert difference.mean() < 6e-4
 
 
 MAKERS: dict[str, Callable[[], keras.optimizers.Optimizer]] = {

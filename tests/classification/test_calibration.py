@@ -5,6 +5,7 @@ import pytest
 
 from semtf.classification.calibration import (
     abstention_threshold,
+    cross_calibrated,
     expected_calibration_error,
     fit_temperature,
     nll,
@@ -110,3 +111,35 @@ def test_threshold_at_its_ends() -> None:
 def test_unsure_images_are_left_out_although_none_is_wrong() -> None:
     probabilities = np.array([[0.9999, 0.0001], [0.6, 0.4]])
     assert abstention_threshold(probabilities, np.array([0, 0])) == 0.9999
+
+
+def test_a_calibration_is_judged_on_sites_it_was_not_fitted_to() -> None:
+    """One of ten sites is sure and wrong; its own images cannot help to see that."""
+    rng = np.random.default_rng(0)
+    sites = np.repeat([f"s{i}" for i in range(10)], 20)
+    labels = rng.integers(0, 2, 200)
+    shown = np.where(sites == "s3", 1 - labels, labels)
+    logits = np.where(np.arange(2) == shown[:, None], 4.0, 0.0)
+    probabilities, kept = cross_calibrated(logits, labels, sites)
+    for k in range(5):
+        out = np.isin(sites, [f"s{k}", f"s{k + 5}"])
+        temperature = fit_temperature(logits[~out], labels[~out])
+        expected = scaled_softmax(logits[out], temperature)
+        np.testing.assert_array_equal(probabilities[out], expected)
+        threshold = abstention_threshold(
+            scaled_softmax(logits[~out], temperature), labels[~out], 1e-3
+        )
+        np.testing.assert_array_equal(kept[out], expected.max(axis=1) >= threshold)
+    # Folds that were fitted without the wrong site are sure, the others are not.
+    assert kept[sites == "s3"].all()
+    assert not kept[sites == "s1"].any()
+
+
+def test_one_site_is_calibrated_on_itself() -> None:
+    logits = np.array([[2.0, 0.0], [0.0, 1.0]])
+    labels, sites = np.array([0, 1]), np.array(["a", "a"])
+    probabilities, kept = cross_calibrated(logits, labels, sites)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), labels)
+    assert len(kept) == 2
+    none, _ = cross_calibrated(np.zeros((0, 2)), np.zeros(0, int), np.zeros(0, np.str_))
+    assert none.shape == (0, 2)
