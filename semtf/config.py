@@ -93,11 +93,11 @@ class AdaptationConfig:
     critic_rate: Positive = 3.0
     beta_1: PartialShare = 0.5
     beta_2: PartialShare = 0.999
-    first_epochs: Count = 54
-    other_epochs: Count = 14
-    steps_per_epoch: Count | None = 20
+    first_epochs: Count = 72
+    other_epochs: Count = 18
+    steps_per_epoch: Count | None = 15
     early_stopping: bool = True
-    decay: PartialShare = 0.25
+    decay: PartialShare = 0.2
     halve_at: tuple[Whole, ...] = ()
     ema: PartialShare = 0.99
     precision: Precision = "float32"

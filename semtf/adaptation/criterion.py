@@ -28,7 +28,7 @@ NEIGHBOURS, RIDGE = 128, 0.03
 The ridge is a share of the keys' mean square; it keeps keys from rebuilding the fab's noise.
 """
 
-WEIGHTS = (0.05, 0.02, 50.0, 100.0, 0.5, 0.5, 2.0)
+WEIGHTS = (0.05, 0.02, 50.0, 100.0, 0.5, 0.5, 0.5)
 """Weights of the parts in the score, in the order of `Criterion`.
 
 Residual and mismatch decide. The other parts outweigh them only where something is clearly wrong:
@@ -281,8 +281,9 @@ def site_difference(
 
     Returns:
         The difference, and what of it is left where chance is taken off: `SITE_CHANCE` times the
-        variance that sites' means have because their images differ. Both in grey levels; None
-        where fewer than two sites are known.
+        variance that sites' means have because their images differ, and two standard errors of a
+        root mean square over so many sites, ``2·d/√(2n)``. Both in grey levels; None where fewer
+        than two sites are known.
     """
     known = np.isfinite(average)
     sites, members = np.unique(average[known], return_inverse=True)
@@ -295,8 +296,9 @@ def site_difference(
     difference = _rms(sites - means - share * missing)
     within = np.bincount(members, (mean[known] - means[members]) ** 2)
     variance = within / np.maximum(counts - 1, 1) / counts * (1 - share) ** 2
-    left = difference**2 - SITE_CHANCE * variance.mean()
-    return difference, float(np.sqrt(max(left, 0.0)))
+    left = np.sqrt(max(difference**2 - SITE_CHANCE * variance.mean(), 0.0))
+    noise = 2 * difference / np.sqrt(2 * len(sites))
+    return difference, float(max(left - noise, 0.0))
 
 
 def _contrast(images: Floats) -> Floats:

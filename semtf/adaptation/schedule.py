@@ -18,10 +18,10 @@ from semtf.config import AdaptationConfig
 
 WINDOW = 2
 """Epochs whose mean residual is compared with that of as many epochs before."""
-ELASTICITY = 0.2
+ELASTICITY = 0.35
 """Least gain for which training goes on, as the slope of log residual over log epochs.
 
-One more epoch after e lengthens the training by a share 1/e, and must gain at least a fifth of it.
+One more epoch after e lengthens the training by a share 1/e, and must gain at least a third of it.
 """
 SIGNIFICANT = 2.0
 """Standard errors that the gain must exceed."""

@@ -124,7 +124,8 @@ def test_the_plate_around_a_site_is_fitted() -> None:
     wrong = average + np.array([0.5, -0.5, 0.5, -0.5])
     difference, left = site_difference(means, wrong, 140)
     assert 0.3 < difference < 0.5
-    assert left == difference  # sites of one image have no chance of their own
+    # Sites of one image have no chance of their own, but four of them are few.
+    assert left == pytest.approx(difference * (1 - 2 / np.sqrt(8)))
     assert site_difference(means, np.full(4, np.nan), 140) is None
 
 
@@ -149,7 +150,7 @@ def test_sites_cost_only_what_chance_does_not_explain() -> None:
     assert left == 0
     wrong = np.repeat(rng.choice([-2.0, 2.0], 30), 25)
     difference, left = site_difference(scattered + wrong, sites * 0.8 + 28, 140)
-    assert left > 1
+    assert left > 0.8
     assert left < difference
 
 

@@ -59,7 +59,7 @@ def test_a_training_that_stands_still_ends_early() -> None:
     assert schedule.reason == "the criterion gains no more than its noise"
 
 
-@pytest.mark.parametrize(("slope", "goes_on"), [(0.15, False), (0.25, True)])
+@pytest.mark.parametrize(("slope", "goes_on"), [(0.3, False), (0.4, True)])
 def test_the_gain_of_an_epoch_is_weighed_against_its_time(slope: float, goes_on: bool) -> None:
     """With residual = epochs^−slope an epoch gains slope/epochs, whatever the epoch."""
     schedule, model = watched(40)
