@@ -141,9 +141,10 @@ class Bench:
 def measure(work: Path, seed: int, case: int, method: str) -> Row:
     """Fit one method to one case of one fab; runs in a process of its own."""
     from semtf.adaptation import adapter
-    from semtf.adaptation.criterion import KEYS, spread
+    from semtf.adaptation.criterion import KEYS
     from semtf.adaptation.epoch_selection import CriterionEvaluator
     from semtf.adaptation.task import AdaptationTask
+    from semtf.data.sampling import spread
 
     bench = Bench(data_folder(work, seed), case, seed)
     watch = epoch_errors(bench) if method in TRAINED else None

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
+
+from semtf.adaptation.similarity import nearest_keys, reconstruction_residuals
+from semtf.data.sampling import spread, whole_sites
 
 Images = npt.NDArray[np.generic]
 Floats = npt.NDArray[np.float32]
@@ -18,15 +20,6 @@ Names = npt.NDArray[np.str_]
 
 KEYS, QUERIES = 512, 256
 """Largest numbers of simulator and of fab images that are compared."""
-
-RADIUS = 2
-"""Largest shift in pixels, in rows and columns, between a fab image and its nearest key."""
-
-NEIGHBOURS, RIDGE = 128, 0.03
-"""How many of the nearest keys rebuild a fab image, and the ridge of the fit.
-
-The ridge is a share of the keys' mean square; it keeps keys from rebuilding the fab's noise.
-"""
 
 WEIGHTS = (0.05, 0.02, 50.0, 100.0, 0.5, 0.5, 0.5)
 """Weights of the parts in the score, in the order of `Criterion`.
@@ -38,7 +31,6 @@ grey levels that are off, holes that move, depths that the fab's own averages co
 SITE_CHANCE = 2.0
 """Up to so many times the variance that chance gives sites' depths, a difference is chance."""
 
-FEWEST_SITES = 16
 PERCENTILES = np.arange(1, 100, 2)
 
 
@@ -50,7 +42,7 @@ class Criterion:
         profile: root mean square difference of the mean percentile profiles, grey levels.
         pixels: the same of the mean images, grey levels.
         mismatch: 1 − the mean correlation of a fab image with its nearest adapted image.
-        residual: the mean square that a ridge regression on the `NEIGHBOURS` nearest adapted
+        residual: the mean square that a ridge regression on the 128 nearest adapted
             images leaves of a fab image, as a share of its own.
         centroid: how far holes moved from input to output, beyond what one straight line for
             all of them explains (a fab's magnification and asymmetry do), pixels.
@@ -178,78 +170,6 @@ def compare(
     )
 
 
-def spread(count: int, limit: int) -> npt.NDArray[np.int64]:
-    """At most ``limit`` indices of ``count`` items, evenly spread."""
-    return np.linspace(0, count - 1, min(count, limit)).round().astype(np.int64)
-
-
-def whole_sites(sites: Names | None, count: int, limit: int) -> npt.NDArray[np.int64]:
-    """About ``limit`` indices of ``count`` images, all images of evenly spread sites.
-
-    At least `FEWEST_SITES` sites are taken, or all there are, and no more images than ``limit``:
-    where sites are larger than that allows, evenly spread images of each.
-    """
-    if sites is None or count <= limit:
-        return spread(count, limit)
-    names, member = np.unique(sites, return_inverse=True)
-    wanted = max(min(FEWEST_SITES, len(names)), limit * len(names) // count)
-    chosen = spread(len(names), wanted)
-    each = [np.flatnonzero(member == site) for site in chosen]
-    kept = [images[spread(len(images), max(limit // len(each), 1))] for images in each]
-    return np.sort(np.concatenate(kept))
-
-
-def nearest_keys(images: Floats, keys: Floats) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
-    """The most similar keys of each image, over shifts of up to `RADIUS` pixels.
-
-    Args:
-        images: ``[m, H, W]``.
-        keys: ``[n, H, W]``.
-
-    Returns:
-        Each image in its shift towards the most similar key, normalised, ``[m, H·W]``; its
-        correlation with that key, ``[m]``; the indices of up to `NEIGHBOURS` keys, ``[m, k]``,
-        by their largest correlation over the shifts, the most similar one first.
-    """
-    height, width = images.shape[1:]
-    padded = np.pad(images, [(0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS)], mode="edge")
-    vectors = tf.constant(_normalise(keys))
-    best = tf.fill([len(images), len(keys)], -np.inf)
-    top = np.full(len(images), -np.inf, np.float32)
-    aligned = np.zeros((len(images), height * width), np.float32)
-    for down in range(2 * RADIUS + 1):
-        for right in range(2 * RADIUS + 1):
-            moved = _normalise(padded[:, down : down + height, right : right + width])
-            similarity = tf.matmul(moved, vectors, transpose_b=True)
-            best = tf.maximum(best, similarity)
-            value = tf.reduce_max(similarity, axis=1).numpy()
-            better = value > top
-            top[better], aligned[better] = value[better], moved[better]
-    order = tf.math.top_k(best, min(NEIGHBOURS, len(keys))).indices.numpy().astype(np.int64)
-    return aligned, top, order
-
-
-def reconstruction_residuals(aligned: Floats, keys: Floats, order: npt.NDArray[np.int64]) -> Floats:
-    """What a ridge regression on the nearest keys leaves of each image's mean square, ``[m]``.
-
-    Args:
-        aligned: normalised images, ``[m, H·W]``.
-        keys: ``[n, H, W]``.
-        order: indices of each image's keys, ``[m, k]``.
-    """
-    vectors = tf.constant(_normalise(keys))
-    gram = tf.matmul(vectors, vectors, transpose_b=True)
-    products = tf.matmul(aligned, vectors, transpose_b=True)
-    squares = tf.gather(tf.gather(gram, order), order, axis=2, batch_dims=1)
-    mixed = tf.gather(products, order, batch_dims=1)[..., tf.newaxis]
-    ridge = RIDGE * tf.eye(order.shape[1])
-    weights = tf.linalg.solve(squares + ridge, mixed)
-    # |a − Kw|² = |a|² − 2 w·Ka + w·KKᵀw, where |a|² = 1.
-    fitted = tf.reduce_sum(weights * tf.matmul(squares, weights), axis=[1, 2])
-    left: Floats = (1 - 2 * tf.reduce_sum(weights * mixed, axis=[1, 2]) + fitted).numpy()
-    return left
-
-
 def holes(images: Floats) -> Floats:
     """Centroid and width of the hole in each image, ``[n, 3]``: row, column, width in pixels.
 
@@ -311,12 +231,6 @@ def _contrast(images: Floats) -> Floats:
 def _profile(images: Floats) -> Floats:
     flat = images.reshape(len(images), -1)
     return np.percentile(flat, PERCENTILES, axis=1).mean(axis=1)
-
-
-def _normalise(images: Floats) -> Floats:
-    flat = images.reshape(len(images), -1)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
 
 
 def _unexplained(before: Floats, after: Floats) -> float:

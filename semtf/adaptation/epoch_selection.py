@@ -18,13 +18,12 @@ from semtf.adaptation.criterion import (
     Comparison,
     Criterion,
     compare,
-    spread,
-    whole_sites,
 )
 from semtf.adaptation.gan import GAN
 from semtf.adaptation.plausibility import doubts
 from semtf.adaptation.schedule import Schedule
 from semtf.data.image_sets import FabSet, SimulatorSet
+from semtf.data.sampling import spread, whole_sites
 from semtf.progress import warn
 
 TABLE = "criterion.csv"

@@ -6,8 +6,9 @@ learns both alike; its depth maps are right in the second case only. So a large 
 
 import numpy as np
 
-from semtf.adaptation.criterion import Comparison, spread
+from semtf.adaptation.criterion import Comparison
 from semtf.data.image_sets import FabSet, SimulatorSet
+from semtf.data.sampling import spread
 from semtf.errors import InputError
 
 MOVED = 2.5

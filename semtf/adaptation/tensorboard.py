@@ -8,11 +8,11 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.adaptation.base import Generated
-from semtf.adaptation.criterion import spread
 from semtf.adaptation.epoch_selection import CRITERION_LOG
 from semtf.adaptation.gan import GAN
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.network_scale import FULL_SCALE
+from semtf.data.sampling import spread
 
 LOGS = "logs"
 IMAGES_IN_GRID, IMAGES_IN_HISTOGRAM = 4, 64

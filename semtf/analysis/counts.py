@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from semtf.adaptation.criterion import spread
 from semtf.data.dataset import Dataset
 from semtf.data.file_source import File, Source, is_stray, read_file
 from semtf.data.layout import open_layout, scan
 from semtf.data.png import HEADER_END, RGB, SIGNATURE
+from semtf.data.sampling import spread
 
 COLOUR_FILES = 1000
 COLOUR_TYPE = 25

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
-from semtf.adaptation.criterion import nearest_keys, spread
+from semtf.adaptation.similarity import nearest_keys
 from semtf.adaptation.statistical_adapters import PercentileMatching
 from semtf.analysis.bootstrap import Groups, interval, replicates
 from semtf.analysis.sample import LEVELS, Sample, image_percentiles
 from semtf.config import AdaptationConfig
+from semtf.data.sampling import spread
 
 KEYS, QUERIES = 600, 150
 Floats = npt.NDArray[np.float64]
@@ -131,7 +132,7 @@ def _distances(first: Floats, second: Floats) -> Floats:
 
 
 def _mismatch(images: Stack, keys: Stack) -> float:
-    return float(1 - nearest_keys(images, keys)[0].mean()) if len(keys) else float("nan")
+    return float(1 - nearest_keys(images, keys)[1].mean()) if len(keys) else float("nan")
 
 
 def _share(before: float, after: float) -> float:

@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import gaussian_kde
 
-from semtf.adaptation.criterion import spread
 from semtf.analysis.distances import Distance
 from semtf.analysis.margin import Averages, Margin, with_margin
 from semtf.analysis.noise import Noise, brightest_map
 from semtf.analysis.sample import LEVELS, Sample
 from semtf.data.network_scale import FULL_SCALE
+from semtf.data.sampling import spread
 from semtf.pages.figure import COLOURS, STYLE, PageFigure, page_figure
 from semtf.pages.mosaic import mosaic
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from semtf.adaptation.criterion import holes, spread
+from semtf.adaptation.criterion import holes
 from semtf.analysis.sample import Sample
+from semtf.data.sampling import spread
 
 IMAGES = 300
 

@@ -13,8 +13,8 @@ from scipy.ndimage import (
     gaussian_gradient_magnitude,
 )
 
-from semtf.adaptation.criterion import spread
 from semtf.analysis.sample import Sample
+from semtf.data.sampling import spread
 
 IMAGES = 300
 MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]])

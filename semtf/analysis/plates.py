@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import label
 
-from semtf.adaptation.criterion import spread
 from semtf.analysis.depth_law import plate_level
 from semtf.analysis.noise import hole_pixels
 from semtf.analysis.sample import Sample
+from semtf.data.sampling import spread
 
 IMAGES = 300
 Images = npt.NDArray[np.uint8]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from semtf.adaptation.criterion import spread
 from semtf.cases import Case
 from semtf.data.dataset import Dataset
 from semtf.data.image_sets import FabSet, SimulatorSet
+from semtf.data.sampling import spread
 
 PAIRS, FAB_IMAGES = 1500, 1500
 LEVELS = (0, 20, 40, 47, 50, 60, 80, 100)

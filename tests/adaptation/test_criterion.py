@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 
 from semtf.adaptation.criterion import (
-    RIDGE,
     criterion,
     holes,
-    nearest_keys,
-    reconstruction_residuals,
     site_difference,
-    spread,
-    whole_sites,
 )
+from semtf.adaptation.similarity import RIDGE, nearest_keys, reconstruction_residuals
+from semtf.data.sampling import spread, whole_sites
 
 ROW, COLUMN = np.mgrid[:40, :32]
 
