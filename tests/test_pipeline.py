@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -86,6 +87,47 @@ def test_a_case_trained_later_starts_from_case_1(run: Run, fab: Path, tmp_path: 
             np.testing.assert_allclose(third[name], values, atol=1e-6)
     alone = stages.adapted_keys(later, open_dataset(fab).simulator(3))
     np.testing.assert_array_equal(Storage.open(later.storage(3)).keys, alone)
+
+
+class Interruption(keras.callbacks.Callback):
+    """Ctrl-C when the second epoch of an adapter is over and its checkpoint is written."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch == 1 and self.model.name.startswith("cyclegan"):
+            raise KeyboardInterrupt
+
+
+def test_the_best_epoch_so_far_is_kept_where_no_time_is_left(
+    fab: Path, small_config: RunConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small_config.with_settings(
+        {"adaptation.first_epochs": "50", "classification.backbone": "statistics"}
+    )
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.train(fab, 1, run=folder, config=config, callbacks=[Interruption()])
+    run = pipeline.train(fab, 1, run=folder, resume=True, budget=0)
+    told = capsys.readouterr().err
+    assert "budget of 0 minutes: case 1 0.0, classifier 0.0" in told
+    table = (run.adaptation(1) / "criterion.csv").read_text().splitlines()
+    assert len(table) == 1 + 1 + 2  # header, no adaptation, two epochs
+    choice = json.loads((run.adaptation(1) / "choice.json").read_text())
+    assert choice["ended"] == "the time is up"
+    assert choice["epoch"] in (1, 2)
+    assert run.cases == (1,)
+    assert len((run.classifier / "history.csv").read_text().splitlines()) == 1 + 1
+
+
+def test_negatives_are_refused_before_anything_is_trained(
+    fab: Path, small_config: RunConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "negatives"
+    folder.mkdir()
+    for i, image in enumerate(open_dataset(fab).fab(1).images):
+        Image.fromarray(212 - np.minimum(image, 212)).save(folder / f"{i}.png")
+    with pytest.raises(InputError, match="case 1: the fab's images are negatives"):
+        pipeline.train(fab, 1, run=tmp_path / "run", config=small_config, fab={1: folder})
+    assert not (tmp_path / "run" / "cases").exists()
 
 
 def _weights(path: Path) -> dict[str, np.ndarray]:

@@ -163,20 +163,20 @@ def fit(
     data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
     name = f"{type(network).__name__}, case {fab.case}"
     try:
-        with progress(name, (schedule.end - done) * steps) as advance:
-            network.fit(
-                data,
-                epochs=epochs,
-                initial_epoch=done,
-                steps_per_epoch=steps,
-                verbose=0,
-                callbacks=[
-                    *all_callbacks,
-                    ProgressReport(
-                        advance, lambda: ((schedule.end - done) * steps, schedule.status)
-                    ),
-                ],
-            )
+        # Nothing is left to do after the last epoch, or without time.
+        if done < schedule.end:
+            with progress(name, (schedule.end - done) * steps) as advance:
+                report = ProgressReport(
+                    advance, lambda: ((schedule.end - done) * steps, schedule.status)
+                )
+                network.fit(
+                    data,
+                    epochs=epochs,
+                    initial_epoch=done,
+                    steps_per_epoch=steps,
+                    verbose=0,
+                    callbacks=[*all_callbacks, report],
+                )
         selection.apply(None)
     except TrainingError as error:
         if not selection.helps():
