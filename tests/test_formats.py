@@ -39,7 +39,10 @@ def test_a_run_of_the_oldest_format_predicts_as_it_did(old_run: Path) -> None:
     with np.load(FIXTURE / "expected.npz") as expected:
         result = semtf.load(old_run, index="exact").predict(expected["images"])
         np.testing.assert_allclose(result.depth, expected["depth"], atol=1e-3)
-        np.testing.assert_allclose(result.sigma, expected["sigma"], atol=1e-3)
+        # The variance of an image in doubt holds the difference of its cases since version 0.2.
+        doubtful = np.array(["case_in_doubt" in flags for flags in result.flags])
+        np.testing.assert_allclose(result.sigma[~doubtful], expected["sigma"][~doubtful], atol=1e-3)
+        assert (result.sigma[doubtful] >= expected["sigma"][doubtful] - 1e-3).all()
         np.testing.assert_allclose(result.similarity, expected["similarity"], atol=1e-5)
         np.testing.assert_array_equal(result.case, expected["case"])
     assert before == {path: path.read_bytes() for path in old_run.rglob("*") if path.is_file()}

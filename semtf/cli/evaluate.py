@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(name="evaluate")
 @click.option("--predictions", required=True, type=FOLDER, help="Folder or zip of depth maps.")
-@click.option("--truth", required=True, type=FOLDER, help="Folder or zip of true depth maps.")
+@click.option("--truth", type=FOLDER, help="Folder or zip of true depth maps.")
 @click.option("--cases", type=FOLDER, help="CSV with the columns name and case: the true cases.")
 @click.option("--table", type=FOLDER, help="predictions.csv: also judge the predicted cases.")
 @click.option("--sites", type=FOLDER, help="CSV with the columns name and site, for --table.")
@@ -26,15 +26,23 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also whether sigma holds: coverage by zone. Needs predictions with --arrays.",
 )
+@click.option(
+    "--average-depth",
+    type=FOLDER,
+    help="A data set whose fab images were predicted with --arrays, instead of --truth.",
+)
+@click.option("--run", type=FOLDER, help="The run that predicted, for --average-depth.")
 @size_option
 @json_option
 def command(
     predictions: Path,
-    truth: Path,
+    truth: Path | None,
     cases: Path | None,
     table: Path | None,
     sites: Path | None,
     sigma: bool,
+    average_depth: Path | None,
+    run: Path | None,
     size: tuple[int, int] | None,
     as_json: bool,
 ) -> None:
@@ -44,7 +52,15 @@ def command(
     matrix, and what wrong cases cost. With --sigma also how many pixels lie inside their 90 %
     interval, by zone, and by case, site and similarity where --cases, --sites and --table are
     given; the interval behind each coverage comes from the bootstrap over images, or over sites.
+
+    With --average-depth no truth is needed: the means of sites are compared with the data set's
+    average_depth.csv, and their differences with their uncertainties (normalised errors).
     """
+    if average_depth is not None:
+        click.echo(_site_means(predictions, average_depth, run, as_json))
+        return
+    if truth is None:
+        raise InputError("--truth: give the true depth maps, or --average-depth DATA")
     from semtf.evaluation.rmse import match, read_cases, score
 
     depth, true, names = match(predictions, truth, size)
@@ -62,6 +78,34 @@ def command(
     if sigma:
         result["sigma"] = _coverage(predictions, names, true, true_cases, table, sites)
     click.echo(json.dumps(result) if as_json else _text(result))
+
+
+def _site_means(predictions: Path, data: Path, run: Path | None, as_json: bool) -> str:
+    """The normalised errors of sites, summed up by case."""
+    from semtf.evaluation.site_means import check_site_means
+
+    table = check_site_means(predictions, data, run)
+    within = table["en"].abs() <= 1
+    rows = [
+        {
+            "case": int(part["case"].iloc[0]),
+            "sites": len(part),
+            "within": float(within[part.index].mean()),
+            "rms_en": float((part["en"] ** 2).mean() ** 0.5),
+            "rms_difference": float(((part["expected"] - part["reference"]) ** 2).mean() ** 0.5),
+            "u": float(part["u"].mean()),
+            "share": float(part["share"].iloc[0]),
+        }
+        for _, part in table.groupby("case")
+    ]
+    if as_json:
+        return json.dumps({"cases": rows, "sites": json.loads(table.to_json(orient="records"))})
+    return "\n".join(
+        f"case {row['case']}: {row['within']:.1%} of {row['sites']} sites with |E_n| of at most 1 "
+        f"(about 95 % where sigma holds); differences of {row['rms_difference']:.2f} grey levels "
+        f"(RMS), mean u {row['u']:.2f}; crops are {row['share']:.0%} of the field of view"
+        for row in rows
+    )
 
 
 def _coverage(

@@ -68,7 +68,7 @@ def measure(
         - ``sidewall_angle_deg``: of the wall between these two, 90 is vertical; NaN unless both
           scales are given.
         - ``edge_roughness_sigma_px``: 1 σ, see `semtf.metrology.contour.edge_roughness`.
-        - ``volume_px2_levels``: between the map and the plate's level, inside the edge.
+        - ``volume_px2_levels``: between the map and the plate's level.
         - the same in nanometres, as ``area_nm2``, ``cd_rows_nm``, ..., ``depth_nm``,
           ``maximum_depth_nm`` and ``volume_nm3``, where the scales are given.
 
@@ -151,7 +151,7 @@ def _measurements(depth: npt.NDArray[np.float64]) -> dict[str, float]:
         "floor_minimum_level": lowest,
         "depth_levels": hole.plate - hole.floor,
         "maximum_depth_levels": hole.plate - lowest,
-        "volume_px2_levels": float((hole.plate - depth[hole.inside]).sum()),
+        "volume_px2_levels": float((hole.plate - depth).sum()),
     }
     return levels | _outline(hole.edge) | _wall(depth, hole.edge, hole.plate, hole.floor)
 

@@ -44,7 +44,7 @@ def test_a_site_is_one_unit() -> None:
     """Errors that all crops of a site share make the coverage less certain."""
     one = judged(40)
     shared = np.repeat(np.random.default_rng(1).normal(size=8), 5)[:, None, None]
-    together = Judged(one.depth, one.sigma, one.depth + 2 * shared)
+    together = Judged(one.depth, one.sigma, one.truth + 2 * shared)
     sites = np.repeat([f"s{i}" for i in range(8)], 5)
     alone, by_site = (
         coverage_table(together, sites=given).query("by == 'all' and zone == 'wall'").iloc[0]
