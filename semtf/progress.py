@@ -1,5 +1,6 @@
-"""Progress on stderr: a rich bar on a terminal, plain lines elsewhere."""
+"""Progress on stderr: a rich bar on a terminal, plain lines elsewhere and in notebooks."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -8,6 +9,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0
+NOTEBOOK = "JPY_PARENT_PID"
+"""Set for what a notebook starts with ``!``: a terminal that keeps every state of a bar."""
 
 
 @contextmanager
@@ -21,7 +24,7 @@ def progress(description: str, total: int | None) -> Iterator[Callable[[int, str
     Yields:
         ``advance(steps, note)``: count ``steps`` more; ``note`` is shown behind the bar.
     """
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and NOTEBOOK not in os.environ:
         with _bar(description, total) as advance:
             yield advance
     else:
