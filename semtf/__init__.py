@@ -16,16 +16,20 @@ one SavedModel.
 
 import importlib
 import os
+from functools import lru_cache
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 from semtf.errors import InputError
+from semtf.python_words import speaking_python
 from semtf.version import __version__
 
 if TYPE_CHECKING:
     from semtf.analysis.analysis import Analysis, analyze
+    from semtf.analysis.plots import plot_pairs
     from semtf.data.dataset import Dataset
     from semtf.estimation.estimator import Estimator, load
-    from semtf.estimation.result import DepthResult
+    from semtf.estimation.result import DepthResult, Neighbour
     from semtf.metrology.hole import measure
     from semtf.pipeline import train
     from semtf.run import Run
@@ -38,12 +42,14 @@ __all__ = [
     "DepthResult",
     "Estimator",
     "InputError",
+    "Neighbour",
     "Run",
     "__version__",
     "analyze",
     "export",
     "load",
     "measure",
+    "plot_pairs",
     "simulate",
     "train",
 ]
@@ -59,10 +65,12 @@ _MODULES = {
     "analyze": "semtf.analysis.analysis",
     "DepthResult": "semtf.estimation.result",
     "Estimator": "semtf.estimation.estimator",
+    "Neighbour": "semtf.estimation.result",
     "Run": "semtf.run",
     "export": "semtf.serving.saved_model.export",
     "load": "semtf.estimation.estimator",
     "measure": "semtf.metrology.hole",
+    "plot_pairs": "semtf.analysis.plots",
     "simulate": "semtf.simulation.world",
     "train": "semtf.pipeline",
 }
@@ -72,8 +80,15 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: TensorFlow takes seconds to load."""
     if name not in _MODULES:
         raise AttributeError(f"module 'semtf' has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    return _public(name)
+
+
+@lru_cache
+def _public(name: str) -> Any:
+    """A public name; errors of functions speak of their arguments."""
+    value = getattr(importlib.import_module(_MODULES[name]), name)
+    return speaking_python(value) if isfunction(value) else value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted(__all__)

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -220,18 +221,47 @@ class RunConfig:
         """Check the fields of a config, as JSON has them; ``name`` is for error messages."""
         return typing.cast(RunConfig, build(cls, values, name))
 
-    def with_settings(self, settings: dict[str, str]) -> "RunConfig":
-        """A copy with dotted fields replaced, as in ``{"adaptation.width": "32"}``."""
+    def with_settings(self, settings: Mapping[str, Any]) -> "RunConfig":
+        """A copy with fields replaced.
+
+        Args:
+            settings: by dotted name, as in ``{"adaptation.width": 32}``, or by section, as in
+                ``{"adaptation": {"width": 32}}``. Text counts as JSON where it is that, ``"32"``
+                for example.
+
+        Raises:
+            InputError: there is no such field, or its value is wrong.
+        """
         values = dataclasses.asdict(self)
-        for name, text in settings.items():
+        for name, value in _dotted(settings).items():
             *path, last = name.split(".")
             target: Any = values
             for part in path:
                 target = target.get(part) if isinstance(target, dict) else None
             if not isinstance(target, dict) or last not in target:
                 raise InputError(f"--set {name}: no such field; see `semtf config` for all fields")
-            target[last] = _parse(text)
+            target[last] = _parse(value) if isinstance(value, str) else value
         return typing.cast(RunConfig, build(type(self), values, "--set"))
+
+
+def choices(kind: Any) -> tuple[str, ...]:
+    """The values of a literal type, such as `IndexChoice`."""
+    values: list[str] = []
+    for option in typing.get_args(kind):
+        values += choices(option) if typing.get_origin(option) is Literal else [option]
+    return tuple(values)
+
+
+def _dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted name, those of sections taken out of them."""
+    sections = {field.name for field in dataclasses.fields(RunConfig)}
+    dotted: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and name in sections:
+            dotted |= {f"{name}.{field}": item for field, item in value.items()}
+        else:
+            dotted[str(name)] = value
+    return dotted
 
 
 def _parse(text: str) -> Any:

@@ -22,7 +22,7 @@ from semtf.stages import adapted_keys
 
 
 def add_pairs(
-    run: Path | str, data: Path | str, *, skip_bad: bool = False, cache: Path | None = None
+    run: Path | str | Run, data: Path | str, *, skip_bad: bool = False, cache: Path | None = None
 ) -> dict[int, int]:
     """Append the simulator pairs of a data set to the storage of a run.
 
@@ -52,7 +52,9 @@ def add_pairs(
     ):
         opened.restore()
         if not opened.cases or not opened.classifier.is_dir():
-            raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+            raise InputError(
+                f"{opened.path}: not trained to the end; go on with semtf-train --resume"
+            )
         settings_with_cases(opened, opened.config, data)
         protect(opened.replaced, [data])
         size = opened.config.image.shape

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
@@ -26,26 +27,26 @@ from semtf.errors import InputError
 from semtf.lock import is_vacant, lock_folder
 from semtf.outputs import check_folder, protect
 from semtf.preflight import check_data, check_environment
-from semtf.presets import preset
-from semtf.progress import inform
-from semtf.run import CONFIG, Run
+from semtf.presets import as_config, preset
+from semtf.progress import inform, warn
+from semtf.run import CONFIG, DATA, Run
 from semtf.stages import train_case, train_classifier
 
 
 def train(
-    data: Path | str,
+    data: Path | str | Dataset,
     case: int | str = "all",
     *,
-    run: Path | str | None = None,
-    config: RunConfig | None = None,
-    fab: Mapping[int, Path] | None = None,
+    run: Path | str | Run | None = None,
+    config: RunConfig | str | Mapping[str, Any] | None = None,
+    fab: Mapping[int, Path | str] | None = None,
     range16: tuple[float, float] | None = None,
-    classifier_weights: Path | None = None,
+    classifier_weights: Path | str | None = None,
     folds: int | None = None,
     resume: bool = False,
     budget: float | None = None,
     skip_bad: bool = False,
-    cache: Path | None = None,
+    cache: Path | str | None = None,
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
@@ -54,12 +55,14 @@ def train(
     The first case comes first; the others start from its weights where the run has them.
 
     Args:
-        data: folder in the challenge's layout, or the zip file of one.
+        data: folder in the challenge's layout, the zip file of one, or a `Dataset`.
         case: the number of a case of the data set, or ``"all"``.
         run: the run folder; a new one in ``saved_models`` where None. An existing run gets the
-            cases that it does not have yet.
-        config: the settings; of an existing run its own, of a new run those of ``quick``, where
-            None. Of an existing run, only what nothing was made with yet may change.
+            cases that it does not have yet; where it has them all from the same data, it is
+            returned as it is.
+        config: the settings, the name of a preset, or a dict of fields (`semtf.presets.as_config`);
+            of an existing run its own, of a new run those of ``quick``, where None. Of an existing
+            run, only what nothing was made with yet may change.
         fab: by case, plain folders of PNG or TIFF images to take as fab images in place of
             those in ``data``.
         range16: the values of 16-bit images in those folders that become 0 and 255.
@@ -92,37 +95,47 @@ def train(
         TrainingError: training went wrong, or the disk is full.
     """
     _check_callbacks(callbacks)
-    folder = Path(run) if run is not None else _new_folder()
+    folder = _new_folder() if run is None else run.path if isinstance(run, Run) else Path(run)
+    chosen = None if config is None else as_config(config)
+    classifier_weights = None if classifier_weights is None else Path(classifier_weights)
+    files = None if isinstance(data, Dataset) else data
     with (
         lock_folder(folder, "trained"),
         explain_full_disk(folder, "the same command with --resume goes on"),
     ):
-        existing = _existing_run(folder, config, resume)
-        settings = settings_with_cases(existing, config or preset("quick"), data)
-        cases = _case_numbers(case, settings.cases)
+        existing = _existing_run(folder, chosen, resume)
+        settings = settings_with_cases(existing, chosen or preset("quick"), data)
+        cases = _case_numbers(case, settings.cases, data)
         for number in fab or {}:
             find_case(settings.cases, number)
         if existing:
-            protect(existing.replaced, [data, classifier_weights, *(fab or {}).values()])
+            protect(existing.replaced, [files, classifier_weights, *(fab or {}).values()])
         present = existing.cases if existing else ()
         if existing and not resume and set(cases) <= set(present):
+            if _same_data(existing, data):
+                warn(f"{folder}: is trained already on this data; nothing was done")
+                return existing
             raise InputError(f"{folder}: has case {case} already; choose another --run")
         check_environment(settings, len({*present, *cases}), classifier_weights)
         strategy = strategy or choose_strategy()
         _check_batches(settings, strategy)
-        dataset = open_dataset(
-            data,
-            cases=[n for n in case_numbers(settings.cases) if n in {*present, *cases}],
-            fab={
-                number: open_images(
-                    path, size=settings.image.shape, skip_bad=skip_bad, range16=range16
-                )
-                for number, path in (fab or {}).items()
-            },
-            cache=cache,
-            skip_bad=skip_bad,
-            size=settings.image.shape,
-        )
+        numbers = [n for n in case_numbers(settings.cases) if n in {*present, *cases}]
+        if isinstance(data, Dataset):
+            dataset = _arrays_for(data, numbers, settings, fab)
+        else:
+            dataset = open_dataset(
+                data,
+                cases=numbers,
+                fab={
+                    number: open_images(
+                        path, size=settings.image.shape, skip_bad=skip_bad, range16=range16
+                    )
+                    for number, path in (fab or {}).items()
+                },
+                cache=None if cache is None else Path(cache),
+                skip_bad=skip_bad,
+                size=settings.image.shape,
+            )
         new = [number for number in dataset.cases if number not in present]
         check_data(settings, dataset, folder, new, folds)
         for number in new:
@@ -155,8 +168,34 @@ def _new_folder() -> Path:
     return Path("saved_models") / datetime.now().strftime("run-%Y%m%d-%H%M%S")
 
 
-def _case_numbers(case: int | str, cases: Cases) -> tuple[int, ...]:
-    numbers = case_numbers(cases)
+def _arrays_for(
+    dataset: Dataset, cases: Sequence[int], config: RunConfig, fab: Mapping[int, Any] | None
+) -> Dataset:
+    """An open data set, once it is certain that a run can be trained on it."""
+    if fab:
+        raise InputError("--fab: the data set is open already; give its folder, or leave fab out")
+    if dataset.shape != config.image.shape:
+        rows, columns = dataset.shape
+        raise InputError(
+            f"images of {rows} x {columns} pixels, the settings say {config.image.height} x "
+            f"{config.image.width}; set image.height and image.width"
+        )
+    return dataset.with_cases(cases)
+
+
+def _same_data(run: Run, data: Path | str | Dataset) -> bool:
+    """Whether a finished run was trained on files of this place."""
+    if isinstance(data, Dataset) or not run.finished:
+        return isinstance(data, Dataset) and data.on_disk and _same_data(run, data.root)
+    try:
+        summary = json.loads((run.path / DATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return str(open_layout(data).root) == summary.get("data")
+
+
+def _case_numbers(case: int | str, cases: Cases, data: Path | str | Dataset) -> tuple[int, ...]:
+    numbers = data.cases if isinstance(data, Dataset) else case_numbers(cases)
     if case == "all":
         return numbers
     if str(case) not in map(str, numbers):
@@ -164,9 +203,11 @@ def _case_numbers(case: int | str, cases: Cases) -> tuple[int, ...]:
     return (int(case),)
 
 
-def settings_with_cases(run: Run | None, config: RunConfig, data: Path | str) -> RunConfig:
+def settings_with_cases(
+    run: Run | None, config: RunConfig, data: Path | str | Dataset
+) -> RunConfig:
     """The settings of a training: the run's; of a new run ``config`` with the data set's cases."""
-    cases = find_cases(open_layout(data))
+    cases = data.table if isinstance(data, Dataset) else find_cases(open_layout(data))
     if run is None:
         if config.cases not in (CHALLENGE, cases):
             raise InputError(f"cases: the data set decides; write {CASES_FILE} into {data}")
@@ -204,7 +245,7 @@ def _write_data_summary(run: Run, dataset: Dataset) -> None:
         for case in dataset.cases
     }
     summary = {"data": str(dataset.root), "cases": counts, "skipped": len(dataset.skipped)}
-    (run.path / "data.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    (run.path / DATA).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     with (run.path / "skipped.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "reason"])

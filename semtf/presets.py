@@ -1,6 +1,8 @@
 """The presets: settings by name, as data."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from semtf.config import AdaptationConfig, ClassificationConfig, RetrievalConfig, RunConfig
 from semtf.errors import InputError
@@ -62,3 +64,26 @@ def preset(name: str) -> RunConfig:
     if name not in PRESETS:
         raise InputError(f"--preset {name}: no such preset; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def as_config(config: RunConfig | str | Mapping[str, Any]) -> RunConfig:
+    """The settings that a caller means: a preset by name, or changes of one.
+
+    Args:
+        config: the settings; the name of a preset; or fields of `RunConfig.with_settings` that
+            change the preset that ``"preset"`` names, ``quick`` where it is left out.
+
+    Raises:
+        InputError: there is no such preset or field, or a value is wrong.
+    """
+    if isinstance(config, RunConfig):
+        return config
+    if isinstance(config, str):
+        return preset(config)
+    if not isinstance(config, Mapping):
+        raise InputError(
+            f"config: {type(config).__name__} is no settings; give a RunConfig, the name of a "
+            "preset, or a dict of fields"
+        )
+    changes = dict(config)
+    return preset(changes.pop("preset", "quick")).with_settings(changes)

@@ -1,5 +1,6 @@
-"""Progress on stderr: a rich bar on a terminal, plain lines elsewhere."""
+"""Progress on stderr: a rich bar on a terminal, plain lines elsewhere and in notebooks."""
 
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -8,6 +9,8 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 PLAIN_SECONDS = 10.0
+NOTEBOOK = "JPY_PARENT_PID"
+"""Set for what a notebook starts with ``!``: a terminal that keeps every state of a bar."""
 
 
 class Advance(Protocol):
@@ -29,7 +32,7 @@ def progress(description: str, total: int | None) -> Iterator[Advance]:
         ``advance(steps, note)``: count ``steps`` more; ``note`` is shown behind the bar. A third
         argument is the number of all steps where that has changed.
     """
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and NOTEBOOK not in os.environ:
         with _bar(description, total) as advance:
             yield advance
     else:

@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semtf.cases import case_numbers
 from semtf.config import RunConfig
@@ -16,13 +17,17 @@ from semtf.formats import migrated, stamped
 from semtf.lock import LOCK, is_vacant
 from semtf.outputs import check_folder
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 CONFIG = "config.json"
+DATA = "data.json"
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
 OLD = ".old"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run folder.
 
@@ -53,8 +58,10 @@ class Run:
         return run
 
     @classmethod
-    def open(cls, path: Path | str) -> "Run":
-        """Open a run folder; raises InputError where it is none."""
+    def open(cls, path: "Path | str | Run") -> "Run":
+        """Open a run folder, or take a run as it is; raises InputError where it is none."""
+        if isinstance(path, Run):
+            return path
         path = Path(path)
         try:
             text = (path / CONFIG).read_text(encoding="utf-8")
@@ -134,6 +141,50 @@ class Run:
     def finished(self) -> bool:
         """Whether the training of the run came to its end."""
         return (self.path / MANIFEST).exists()
+
+    def __repr__(self) -> str:
+        state = "finished" if self.finished else "unfinished"
+        cases = ", ".join(map(str, self.cases)) or "none"
+        return f"Run({str(self.path)!r}, preset {self.config.preset}, cases {cases}, {state})"
+
+    def _repr_html_(self) -> str:
+        """The run in a notebook: where it is, what it was trained on, and a link to its report."""
+        rows = {"folder": self.path, "preset": self.config.preset, **self._summary()}
+        cells = "".join(
+            f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table>{cells}</table>"
+
+    def _summary(self) -> dict[str, str]:
+        state = "finished" if self.finished else "unfinished"
+        rows = {"cases": ", ".join(map(str, self.cases)) or "none", "state": state}
+        try:
+            data = json.loads((self.path / DATA).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return rows
+        counts = data["cases"].values()
+        rows["data"] = data["data"]
+        rows["pairs"] = str(sum(count["pairs"] for count in counts))
+        rows["fab images"] = str(sum(count["fab"] for count in counts))
+        return rows
+
+    def plot(self) -> "Figure":
+        """The losses of each case's adapter by epoch, as a matplotlib figure.
+
+        Raises:
+            InputError: nothing was trained epoch by epoch in the run.
+        """
+        from semtf.pages.curves import training_curves
+
+        histories = {
+            f"case {case}": path
+            for case in self.cases
+            for path in sorted(self.adaptation(case).rglob("history.csv"))[:1]
+        }
+        if not histories:
+            raise InputError(f"{self.path}: its adapters were not trained epoch by epoch")
+        return training_curves(histories)
 
     @contextmanager
     def stage(self, folder: Path, *, empty: bool = False) -> Iterator[Path]:

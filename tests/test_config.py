@@ -6,7 +6,7 @@ import pytest
 
 from semtf.config import AdaptationConfig, ClassificationConfig, RetrievalConfig, RunConfig
 from semtf.errors import InputError
-from semtf.presets import PRESETS, preset
+from semtf.presets import PRESETS, as_config, preset
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
@@ -115,3 +115,28 @@ def test_sizes_that_the_networks_cannot_take(size: tuple[int, int]) -> None:
     changes = {"image.height": str(size[0]), "image.width": str(size[1])}
     with pytest.raises(InputError, match="multiples of 8"):
         preset("quick").with_settings(changes)
+
+
+def test_settings_of_any_type_and_by_section() -> None:
+    typed = preset("quick").with_settings(
+        {"adaptation.width": 32, "seed": 5, "adaptation.halve_at": (1, 2), "adaptation.xla": True}
+    )
+    text = preset("quick").with_settings(
+        {"adaptation.width": "32", "seed": "5", "adaptation.halve_at": "[1, 2]"}
+        | {"adaptation": {"xla": "true"}}
+    )
+    assert typed == text
+    with pytest.raises(InputError, match=r"adaptation\.width"):
+        preset("quick").with_settings({"adaptation": {"width": 3.5}})
+
+
+def test_a_config_is_a_preset_by_name_or_its_changes() -> None:
+    assert as_config("challenge") == preset("challenge")
+    assert as_config(preset("best")) == preset("best")
+    changed = as_config({"preset": "challenge", "retrieval": {"neighbours": 4}, "seed": 3})
+    assert (changed.retrieval.neighbours, changed.seed) == (4, 3)
+    assert changed.adaptation == preset("challenge").adaptation
+    assert as_config({"seed": 3}) == preset("quick").with_settings({"seed": 3})
+    for wrong, message in (("slow", "no such preset"), ({"sede": 1}, "sede"), (7, "int")):
+        with pytest.raises(InputError, match=message):
+            as_config(wrong)

@@ -59,8 +59,11 @@ def test_one_case_then_another(fab: Path, small_config: RunConfig, tmp_path: Pat
     assert load(both.path).models.cases == (1, 3)
     keys = np.rint(open_dataset(fab).simulator(3).mean_sem()).astype(np.uint8)
     np.testing.assert_array_equal(Storage.open(both.storage(3)).keys, keys)
+    again = pipeline.train(str(fab), 3, run=both)
+    assert (again.path, again.cases) == (both.path, (1, 3))
+    elsewhere = Path(shutil.copytree(fab, tmp_path / "elsewhere"))
     with pytest.raises(InputError, match="has case 3 already"):
-        pipeline.train(fab, 3, run=tmp_path / "run")
+        pipeline.train(elsewhere, 3, run=tmp_path / "run")
     with pytest.raises(InputError, match="other settings"):
         pipeline.train(fab, 2, run=tmp_path / "run", config=small_config)
 

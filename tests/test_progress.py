@@ -39,3 +39,15 @@ def test_warnings_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     progress.warn("the light is off")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "warning: the light is off\n")
+
+
+def test_notebooks_get_plain_lines_from_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("JPY_PARENT_PID", "7")
+    monkeypatch.setattr(progress, "PLAIN_SECONDS", 0.0)
+    with progress.progress("training", 1) as advance:
+        advance(1, "")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("training: 1/1")

@@ -30,18 +30,23 @@ Floats = npt.NDArray[np.floating]
 
 def examples(sample: Sample) -> PageFigure:
     """A few pairs of a case and a few images of its fab."""
-    chosen = spread(len(sample.simulator), EXAMPLES)
+    rows = example_rows(sample, EXAMPLES)
+    number = sample.case.case
+    caption = f"Case {number}: eight pairs of the simulator, and eight images of the fab (others)."
+    return page_figure(f"examples-{number}", caption, mosaic(rows, top=FULL_SCALE))
+
+
+def example_rows(sample: Sample, count: int) -> dict[str, npt.NDArray[np.generic]]:
+    """The rows of `examples`: both exposures, their mean, depth, and images of the fab."""
+    chosen = spread(len(sample.simulator), count)
     pairs = sample.simulator
-    rows = {
+    return {
         "itr0": pairs.sem[chosen, 0],
         "itr1": pairs.sem[chosen, 1],
         "mean": sample.sem[chosen],
         "depth": pairs.depth[chosen],
-        "fab": np.asarray(sample.fab.images[spread(len(sample.fab), EXAMPLES)]),
+        "fab": np.asarray(sample.fab.images[spread(len(sample.fab), count)]),
     }
-    number = sample.case.case
-    caption = f"Case {number}: eight pairs of the simulator, and eight images of the fab (others)."
-    return page_figure(f"examples-{number}", caption, mosaic(rows, top=FULL_SCALE))
 
 
 def heat_maps(samples: Mapping[int, Sample]) -> PageFigure:

@@ -18,6 +18,8 @@ from semtf.classification.efficientnet import B0
 from semtf.errors import InputError
 
 Arrays = dict[str, NDArray[np.float32]]
+PREFIXES = ("module.model.", "module.", "model.", "backbone.")
+STEM = "conv_stem.weight"
 NORM = ("weight", "bias", "running_mean", "running_var")
 KERAS_ORDER = (
     ("depthwise_kernel", "kernel", "bias"),
@@ -55,6 +57,7 @@ def load_published_weights(model: keras.Model, path: Path) -> None:
         raise
     except Exception as error:  # each reader has its own errors for a damaged file
         raise InputError(f"{path}: cannot be read as {path.suffix} weights ({error})") from error
+    arrays = without_prefix(arrays)
     for layer in layers:
         _assign(layer, weights_of(arrays, layer), path)
 
@@ -72,6 +75,18 @@ def _assign(layer: keras.layers.Layer, values: list[NDArray[np.float32]], path: 
     if not all(np.isfinite(value).all() for value in values):
         raise InputError(f"{path}: layer {layer.name} has values that are not finite")
     layer.set_weights(values)
+
+
+def without_prefix(arrays: Arrays) -> Arrays:
+    """The arrays of a file without ``model.`` or the like, which training scripts put first."""
+    for prefix in PREFIXES:
+        if STEM not in arrays and prefix + STEM in arrays:
+            arrays = {
+                name.removeprefix(prefix): array
+                for name, array in arrays.items()
+                if name.startswith(prefix)
+            }
+    return arrays
 
 
 def _read_safetensors(path: Path) -> Arrays:

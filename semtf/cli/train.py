@@ -103,6 +103,7 @@ def command(
         raise InputError("--resume: say which run with --run")
     if data is None:
         data = find_data()
+    _refuse_trained(run, case, resume)
     from semtf import pipeline
 
     trained = pipeline.train(
@@ -140,6 +141,20 @@ def find_data() -> Path:
     from semtf.simulation.world import simulate
 
     return simulate(SYNTHETIC)
+
+
+def _refuse_trained(folder: Path | None, case: str, resume: bool) -> None:
+    """Refuse to train what a finished run has: the command would do nothing."""
+    from semtf.cases import case_numbers
+    from semtf.run import CONFIG, Run
+
+    if folder is None or resume or not (folder / CONFIG).exists():
+        return
+    run = Run.open(folder)
+    numbers = case_numbers(run.config.cases)
+    asked = {number for number in numbers if case in ("all", str(number))}
+    if run.finished and asked and asked <= set(run.cases):
+        raise InputError(f"{folder}: has case {case} already; choose another --run")
 
 
 def _base_config(name: str | None, run: Path | None) -> RunConfig:

@@ -1,5 +1,6 @@
 """A data set in the challenge's layout, packed and ready to draw from."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -94,9 +95,13 @@ class Dataset:
             CHALLENGE if cases is None else cases,
         )
 
+    def with_cases(self, cases: Iterable[int]) -> "Dataset":
+        """This data set with some of its cases; raises InputError where it lacks one."""
+        return dataclasses.replace(self, cases=tuple(map(self._checked, cases)))
+
     def __repr__(self) -> str:
-        pairs = sum(map(len, self._simulator.values()))
-        fab = sum(map(len, self._fab.values()))
+        pairs = sum(len(self.simulator(case)) for case in self.cases)
+        fab = sum(len(self.fab(case)) for case in self.cases)
         cases = ", ".join(map(str, self.cases))
         return f"Dataset({str(self.root)!r}, cases {cases}: {pairs} pairs, {fab} fab images)"
 

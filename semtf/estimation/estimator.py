@@ -13,13 +13,14 @@ import tensorflow as tf
 from semtf.classification.batchnorm_folding import folded
 from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
-from semtf.config import Align, IndexChoice, Weights
+from semtf.config import Align, IndexChoice, Weights, choices
 from semtf.data.grey_levels import check_grey_levels
 from semtf.distribution import grow_memory
 from semtf.errors import InputError
 from semtf.estimation.averaging import Average
 from semtf.estimation.evidence import Evidence
 from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
+from semtf.estimation.inputs import Inputs, read_inputs
 from semtf.estimation.intervals import Intervals
 from semtf.estimation.joint import ErrorPatterns
 from semtf.estimation.maxima import Maxima
@@ -30,6 +31,7 @@ from semtf.retrieval.blending import Blending
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.retriever_files import load_retriever
 from semtf.retrieval.storage import Storage
+from semtf.retrieval.weighting import weight_function
 from semtf.run import Run
 
 BATCH = 128
@@ -56,6 +58,11 @@ class Estimator:
             input_signature=[spec, probability],
         )
 
+    def __repr__(self) -> str:
+        cases = ", ".join(map(str, self.models.retrievers))
+        pairs = sum(len(r.storage) for r in self.models.retrievers.values())
+        return f"Estimator(cases {cases}: {pairs} pairs, images {self.shape[0]} x {self.shape[1]})"
+
     @property
     def calibrated(self) -> bool:
         """Whether sigma comes from calibrated intervals."""
@@ -63,7 +70,7 @@ class Estimator:
 
     def classify(
         self,
-        images: npt.NDArray[Any],
+        images: Any,
         sites: npt.NDArray[np.str_] | None = None,
         batch: int = BATCH,
     ) -> npt.NDArray[np.float32]:
@@ -74,7 +81,7 @@ class Estimator:
             sites: str ``[n]``; the images of a site share one case and vote on it.
             batch: images at a time.
         """
-        images = self._checked(images)
+        images, _ = self._checked(images)
         batches = [part.numpy() for part in _in_batches(self._classify, batch, images)]
         no_images = np.zeros((0, len(self.models.cases)), np.float32)
         probability = np.concatenate([no_images, *batches])
@@ -82,14 +89,16 @@ class Estimator:
 
     def predict(
         self,
-        images: npt.NDArray[Any],
+        images: Any,
         probability: npt.NDArray[np.float32] | None = None,
         batch: int = BATCH,
     ) -> DepthResult:
         """Estimate depth maps.
 
         Args:
-            images: SEM images in grey levels 0–255, uint8 or float ``[n, H, W]``.
+            images: SEM images in grey levels 0–255: an array ``[n, H, W]`` or ``[n, H, W, 1]``,
+                uint8 or float; or a folder, a zip file, a list of paths, a generator or a
+                `tf.data.Dataset` (`semtf.estimation.inputs`). Names of files go into the result.
             probability: of each case, ``[n, c]``, where it is known better than `classify`
                 knows it without sites.
             batch: images at a time.
@@ -98,7 +107,7 @@ class Estimator:
             InputError: the shape is not that of the run, a value is not finite, or the values
                 cannot be grey levels (negative, above 255, floats of at most 1 in an image).
         """
-        images = self._checked(images)
+        images, names = self._checked(images)
         if probability is None:
             probability = self.classify(images, batch=batch)
         count = len(images)
@@ -112,34 +121,30 @@ class Estimator:
                 estimates.append(part)
                 advance(len(part.depth), "")
         fields = (np.concatenate(parts)[:count] for parts in zip(*estimates, strict=True))
-        return self._result(Estimate(*fields))
+        return self._result(Estimate(*fields), names)
 
-    def _checked(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        images = np.asarray(images)
-        if images.ndim != 3 or images.shape[1:] != tuple(self.shape):
-            raise InputError(
-                f"images of shape {list(images.shape)}: this run takes [n, {self.shape[0]}, "
-                f"{self.shape[1]}] grey levels (rows, columns)"
-            )
-        check_grey_levels(images)
-        return images
+    def _checked(self, images: Any) -> Inputs:
+        inputs = read_inputs(images, self.shape)
+        check_grey_levels(inputs.images)
+        return inputs
 
-    def _result(self, estimate: Estimate) -> DepthResult:
+    def _result(self, estimate: Estimate, names: list[str] | None) -> DepthResult:
         logits = [self.models.cases.index(case) for case in estimate.case]
         flags = [
             [name for field, name in FLAGS.items() if getattr(estimate, field)[i]]
             for i in range(len(estimate.depth))
         ]
-        names = {case: r.storage.names for case, r in self.models.retrievers.items()}
+        pairs = {case: r.storage.names for case, r in self.models.retrievers.items()}
         return DepthResult(
             depth=estimate.depth,
             sigma=estimate.sigma,
             case=estimate.case,
             case_probability=estimate.case_probability[np.arange(len(logits)), logits],
             similarity=estimate.similarity,
-            neighbours=Evidence(names, estimate),
+            neighbours=Evidence(pairs, estimate),
             flags=flags,
             errors=self.models.errors if self.calibrated else {},
+            names=names,
         )
 
 
@@ -161,7 +166,7 @@ def _in_batches(
 
 
 def load(
-    run: Path | str,
+    run: Path | str | Run,
     *,
     k: int | None = None,
     weights: Weights | None = None,
@@ -172,7 +177,7 @@ def load(
     """The estimator of a run.
 
     Args:
-        run: the run's folder.
+        run: a run, or its folder.
         k: neighbours an image; the number chosen for each case where None.
         weights: how they are weighted, a name of `semtf.config.WEIGHTS`; as chosen for each case
             where None.
@@ -185,13 +190,34 @@ def load(
     Raises:
         InputError: there is no run, it has no trained case, or an option does not fit it.
     """
+    _check_options(k, weights, index, align, recall)
     opened = Run.open(run)
     if not opened.cases or not opened.classifier.is_dir():
-        raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
-    if k is not None and k < 1:
-        raise InputError(f"--k {k}: at least one neighbour is needed")
+        raise InputError(f"{opened.path}: not trained to the end; go on with semtf-train --resume")
     models = load_models(opened, index, align, recall)
     return Estimator(models, models.blendings(k, weights))
+
+
+def _check_options(
+    k: int | None,
+    weights: Weights | None,
+    index: IndexChoice | None,
+    align: Align | None,
+    recall: float | None,
+) -> None:
+    """Raise InputError for the first option that no run has, before anything is read."""
+    if k is not None and (not isinstance(k, (int, np.integer)) or k < 1):
+        raise InputError(f"--k {k}: at least one neighbour is needed, as a whole number")
+    if weights is not None:
+        weight_function(weights)
+    for name, value, kind in (("index", index, IndexChoice), ("align", align, Align)):
+        known = choices(kind)
+        if value is not None and value not in known:
+            raise InputError(f"--{name} {value}: is none of {', '.join(known)}")
+    if recall is not None and not 0 < recall <= 1:
+        raise InputError(f"--recall {recall}: must be above 0 and at most 1")
+    if recall is not None and index == "exact":
+        raise InputError("--recall: the exact index finds all; use --index scann")
 
 
 def load_models(

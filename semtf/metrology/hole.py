@@ -1,5 +1,6 @@
 """The measurements of contact holes in depth maps, as one table."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ FLOOR = 2 / 3
 """The floor lies at least so far inside the edge, as a part of the largest such distance."""
 
 ROUNDS = 3
+RAISED = 10.0
+"""Grey levels from which on a middle above the border is taken for an inverted hole."""
 LENGTHS = (
     "equivalent_diameter", "cd_rows", "cd_columns", "major_axis", "minor_axis",
     "wall_width", "edge_roughness_sigma",
@@ -33,7 +36,7 @@ COLUMNS = (
 
 
 def measure(
-    depth: npt.NDArray[Any],
+    depth: Any,
     pixel_size_nm: float | None = None,
     level_nm: float | None = None,
     names: Sequence[str] | None = None,
@@ -44,7 +47,8 @@ def measure(
     unit of the map: maps in other units than grey levels need the ``level_nm`` of theirs.
 
     Args:
-        depth: depth maps ``[n, H, W]``, or one ``[H, W]``, in grey levels; smaller is deeper.
+        depth: depth maps ``[n, H, W]``, or one ``[H, W]``, in grey levels; smaller is deeper. Or
+            a `DepthResult`, whose names become the table's.
         pixel_size_nm: side of a pixel; adds columns in nanometres.
         level_nm: depth of one grey level; adds the depths in nanometres.
         names: of the images, for the index of the table.
@@ -76,7 +80,11 @@ def measure(
         needs the edge.
 
     Raises:
-        InputError: another shape, values that are not finite, or a scale that is not positive.
+        InputError: another shape, values that are not finite, a scale that is not positive, or a
+            name twice.
+
+    Warns:
+        UserWarning: maps without a hole whose middle is higher than their border: inverted ones.
 
     Notes:
         The middle third is where ISO 5436-1 evaluates the depth of a groove (type A1); here it
@@ -85,17 +93,39 @@ def measure(
         Otsu's threshold. The wall's width follows from Steiner's formula: the area between the
         contours at 20 % and 80 % of the depth over the perimeter at half depth.
     """
+    if hasattr(depth, "depth"):
+        names = depth.names if names is None else names
+        depth = depth.depth
     maps = _checked(depth)
     for name, scale in (("pixel_size_nm", pixel_size_nm), ("level_nm", level_nm)):
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"{name} {scale}: must be a positive number of nanometres")
     if names is not None and len(names) != len(maps):
         raise InputError(f"names: {len(names)} for {len(maps)} depth maps")
+    if names is not None and len(set(names)) < len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise InputError(f"names: {twice} is given twice; give each image its own")
+    _warn_of_inverted(maps)
     index = None if names is None else pd.Index(names, name="name")
     table = pd.DataFrame(
         [_measurements(m) for m in maps], columns=list(COLUMNS), index=index, dtype=float
     )
     return _scaled(table, pixel_size_nm, level_nm)
+
+
+def _warn_of_inverted(maps: npt.NDArray[np.float64]) -> None:
+    """Warn where maps are higher in the middle than at the border, as no hole is."""
+    height, width = maps.shape[1:]
+    middle = maps[:, height // 3 : -(height // 3), width // 3 : -(width // 3)].mean(axis=(1, 2))
+    border = np.concatenate([maps[:, 0], maps[:, -1], maps[:, :, 0], maps[:, :, -1]], axis=1)
+    inverted = middle - np.median(border, axis=1) > RAISED
+    if inverted.any():
+        warnings.warn(
+            f"{int(inverted.sum())} of {len(maps)} depth maps are higher in the middle than at "
+            f"the border (the first: {int(np.argmax(inverted))}), so no hole is found in them; "
+            "smaller must be deeper: invert them (255 - depth)",
+            stacklevel=3,
+        )
 
 
 def _checked(depth: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

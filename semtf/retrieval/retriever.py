@@ -155,7 +155,18 @@ class Retriever(tf.Module):
         Args:
             images: ``[q, H, W]``, uint8 or float32, in any affine grey scale.
             k: pairs to return; fewer columns come back where the storage holds fewer.
+
+        Raises:
+            InputError: the images have another shape, rows and columns exchanged for example.
         """
+        shape = tuple(images.shape)
+        if len(shape) != 3 or any(
+            side not in (None, own) for side, own in zip(shape[1:], self.shape, strict=True)
+        ):
+            raise InputError(
+                f"images of shape {list(shape)}: this storage is searched with [q, "
+                f"{self.shape[0]}, {self.shape[1]}] (rows, columns)"
+            )
         images = normalise(images)
         config, pairs = self.config, len(self.storage)
         k = min(k, pairs)

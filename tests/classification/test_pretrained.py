@@ -145,6 +145,20 @@ def test_timm_file_gives_timm_logits(tmp_path: Path, model: keras.Model) -> None
     np.testing.assert_allclose(model(grey, training=False), expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("prefix", ["model.", "module.model."])
+def test_prefixes_of_training_scripts_do_not_matter(
+    tmp_path: Path, model: keras.Model, prefix: str
+) -> None:
+    state = timm_state(seed=4)
+    save_file(state, tmp_path / "b0.safetensors")
+    load_published_weights(model, tmp_path / "b0.safetensors")
+    expected = model(grey_images(), training=False).numpy()
+    prefixed = {prefix + name: value for name, value in state.items()}
+    save_file(prefixed | {"step": np.zeros(1)}, tmp_path / "mine.safetensors")
+    load_published_weights(model, tmp_path / "mine.safetensors")
+    np.testing.assert_array_equal(model(grey_images(), training=False), expected)
+
+
 def test_torch_file_gives_the_same_weights(tmp_path: Path, model: keras.Model) -> None:
     torch = pytest.importorskip("torch")
     state = timm_state(seed=2)

@@ -10,6 +10,7 @@ import pytest
 from semtf.cases import CHALLENGE, find_case
 from semtf.config import Weights
 from semtf.data.dataset import open_dataset
+from semtf.data.image_folder import open_images
 from semtf.errors import InputError
 from semtf.estimation.estimator import Estimator, load, load_models
 from semtf.estimation.preparation import read_limit
@@ -141,3 +142,38 @@ def test_refused_input(run: Run, tmp_path: Path) -> None:
         load(tmp_path)
     with pytest.raises(InputError, match=r"similarity\.json"):
         read_limit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"align": "center"}, "--align center: is none of shift, centre"),
+        ({"index": "faiss"}, "--index faiss: is none of auto, scann, exact"),
+        ({"recall": 1.5}, "--recall 1.5"),
+        ({"recall": 0.9, "index": "exact"}, "exact index finds all"),
+        ({"weights": "median"}, "--weights median"),
+        ({"k": 2.5}, "--k 2.5"),
+    ],
+)
+def test_options_are_refused_before_anything_is_read(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load("nowhere", **options)
+
+
+def test_a_run_is_taken_for_its_folder(run: Run, fab: Path) -> None:
+    estimator = load(run)
+    assert repr(estimator) == "Estimator(cases 1, 2, 3, 4: 160 pairs, images 72 x 48)"
+    found = estimator.predict(str(fab / "test/SEM"))
+    assert found.names == sorted(path.name for path in (fab / "test/SEM").iterdir())
+    images = open_images(fab / "test/SEM").images
+    assert found.depth.tolist() == estimator.predict(images[..., None]).depth.tolist()
+    retriever = estimator.models.retrievers[1]
+    with pytest.raises(InputError, match=r"\[q, 72, 48\]"):
+        retriever.search(images.transpose(0, 2, 1), 1)
+
+
+def test_a_run_shows_itself(run: Run) -> None:
+    assert len(repr(run)) < 250
+    assert repr(run).endswith("preset quick, cases 1, 2, 3, 4, finished)")
+    assert "<td>finished</td>" in run._repr_html_()
+    assert {axis.get_title() for axis in run.plot().axes} >= {"critic", "cycle"}

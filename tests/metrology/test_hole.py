@@ -193,3 +193,13 @@ def test_edge_is_the_contour_that_is_measured() -> None:
     assert found is not None
     assert moments(found).area == measure(stadium()).iloc[0]["area_px2"]
     assert edge(np.full(SIZE, 140.0)) is None
+
+
+def test_inverted_maps_and_names_that_are_given_twice_are_not_passed_over() -> None:
+    depth = np.full((2, 72, 48), 140.0)
+    depth[:, 16:56, 10:38] = 30
+    with pytest.warns(UserWarning, match=r"1 of 2 depth maps are higher.*the first: 1.*invert"):
+        table = measure(np.stack([depth[0], 255 - depth[1]]))
+    assert table["area_px2"].notna().tolist() == [True, False]
+    with pytest.raises(InputError, match="a is given twice"):
+        measure(depth, names=["a", "a"])

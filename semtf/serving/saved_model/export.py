@@ -30,7 +30,7 @@ from semtf.serving.saved_model.warmup import write_warmup
 
 
 def export(
-    run: Path | str,
+    run: Path | str | Run,
     out: Path | str,
     *,
     index: IndexKind = "scann",
@@ -61,7 +61,7 @@ def export(
     check_folder(out)
     opened = Run.open(run)
     if not opened.cases or not opened.classifier.is_dir():
-        raise InputError(f"{run}: not trained to the end; go on with semtf-train --resume")
+        raise InputError(f"{opened.path}: not trained to the end; go on with semtf-train --resume")
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
     # Hidden, because TensorFlow Serving takes every folder with a number for a version.
