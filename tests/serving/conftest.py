@@ -94,7 +94,7 @@ class Server:
         """Wait until a version that started in a hurry has warmed up all signatures."""
         line = f'semtf_version_warm{{model="semtf",version="{version}"}} 1.0'
         end = time.monotonic() + START_SECONDS
-        while line not in httpx.get(f"{self.url}/metrics", trust_env=False).text:
+        while line not in httpx.get(f"{self.url}/metrics", trust_env=False, timeout=60).text:
             assert time.monotonic() < end, self.log.read_text()
             time.sleep(0.1)
 
