@@ -27,6 +27,7 @@ TEST = [
     *SERVE,
     *GRPC,
     *DOCS,
+    "hypothesis>=6.100",
     "import-linter>=2.1",
     "mypy>=1.11",
     "pandas-stubs>=2.2",

@@ -1,6 +1,5 @@
 """The run folder with everything of a run, written stage by stage, each atomically."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from semtf.config import RunConfig
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
 from semtf.lock import LOCK, is_vacant
+from semtf.manifest import MANIFEST, PARTIAL, check_manifest, write_manifest
 from semtf.outputs import check_folder
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 CONFIG = "config.json"
 DATA = "data.json"
-MANIFEST = "manifest.json"
-PARTIAL = ".partial"
+REPORT = "report.html"
+"""It is written by another command, at any time."""
 OLD = ".old"
 
 
@@ -65,6 +65,8 @@ class Run:
         path = Path(path)
         try:
             text = (path / CONFIG).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path / CONFIG}: is not text in UTF-8 ({error})") from error
         except OSError as error:
             remedy = "make one with semtf-train --run"
             if not is_vacant(path):
@@ -219,18 +221,22 @@ class Run:
 
     def finish(self) -> None:
         """Write the manifest: size and SHA-256 of every file of the run."""
-        files = sorted(
+        files = [
             path
             for path in self.path.rglob("*")
-            if path.is_file() and path.name != MANIFEST and not path.name.startswith(LOCK)
-        )
-        entries = {
-            str(path.relative_to(self.path)): {"bytes": path.stat().st_size, "sha256": sha256(path)}
-            for path in files
-        }
-        temporary = self.path / (MANIFEST + PARTIAL)
-        temporary.write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self.path / MANIFEST)
+            if path.is_file()
+            and path.name not in (MANIFEST, REPORT)
+            and not path.name.startswith(LOCK)
+        ]
+        write_manifest(self.path, files)
+
+    def check(self, *, full: bool = False) -> None:
+        """Raise InputError where the files of a finished run are not as they were written.
+
+        Sizes of arrays and weights are compared; ``full`` reads every file for its SHA-256.
+        """
+        if self.finished:
+            check_manifest(self.path, "copy the run anew, or train again", full=full)
 
 
 def _fields(config: RunConfig) -> dict[str, Any]:
@@ -244,9 +250,3 @@ def _fields(config: RunConfig) -> dict[str, Any]:
         for name, section in sections.items()
         for key, value in section.items()
     }
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -128,6 +128,12 @@ class Remote:
     help="neighbours:9 gives each image the case of most of the 9 around it in the order of their "
     "names. Wrong where images that follow one another are not of one case.",
 )
+@click.option(
+    "--verify",
+    type=click.Choice(["sizes", "full"]),
+    help="full reads every file of the run and compares its SHA-256 with the manifest's; default "
+    "sizes.",
+)
 @click.option("--arrays", is_flag=True, help="Also write float32 .npy of depth and sigma.")
 @skip_bad_option
 def command(
@@ -146,6 +152,7 @@ def command(
     range16: tuple[float, float] | None,
     sites: Path | None,
     vote: int | None,
+    verify: str | None,
     arrays: bool,
     skip_bad: bool,
 ) -> None:
@@ -157,6 +164,12 @@ def command(
         raise InputError("give --run or --server, and not both")
     if vote is not None and sites is not None:
         raise InputError("--vote: the images of a site vote already; leave --vote or --sites out")
+    if verify is not None and run is None:
+        raise InputError("--verify: looks at the files of a run; it needs --run")
+    if verify == "full" and run is not None:
+        from semtf.run import Run
+
+        Run.open(run).check(full=True)
     options = {
         "--k": k,
         "--weights": weights,

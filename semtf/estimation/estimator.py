@@ -228,6 +228,7 @@ def load_models(
 ) -> EstimatorModels:
     """The classifier and retrievers of a run; arguments as in `load`."""
     grow_memory()
+    run.check()
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
     retrievers = {

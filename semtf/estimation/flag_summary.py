@@ -18,7 +18,7 @@ MEANINGS = {
 MANY = 0.2
 """Share of images with one flag from which a prediction as a whole is not to be trusted.
 
-The limits flag some 1 % of the images of the fab that the run was trained for.
+Of the fab that the run was trained for a few per cent are flagged (docs/reliability.md).
 """
 
 

@@ -23,7 +23,7 @@ from semtf.serving.saved_model.export import export
 from semtf.serving.saved_model.warmup import read_warmup, write_warmup
 
 COMMAND = [sys.executable, "-c", "from semtf.cli.main import run; run()"]
-START_SECONDS = 240.0
+START_SECONDS = 600.0
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +90,14 @@ class Server:
             time.sleep(0.1)
         raise AssertionError(f"version {version} is not {state}: {self.log.read_text()}")
 
+    def wait_until_warm(self, version: int) -> None:
+        """Wait until a version that started in a hurry has warmed up all signatures."""
+        line = f'semtf_version_warm{{model="semtf",version="{version}"}} 1.0'
+        end = time.monotonic() + START_SECONDS
+        while line not in httpx.get(f"{self.url}/metrics", trust_env=False, timeout=60).text:
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.1)
+
     def workers(self) -> list[int]:
         """The processes that hold models."""
         tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
@@ -126,6 +134,7 @@ def serving(
     server = Server(model, *options, "--timeout=15", f"--receive-timeout={receive_timeout}")
     try:
         server.wait(1)
+        server.wait_until_warm(1)
         yield server
     finally:
         server.process.kill()

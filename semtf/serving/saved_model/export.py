@@ -17,6 +17,7 @@ from semtf.errors import InputError
 from semtf.estimation.estimator import load_models
 from semtf.estimation.graph import EstimatorModels
 from semtf.formats import stamped
+from semtf.manifest import write_manifest
 from semtf.outputs import check_folder, give_name, is_unused
 from semtf.run import Run
 from semtf.serving.saved_model.docker_files import write_docker_files
@@ -62,6 +63,7 @@ def export(
     opened = Run.open(run)
     if not opened.cases or not opened.classifier.is_dir():
         raise InputError(f"{opened.path}: not trained to the end; go on with semtf-train --resume")
+    opened.check(full=True)
     out = out.resolve()
     out.parent.mkdir(parents=True, exist_ok=True)
     # Hidden, because TensorFlow Serving takes every folder with a number for a version.
@@ -80,6 +82,9 @@ def export(
         requests = {name: entry.sample_inputs(samples) for name, entry in SIGNATURES.items()}
         write_warmup(work / "model", requests)
         verification = verify(opened, work / "model", adapters, index, recall) if check else None
+        write_manifest(
+            work / "model", (path for path in (work / "model").rglob("*") if path.is_file())
+        )
         give_name(work / "model", out)
     finally:
         shutil.rmtree(work)

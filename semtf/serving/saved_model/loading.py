@@ -8,6 +8,7 @@ import tensorflow as tf
 from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
 
+from semtf.manifest import MANIFEST, check_manifest
 from semtf.serving.saved_model.export_metadata import read_export_metadata
 
 SCANN = "scann.scann_ops.py.scann_ops"
@@ -20,7 +21,13 @@ def register_operations(metadata: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> Any:
-    """The SavedModel of an export, as `tf.saved_model.load` gives it."""
+    """The SavedModel of an export, as `tf.saved_model.load` gives it.
+
+    Raises:
+        InputError: a file of the export is not as it was written.
+    """
+    if (folder / MANIFEST).exists():
+        check_manifest(folder, "copy the export anew, or export again")
     register_operations(read_export_metadata(folder))
     return tf.saved_model.load(str(folder))
 

@@ -130,16 +130,24 @@ class _ModelsNow(Collector):
             "Memory of the process that holds a version",
             labels=["model", "version"],
         )
+        warm = GaugeMetricFamily(
+            "semtf_version_warm",
+            "1 where the first, slow call of every signature is over",
+            labels=["model", "version"],
+        )
         for name, versions in self.by_name.items():
             available = versions.available()
             if available:
                 newest.add_metric([name], max(available))
             for number, version in versions.known.items():
-                pid = None if version.worker is None else version.worker.pid
-                if pid is not None:
-                    memory.add_metric([name, str(number)], _resident(pid))
+                if version.worker is None:
+                    continue
+                warm.add_metric([name, str(number)], version.worker.warm)
+                if version.worker.pid is not None:
+                    memory.add_metric([name, str(number)], _resident(version.worker.pid))
         yield newest
         yield memory
+        yield warm
 
 
 def _resident(pid: int) -> int:

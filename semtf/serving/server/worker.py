@@ -42,10 +42,16 @@ def main() -> None:
     except Exception as error:  # the server logs and shows whatever keeps a model from loading
         _send(replies, {"error": one_line(error)})
         return
-    _send(replies, {"signature_def": model.signature_def})
-    if arguments.hurry:
-        threading.Thread(target=model.warm_up_quietly, daemon=True).start()
+    _send(replies, {"signature_def": model.signature_def, "warm": not arguments.hurry})
     lock = threading.Lock()
+
+    def warm_up() -> None:
+        model.warm_up_quietly()
+        with lock:
+            _send(replies, {"warm": True})
+
+    if arguments.hurry:
+        threading.Thread(target=warm_up, daemon=True).start()
 
     def reply(head: dict[str, Any], tensors: Tensors) -> None:
         frame = model.reply(head, tensors)

@@ -20,10 +20,12 @@ class WorkerHandle(ABC):
     Attributes:
         signature_def: the model's signatures, as its metadata shows them.
         pid: of its process; None where it has none.
+        warm: whether the first call of every signature is over.
     """
 
     signature_def: dict[str, Any]
     pid: int | None = None
+    warm: bool = True
 
     @abstractmethod
     async def predict(self, signature: str, tensors: Mapping[str, npt.NDArray[Any]]) -> Tensors:

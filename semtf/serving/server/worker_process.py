@@ -27,6 +27,7 @@ class WorkerProcess(WorkerHandle):
 
     def __init__(self, process: asyncio.subprocess.Process, head: dict[str, Any]) -> None:
         self.signature_def: dict[str, Any] = head["signature_def"]
+        self.warm: bool = head["warm"]
         self.pid = process.pid
         self._process = process
         self._ids = itertools.count()
@@ -104,6 +105,9 @@ class WorkerProcess(WorkerHandle):
         try:
             while True:
                 head, tensors = await _read_frame(self._process)
+                if "warm" in head:
+                    self.warm = head["warm"]
+                    continue
                 reply = self._replies.get(head["id"])
                 if reply is not None and not reply.done():
                     reply.set_result((head, tensors))

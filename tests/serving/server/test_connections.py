@@ -183,3 +183,4 @@ def test_metrics_have_the_names_of_tensorflow_serving(port: int) -> None:
     assert 'semtf_model_version{model="m"} 1.0' in text
     (memory,) = re.findall(r'semtf_worker_resident_bytes{model="m",version="1"} (\S+)', text)
     assert float(memory) > 1 << 20
+    assert 'semtf_version_warm{model="m",version="1"} 1.0' in text
