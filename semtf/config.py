@@ -69,7 +69,8 @@ class AdaptationConfig:
     ``adapter`` is a name in `ADAPTERS` or ``"auto"``, which chooses from ``candidates``.
     With ``early_stopping`` ``first_epochs`` and ``other_epochs`` are caps. ``decay`` is the share
     of the epochs, at their end, over which the learning rate falls to zero; ``critic_rate`` is the
-    critics' learning rate over the generators'.
+    critics' learning rate over the generators'; a case that starts from another takes
+    ``other_rate`` times both, ``learning_rate`` and ``critic_rate``.
     ``fda_beta`` is the half width of FDA's window over the images' shorter side. ``nce_…`` belong
     to CUT: patches a layer, features a patch, temperature, weight of the loss, and whether it is
     taken on fab images too.
@@ -92,6 +93,7 @@ class AdaptationConfig:
     lambda_identity: NotNegative = 0.5
     learning_rate: Positive = 4e-4
     critic_rate: Positive = 3.0
+    other_rate: Positive = 0.5
     beta_1: PartialShare = 0.5
     beta_2: PartialShare = 0.999
     first_epochs: Count = 72

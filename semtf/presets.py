@@ -21,6 +21,7 @@ PRESETS = {
             critic_steps=5,
             learning_rate=2e-4,
             critic_rate=1.0,
+            other_rate=1.0,
             first_epochs=300,
             other_epochs=100,
             steps_per_epoch=None,

@@ -1,5 +1,6 @@
 """Train the networks of one case, and read the generator again."""
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -88,6 +89,12 @@ def train(
     check_batch(BATCH, config.batch, strategy)
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
+    if warm_start is not None:
+        config = dataclasses.replace(
+            config,
+            learning_rate=config.learning_rate * config.other_rate,
+            critic_rate=config.critic_rate * config.other_rate,
+        )
     with (strategy or tf.distribute.get_strategy()).scope(), _precision(config.precision):
         network = kind(image, config, seed, name=f"{kind.__name__.lower()}_case_{fab.case}")
         network.compile(jit_compile=config.xla)

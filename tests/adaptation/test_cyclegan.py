@@ -161,7 +161,7 @@ def test_warm_start_begins_with_the_other_cases_weights(tmp_path: Path) -> None:
     simulator, fab = sets()
     training.train(simulator, fab, IMAGE, CONFIG, folder=tmp_path / "first", seed=1)
     still = dataclasses.replace(CONFIG, learning_rate=1e-30, other_epochs=1)
-    training.train(
+    later = training.train(
         simulator,
         fab,
         IMAGE,
@@ -170,6 +170,8 @@ def test_warm_start_begins_with_the_other_cases_weights(tmp_path: Path) -> None:
         seed=2,
         warm_start=tmp_path / "first",
     )
+    rates = later.config.learning_rate, later.config.critic_rate
+    assert rates == (0.5 * still.learning_rate, 0.5 * still.critic_rate)
     for first, second in zip(
         weights(tmp_path / "first"), weights(tmp_path / "second"), strict=True
     ):
