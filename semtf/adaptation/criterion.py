@@ -7,6 +7,7 @@ depth error on synthetic fabs, whose true depth is known (docs/adaptation.md).
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,26 +86,9 @@ class Comparison:
     lost: float
 
 
-def criterion(
-    simulator: Images,
-    adapted: Images,
-    fab: Images,
-    *,
-    depth: Images | None = None,
-    average_depth: npt.ArrayLike | None = None,
-    plate: float | None = None,
-    sites: Names | None = None,
-) -> Criterion:
+def criterion(simulator: Images, adapted: Images, fab: Images, **known: Any) -> Criterion:
     """The parts and the score of `compare`, which has the arguments."""
-    return compare(
-        simulator,
-        adapted,
-        fab,
-        depth=depth,
-        average_depth=average_depth,
-        plate=plate,
-        sites=sites,
-    ).criterion
+    return compare(simulator, adapted, fab, **known).criterion
 
 
 def compare(
