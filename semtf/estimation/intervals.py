@@ -126,6 +126,9 @@ class Intervals:
         """Half width of the 90 % interval over 1.645, float32 ``[q, H, W]``."""
         scale = self.scales(combined.depth, combined.spread)
         half_width = scale * self.unit(combined, similarity)
+        if self.distance > 0:
+            # An image like nothing in the storage is as uncertain as a hole is deep, not more.
+            half_width = tf.minimum(half_width, float(self.plate - self.floor))
         return tf.sqrt(tf.square(half_width / NORMAL) + self.rare**2)
 
     def _share(self, depth: tf.Tensor) -> tf.Tensor:

@@ -96,6 +96,8 @@ def test_sigma_grows_with_the_distance_from_the_storage_and_between_the_estimato
     )
     assert near == pytest.approx(usual)
     assert far == pytest.approx(3 * usual, rel=1e-4)
+    unlike = value(whole.sigma(combined([100.0], [20.0]), tf.constant([-1.0])))
+    assert unlike == pytest.approx(100 / NORMAL, rel=1e-4)
     apart = whole.sigma(combined([100.0], [2.0], 2.0), tf.constant([0.99]))
     assert value(apart) == pytest.approx(usual * np.sqrt(8.25 / 4.25), rel=1e-3)
 
