@@ -85,7 +85,7 @@ class Run:
         Raises:
             InputError: it names the first setting that is in use.
         """
-        before, after = _fields(self.config), _fields(config)
+        before, after = settings_by_name(self.config), settings_by_name(config)
         for name in before:
             old, new = before[name], after[name]
             if old != new and any(
@@ -233,7 +233,7 @@ class Run:
         temporary.replace(self.path / MANIFEST)
 
 
-def _fields(config: RunConfig) -> dict[str, Any]:
+def settings_by_name(config: RunConfig) -> dict[str, Any]:
     """All fields by the names they are set by, as in ``adaptation.width``."""
     sections = {
         name: value if isinstance(value, dict) else {"": value}
