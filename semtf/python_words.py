@@ -11,10 +11,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 COMMAND = r"`?semtf(?:-train| [a-z-]+)(?: --?[a-z][a-z0-9-]*(?: [A-Z][A-Z0-9,=]*)?)*`?"
 """A whole command: it stays as it is, for a terminal is a way out, too."""
-OPTION = (
-    r"(?<![\w/-])--(?P<name>[a-z][a-z0-9-]*)"
-    r"(?: (?P<value>WORDS|[A-Za-z_.]+=\S+?|\S+(?=:))(?![\w.=]))?"
-)
+VALUE = r"WORDS|[A-Za-z_.]+=\S+?|\S+(?=:)"
+OPTION = rf"(?<![\w/-])--(?P<name>[a-z][a-z0-9-]*)(?: (?P<value>{VALUE})(?![\w.=]))?"
 WORDS = ("exact", "scann", "auto", "none", "percentile", "shift", "centre")
 FLAGS = ("resume", "skip-bad", "arrays")
 PATTERN = re.compile(f"(?P<command>{COMMAND})|{OPTION.replace('WORDS', '|'.join(WORDS))}")

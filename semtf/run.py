@@ -87,7 +87,7 @@ class Run:
         Raises:
             InputError: it names the first setting that is in use.
         """
-        before, after = _fields(self.config), _fields(config)
+        before, after = settings_by_name(self.config), settings_by_name(config)
         for name in before:
             old, new = before[name], after[name]
             if old != new and any(
@@ -239,7 +239,7 @@ class Run:
             check_manifest(self.path, "copy the run anew, or train again", full=full)
 
 
-def _fields(config: RunConfig) -> dict[str, Any]:
+def settings_by_name(config: RunConfig) -> dict[str, Any]:
     """All fields by the names they are set by, as in ``adaptation.width``."""
     sections = {
         name: value if isinstance(value, dict) else {"": value}

@@ -2,6 +2,7 @@
 
 import typing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +20,9 @@ from semtf.cli.options import (
 from semtf.config import IndexChoice, RunConfig
 from semtf.errors import InputError
 from semtf.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from semtf.run import Run
 
 SYNTHETIC = Path("data")
 ZIP = "open.zip"
@@ -120,12 +124,42 @@ def command(
         skip_bad=skip_bad,
         cache=cache,
     )
+    _report(trained, data, folders, range16, cache)
     if as_json:
         import json
 
         click.echo(json.dumps({"run": str(trained.path), "cases": list(trained.cases)}))
     else:
         click.echo(f"{trained.path}: trained case {', '.join(map(str, trained.cases))}")
+
+
+def _report(
+    run: "Run",
+    data: Path,
+    fab: dict[int, Path],
+    range16: tuple[float, float] | None,
+    cache: Path | None,
+) -> None:
+    """Write the report of a finished run; bad input that only it needs spoils no training."""
+    from semtf.data.dataset import open_dataset
+    from semtf.data.image_folder import open_images
+    from semtf.lock import lock_folder
+    from semtf.progress import warn
+    from semtf.report.page import REPORT, write_report
+
+    size = run.config.image.shape
+    try:
+        images = {
+            case: open_images(folder, size=size, skip_bad=True, range16=range16)
+            for case, folder in fab.items()
+        }
+        dataset = open_dataset(
+            data, cases=run.cases, fab=images, cache=cache, size=size, skip_bad=True
+        )
+        with lock_folder(run.path, "reported on"):
+            write_report(run, dataset, run.path / REPORT)
+    except Exception as error:  # the training is whole without its page
+        warn(f"no {REPORT} was written: {error}")
 
 
 def find_data() -> Path:

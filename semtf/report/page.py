@@ -1,11 +1,10 @@
 """The page of a run: its data, what its networks learned, and its errors."""
 
 import json
-from importlib import resources
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -15,18 +14,28 @@ from semtf.adaptation.adapter_selection import SELECTION
 from semtf.adaptation.adapter_selection import TABLE as SELECTION_TABLE
 from semtf.adaptation.train import HISTORY
 from semtf.data.dataset import Dataset
+from semtf.data.network_scale import FULL_SCALE
 from semtf.errors import InputError
 from semtf.estimation.averaging import Average
 from semtf.estimation.intervals import Intervals
 from semtf.estimation.preparation import TRIALS
 from semtf.noise.model import NoiseModel
 from semtf.outputs import check_file, replacing
-from semtf.report import figures
+from semtf.pages.figure import PageFigure, page_figure
+from semtf.pages.mosaic import mosaic
+from semtf.pages.page import render
+from semtf.report import evidence, figures, summary
+from semtf.report.evidence import examine
 from semtf.retrieval.storage import Storage
-from semtf.run import Run
+from semtf.run import DATA, Run
+from semtf.version import __version__
 
 TEMPLATE = "report.html"
+REPORT = "report.html"
+"""The page in a run folder."""
 SAMPLES = 6
+IMAGES_CAPTION = "Simulator, adapted and depth show the same structures; the fab row shows others."
+NOISE_CAPTION = "Images of the fab, made ones, and the adapted ones that they are made of."
 PROFILE_IMAGES = 200
 
 
@@ -43,22 +52,7 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
         InputError: `check_page` refuses ``out``, or the benchmark's table cannot be read.
     """
     check_page(out, benchmark)
-    template = resources.files("semtf.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    classifier = _classifier(run)
-    bins = classifier["metrics"]["reliability"]
-    page = environment.from_string(template).render(
-        name=run.path.name,
-        preset=run.config.preset,
-        data=json.loads((run.path / "data.json").read_text(encoding="utf-8")),
-        scores=_scores(benchmark),
-        classifier=classifier,
-        reliability=figures.data_url(figures.reliability_diagram(bins)) if bins else None,
-        curves=_curves(run),
-        criteria=[table for case in run.cases if (table := _criterion(run, case))],
-        cases=[_case(run, dataset, case) for case in run.cases],
-        config=run.config.to_json(),
-    )
+    page = render("semtf.report", TEMPLATE, **_values(run, dataset, benchmark))
     with replacing(out) as partial:
         partial.write_text(page, encoding="utf-8")
 
@@ -66,6 +60,59 @@ def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | Non
 def check_page(out: Path, benchmark: Path | None) -> None:
     """Raise InputError where ``out`` cannot be written, or is another file than such a page."""
     check_file(out, ".html", "<title>semtf run ", [benchmark])
+
+
+def _values(run: Run, dataset: Dataset, benchmark: Path | None) -> dict[str, Any]:
+    """What the template shows."""
+    scores = _scores(benchmark)
+    classifier = _classifier(run)
+    bins = classifier["metrics"]["reliability"]
+    cases = [_case(run, dataset, case) for case in run.cases]
+    criteria = [table for case in run.cases if (table := _criterion(run, case))]
+    found = examine(run, dataset)
+    expected = [case["blending"]["chosen"]["rmse"] for case in cases if case["blending"]]
+    confusion = {} if found.score is None else found.score.confusion
+    return {
+        "name": run.path.name,
+        "preset": run.config.preset,
+        "data": json.loads((run.path / DATA).read_text(encoding="utf-8")),
+        "good": summary.how_good(found, expected),
+        "doubts": summary.doubts(found, classifier, criteria),
+        "pictures": evidence.pictures(found),
+        "evidence": evidence.table(found),
+        "error_maps": evidence.error_maps(found),
+        "coverage": found.coverage,
+        "measures": evidence.measures(found),
+        "scores": scores,
+        "score_rows": [list(row.values()) for row in scores],
+        "classifier_rows": _classifier_rows(classifier),
+        "confusion": [[case, *row.values()] for case, row in confusion.items()],
+        "confusion_head": [f"as {case}" for case in next(iter(confusion.values()), {})],
+        "reliability": figures.reliability(bins) if bins else None,
+        "curves": _curves(run),
+        "criteria": criteria,
+        "cases": cases,
+        "changed": summary.changed_settings(run),
+        "versions": summary.versions(),
+        "config": run.config.to_json(),
+        "version": __version__,
+        "made": datetime.now().strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def _classifier_rows(classifier: dict[str, Any]) -> list[list[str]]:
+    rows = [
+        ["network", classifier["backbone"]],
+        ["cases", ", ".join(map(str, classifier["cases"]))],
+        ["temperature", f"{classifier['temperature']:.3f}"],
+        ["in doubt below a probability of", f"{classifier['threshold']:.4f}"],
+    ]
+    for name, value in classifier["metrics"].items():
+        if name != "reliability":
+            known = isinstance(value, (int, float))
+            text = f"{value:.4g}" if known else "unknown"
+            rows.append([f"held-out sites: {name.replace('_', ' ')}", text])
+    return rows
 
 
 def _scores(path: Path | None) -> list[dict[str, Any]]:
@@ -86,11 +133,11 @@ def _classifier(run: Run) -> dict[str, Any]:
     return settings
 
 
-def _curves(run: Run) -> str | None:
+def _curves(run: Run) -> PageFigure | None:
     folders = {case: adapter.chosen_folder(run.adaptation(case)) for case in run.cases}
     paths = {f"case {case}": folder / HISTORY for case, folder in folders.items()}
     histories = {name: path for name, path in paths.items() if path.exists()}
-    return figures.data_url(figures.training_curves(histories)) if histories else None
+    return figures.training(histories) if histories else None
 
 
 def _criterion(run: Run, case: int) -> dict[str, Any] | None:
@@ -106,7 +153,7 @@ def _criterion(run: Run, case: int) -> dict[str, Any] | None:
         "rows": [
             {
                 "name": f"epoch {epoch:.0f}" if epoch else "no adaptation",
-                "values": [f"{value:.4g}" for value in values],
+                "cells": [_epoch(epoch, choice["epoch"]), *(f"{value:.4g}" for value in values)],
                 "chosen": epoch == choice["epoch"],
             }
             for epoch, *values in table.itertuples(index=False)
@@ -115,6 +162,11 @@ def _criterion(run: Run, case: int) -> dict[str, Any] | None:
         "ended": choice.get("ended"),
         "warnings": choice.get("warnings", []),
     }
+
+
+def _epoch(epoch: float, chosen: float) -> str:
+    name = f"epoch {epoch:.0f}" if epoch else "no adaptation"
+    return f"{name} (chosen)" if epoch == chosen else name
 
 
 def _selection(folder: Path) -> dict[str, Any] | None:
@@ -143,17 +195,19 @@ def _case(run: Run, dataset: Dataset, case: int) -> dict[str, Any]:
         "adapted": _first(storage.keys, PROFILE_IMAGES),
         "fab": _first(fab.images, PROFILE_IMAGES),
     }
+    intervals = Intervals.load(run.storage(case))
     return {
         "case": case,
         "selection": _selection(run.adaptation(case)),
         "blending": _blending(run.storage(case)),
-        "intervals": Intervals.load(run.storage(case)),
+        "intervals": intervals,
+        "zones": [] if intervals is None else _zones(intervals),
         "average": Average.load(run.storage(case), int(storage.values.max())),
         "noise": _noise(run, storage, fab.images),
         "pairs": len(storage),
         "fab": len(fab),
-        "images": figures.data_url(figures.image_rows(rows)),
-        "profiles": figures.data_url(figures.percentile_profiles(profiles)),
+        "images": page_figure(f"images-{case}", IMAGES_CAPTION, mosaic(rows, FULL_SCALE)),
+        "profiles": figures.profiles(case, profiles),
     }
 
 
@@ -173,8 +227,20 @@ def _noise(run: Run, storage: Storage, fab: npt.NDArray[np.uint8]) -> dict[str, 
         "groups": noise.groups,
         "found": noise.found,
         "offset": float(np.sqrt(np.mean(np.square(noise.offset)))),
-        "images": figures.data_url(figures.image_rows(rows)),
+        "images": page_figure(f"noise-{storage.case}", NOISE_CAPTION, mosaic(rows, FULL_SCALE)),
     }
+
+
+def _zones(intervals: Intervals) -> list[list[str]]:
+    return [
+        [
+            "certain (all neighbours agree)" if zone == "certain" else zone,
+            f"{100 * share:.1f} %",
+            f"{intervals.half_width[zone]:.2f}",
+            f"{100 * intervals.pixels[zone]:.1f} %",
+        ]
+        for zone, share in intervals.coverage.items()
+    ]
 
 
 def _blending(folder: Path) -> dict[str, Any] | None:

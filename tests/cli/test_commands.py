@@ -146,12 +146,13 @@ def test_export_and_report(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     text = page.read_text()
     assert "no adaptation, nearest" in text
-    assert text.count("data:image/png") == 2 + 2 * 4
+    assert text.count("<svg") == 4 + 2 * 4
     assert text.count('class="chosen"') == 4
     for case in run.cases:
         epochs = pd.read_csv(run.adaptation(case) / "criterion.csv")
         assert all(f"<td>{mismatch:.4g}</td>" in text for mismatch in epochs["mismatch"])
-    assert "http" not in text
+    assert 'src="http' not in text
+    assert 'href="http' not in text
 
 
 def test_train_prints_the_run(semtf, fab: Path, tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
 """The figures plot the numbers that they are given, under the names of what they show."""
 
 import base64
-import io
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from PIL import Image
 
 from semtf.config import SHAPE
+from semtf.pages.figure import INK
+from semtf.pages.mosaic import GAP, mosaic
 from semtf.report import figures
 
 
@@ -49,16 +49,21 @@ def test_one_loss_alone_is_plotted(tmp_path: Path) -> None:
     assert lines(axes) == {"case 1": ([1], [3])}
 
 
-def test_image_rows_show_the_images_on_one_scale() -> None:
+def test_a_mosaic_shows_the_images_on_one_scale() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 3, *SHAPE), dtype=np.uint8)
-    figure = figures.image_rows({"simulator": images[0], "fab": images[1, :2]})
-    grid = [figure.axes[:2], figure.axes[2:]]  # as many columns as the shorter row has images
-    for row, name, shown in zip(grid, ("simulator", "fab"), images, strict=True):
-        assert [axes.get_ylabel() for axes in row] == [name, ""]
-        for axes, image in zip(row, shown, strict=False):
-            (drawn,) = axes.get_images()
-            np.testing.assert_array_equal(drawn.get_array(), image)
-            assert drawn.get_clim() == (0, 212)
+    (axes,) = mosaic({"simulator": images[0], "fab": images[1, :2]}, 212).axes
+    (drawn,) = axes.get_images()
+    picture = np.ma.filled(drawn.get_array(), np.nan)
+    assert drawn.get_clim() == (0, 212)
+    height, width = SHAPE
+    for row, shown in enumerate(images):
+        for column in range(3 - row):
+            down, right = row * (height + GAP), column * (width + GAP)
+            part = picture[down : down + height, right : right + width]
+            np.testing.assert_array_equal(part, shown[column])
+    assert np.isnan(picture[height : height + GAP]).all()
+    assert np.isnan(picture[height + GAP :, 2 * (width + GAP) :]).all()
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["simulator", "fab"]
 
 
 def test_reliability_diagram_has_a_point_and_a_bar_for_each_bin() -> None:
@@ -88,12 +93,16 @@ def test_percentile_profiles_are_means_over_the_images_of_a_group() -> None:
     assert legend(axes) == ["simulator", "fab"]
 
 
-def test_data_url_is_the_figure_as_png() -> None:
-    black, white = np.zeros((2, *SHAPE), np.uint8), np.full((2, *SHAPE), 212, np.uint8)
-    head, _, data = figures.data_url(figures.image_rows({"a": black, "b": white})).partition(",")
-    assert head == "data:image/png;base64"
-    with Image.open(io.BytesIO(base64.b64decode(data))) as image:
-        pixels = np.asarray(image.convert("L"))
-    dark, bright = np.array_split(pixels, 2)
-    assert (dark < 10).mean() > 0.4
-    assert (bright > 245).mean() > 0.9
+def test_a_figure_of_a_page_takes_its_colour_and_keeps_its_numbers() -> None:
+    groups = {"simulator": np.zeros((1, *SHAPE), np.uint8)}
+    drawn = figures.profiles(2, groups)
+    assert drawn.svg.startswith("<svg")
+    assert INK not in drawn.svg
+    assert "currentColor" in drawn.svg
+    assert 'id="profiles-2-' in drawn.svg
+    assert drawn == figures.profiles(2, groups)
+    head, _, data = drawn.csv.partition(",")
+    assert head == "data:text/csv;base64"
+    lines = base64.b64decode(data).decode().splitlines()
+    assert lines[:2] == ["images,percentile,level", "simulator,0,0"]
+    assert len(lines) == 52
