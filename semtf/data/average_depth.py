@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from semtf.cases import Case
-from semtf.data.file_source import File, Source, full_path, read_file
+from semtf.data.file_source import File, Source, full_path, read_text_file
 from semtf.data.tables import read_table
 from semtf.errors import InputError
 
@@ -34,7 +34,7 @@ def read_average_depth(source: Source, file: File | None, cases: Sequence[Case])
         return pd.DataFrame({"case": [], "site": [], "depth": []}).astype({"case": int})
     name = full_path(source.root, file.path)
     try:
-        content = read_file(source.root, file)
+        content = read_text_file(source.root, file)
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error})") from error
     table = read_table(content, name)

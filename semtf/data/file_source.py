@@ -13,6 +13,8 @@ from semtf.errors import InputError
 
 STRAY = "__MACOSX"
 MAX_DEPTH = 8
+MOST_TEXT = 64 << 20
+"""Bytes of a table or a document: a few kilobytes of a zip file may stand for gigabytes."""
 
 
 class Span(NamedTuple):
@@ -102,6 +104,13 @@ def read_file(root: Path, file: File) -> bytes:
     if len(data) != file.size:
         raise OSError("it changed while it was read")
     return data
+
+
+def read_text_file(root: Path, file: File) -> bytes:
+    """The bytes of a table or a document; raises OSError where it is larger than these can be."""
+    if file.size > MOST_TEXT:
+        raise OSError(f"{file.size} bytes are too many, at most {MOST_TEXT}")
+    return read_file(root, file)
 
 
 class FolderSource:

@@ -24,7 +24,7 @@ from semtf.data.file_source import (
     ZipSource,
     full_path,
     open_source,
-    read_file,
+    read_text_file,
 )
 from semtf.data.skipped import Skipped
 from semtf.errors import InputError
@@ -93,7 +93,7 @@ def find_cases(source: Source) -> Cases:
         return CHALLENGE
     name = full_path(source.root, file.path)
     try:
-        text = read_file(source.root, file).decode("utf-8")
+        text = read_text_file(source.root, file).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: cannot be read ({error})") from error
     return parse_cases(text, name)

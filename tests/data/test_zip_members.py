@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from semtf.data.dataset import open_dataset
+from semtf.data.file_source import MOST_TEXT
 from semtf.data.image_folder import open_images
 from semtf.data.zip_members import members
 from semtf.errors import InputError
@@ -80,6 +81,19 @@ def test_a_letter_whose_second_byte_is_a_backslash_is_not_split(page: str, tmp_p
 def test_names_that_are_refused(names: list[str | bytes], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         members(archive(tmp_path / "a.zip", names))
+
+
+@pytest.mark.parametrize("name", ["train/average_depth.csv", "cases.json"])
+def test_a_text_of_gigabytes_is_not_unpacked(name: str, world: Path, tmp_path: Path) -> None:
+    with (world / name).open("ab") as stream:
+        stream.truncate(MOST_TEXT + 1)
+    small = tmp_path / "open.zip"
+    with zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as opened:
+        for path in sorted(path for path in world.rglob("*") if path.is_file()):
+            opened.write(path, str(path.relative_to(world)))
+    for root in (world, small):
+        with pytest.raises(InputError, match=f"{name}: cannot be read .*too many"):
+            open_dataset(root, cases=(1,))
 
 
 def pack(folder: Path, target: Path, prefix: str = "") -> Path:

@@ -1,6 +1,7 @@
 """A client of `semtf serve` or of TensorFlow Serving, over REST. No TensorFlow is needed."""
 
 import base64
+import itertools
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,8 @@ from semtf.errors import InputError
 from semtf.serving.client.base import RemoteEstimator, ServerError
 from semtf.serving.messages import readable
 
-RETRIED = frozenset({429, 502, 503, 504})
+LOADING = 503
+RETRIED = frozenset({429, 502, LOADING, 504})
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
 
@@ -31,6 +33,7 @@ class Client(RemoteEstimator):
         token: str | None = None,
         timeout: float = 60.0,
         retries: int = 5,
+        patience: float = 90.0,
         batch: int = 64,
         connections: int = 2,
     ) -> None:
@@ -43,6 +46,8 @@ class Client(RemoteEstimator):
             timeout: seconds to wait for an answer.
             retries: how often a request is sent again after 429, 502, 503, 504, or when the
                 server cannot be reached; the pauses double, with a random part.
+            patience: seconds for which 503 is answered by another try, however often: a model
+                that is loaded again takes longer than a few retries.
             batch: images a request.
             connections: requests at the same time.
 
@@ -57,6 +62,7 @@ class Client(RemoteEstimator):
         self._path = f"v1/models/{model}"
         self._version_path = version_path
         self._retries = retries
+        self._patience = patience
         self.batch = batch
         self._connections = connections
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -108,7 +114,9 @@ class Client(RemoteEstimator):
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         headers = {} if body is None else {"Content-Type": "application/json"}
-        for pause in _pauses(self._retries):
+        start = time.monotonic()
+        pauses = _pauses()
+        for attempt in itertools.count():
             try:
                 response = self._http.request(method, path, content=body, headers=headers)
             except httpx.TransportError as error:
@@ -119,18 +127,20 @@ class Client(RemoteEstimator):
                 failure = ServerError(_reason(response), response.status_code)
                 if response.status_code not in RETRIED:
                     raise failure
-            if pause is None:
+            waited = time.monotonic() - start
+            loading = failure.status == LOADING and waited < self._patience
+            if attempt >= self._retries and not loading:
                 raise failure
-            time.sleep(pause)  # lets a busy or restarting server recover
+            time.sleep(next(pauses))  # lets a busy or restarting server recover
         raise AssertionError
 
 
-def _pauses(retries: int) -> Iterator[float | None]:
-    """Seconds before each retry, then None."""
-    for attempt in range(retries):
-        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)
+def _pauses() -> Iterator[float]:
+    """Seconds before each retry."""
+    longest = FIRST_PAUSE
+    while True:
         yield random.uniform(longest / 2, longest)  # noqa: S311 - spreads clients, no secret
-    yield None
+        longest = min(LONGEST_PAUSE, 2 * longest)
 
 
 def _parsed(response: httpx.Response) -> dict[str, Any]:

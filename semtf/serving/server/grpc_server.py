@@ -4,6 +4,7 @@ It needs the packages of the extra ``grpc``. Their messages hold tensors of Tens
 imported into the server's process with them; without gRPC the server imports none.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -24,7 +25,7 @@ from semtf.serving.frames import Tensors
 from semtf.serving.server.access import check_token
 from semtf.serving.server.json_tensor import RequestError
 from semtf.serving.server.models import Models
-from semtf.serving.server.predicting import Predicting, SignatureDef
+from semtf.serving.server.predicting import Predicted, Predicting, SignatureDef
 from semtf.serving.server.rest import DEFAULT_SIGNATURE, Request
 
 log = logging.getLogger("semtf.serving")
@@ -39,6 +40,17 @@ CODES = {
     504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 """By status of HTTP, the status of gRPC; others are INTERNAL."""
+FIELDS = {
+    "float32": "float_val",
+    "float64": "double_val",
+    "int64": "int64_val",
+    "uint32": "uint32_val",
+    "uint64": "uint64_val",
+    "bool": "bool_val",
+    "string": "string_val",
+}
+"""By type, the field of a ``TensorProto`` that holds its values; those of small integers are
+``int_val``."""
 SIGNATURE_DEF = "signature_def"
 
 
@@ -139,14 +151,8 @@ class _Service:
         with self._predicting.counted():
             versions = self._models.served(name, number)
             predicted = await self._predicting.predict(versions, number, label, read)
-        response = predict_pb2.PredictResponse()
-        _specify(response.model_spec, name, predicted.version, predicted.request.signature)
-        for output in message.output_filter or predicted.outputs:
-            if output not in predicted.outputs:
-                raise RequestError(400, f"output tensor alias not found in signature: {output}")
-            tensor = tf.make_tensor_proto(predicted.outputs[output])
-            response.outputs[output].CopyFrom(tensor)
-        return response
+        # In a thread, so that a large answer does not keep other requests waiting.
+        return await asyncio.to_thread(_predict_response, message, predicted)
 
     async def metadata(self, message: Any) -> Any:
         """A ``GetModelMetadataResponse`` with the signatures of a version."""
@@ -181,6 +187,30 @@ class _Service:
             entry.status.error_code = 0 if code == "OK" else 2
             entry.status.error_message = text
         return response
+
+
+def _predict_response(message: Any, predicted: Predicted) -> Any:
+    response = predict_pb2.PredictResponse()
+    signature = predicted.request.signature
+    _specify(response.model_spec, message.model_spec.name, predicted.version, signature)
+    for output in message.output_filter or predicted.outputs:
+        if output not in predicted.outputs:
+            raise RequestError(400, f"output tensor alias not found in signature: {output}")
+        fill_proto(response.outputs[output], predicted.outputs[output])
+    return response
+
+
+def fill_proto(proto: Any, array: Any) -> None:
+    """Write an array into a ``TensorProto``, field by field.
+
+    TensorFlow Serving does so by default, and there are clients that read nothing else; TensorFlow
+    in Python would write the bytes of ``tensor_content``.
+    """
+    wanted = tf.string if array.dtype == object else tf.dtypes.as_dtype(array.dtype)
+    proto.dtype = wanted.as_datatype_enum
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    getattr(proto, FIELDS.get(wanted.name, "int_val")).extend(array.ravel().tolist())
 
 
 def _text(value: str | bytes) -> str:

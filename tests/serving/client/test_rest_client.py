@@ -112,7 +112,7 @@ def answering() -> Iterator[Callable[[list[int]], str]]:
 
 def test_retries(answering: Callable[[list[int]], str]) -> None:
     codes = [429, 503, 200, 500, 503, 503, 503]
-    with Client(answering(codes), retries=2) as client:
+    with Client(answering(codes), retries=2, patience=0) as client:
         assert client.status() == []
         assert len(codes) == 4
         with pytest.raises(ServerError, match="500: no"):
@@ -121,6 +121,18 @@ def test_retries(answering: Callable[[list[int]], str]) -> None:
         with pytest.raises(ServerError, match="503: no"):
             client.status()
         assert codes == []
+
+
+def test_a_version_that_is_loaded_again_is_waited_for(
+    answering: Callable[[list[int]], str],
+) -> None:
+    codes = [503, 503, 503, 503, 200, 429, 503, 429, 200]
+    with Client(answering(codes), retries=1) as client:
+        assert client.status() == []
+        assert len(codes) == 4
+        with pytest.raises(ServerError, match="429: no"):
+            client.status()
+        assert codes == [200]
 
 
 def semtf(*arguments: str | Path) -> int:

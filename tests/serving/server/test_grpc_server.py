@@ -9,6 +9,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -17,7 +18,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from semtf.serving.server.grpc_server import GrpcServer
+from semtf.serving.server.grpc_server import GrpcServer, fill_proto
 from semtf.serving.server.metrics import Metrics
 from semtf.serving.server.model_config import ModelConfig
 from semtf.serving.server.models import Models
@@ -88,6 +89,8 @@ def test_predict_by_name_version_and_label(tmp_path: Path) -> None:
         for spec in ({}, {"version": 3}, {"label": "stable"}):
             response = await stub.Predict(request(**spec))
             np.testing.assert_array_equal(tf.make_ndarray(response.outputs["y"]), [10, 20])
+            # Clients such as min-tfs-client read no tensor_content.
+            assert list(response.outputs["y"].float_val) == [10, 20]
             assert response.model_spec.name == "m"
             assert response.model_spec.version.value == 3
             assert response.model_spec.signature_name == "double"
@@ -171,6 +174,26 @@ def test_a_bomb_of_equal_values_is_not_unpacked(tmp_path: Path) -> None:
             await stub.Predict(message)
 
     play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "kind", ["float32", "float64", "int8", "uint8", "int32", "int64", "uint32", "uint64", "bool"]
+)
+def test_outputs_of_every_type(kind: str) -> None:
+    array = np.array([[0, 1, 1], [1, 0, 1]], kind)
+    proto = tensor_pb2.TensorProto()
+    fill_proto(proto, array)
+    found = tf.make_ndarray(proto)
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array)
+
+
+def test_outputs_of_strings() -> None:
+    array = np.empty((2, 1), object)
+    array[:] = [[b"a"], [b"\xff"]]
+    proto = tensor_pb2.TensorProto()
+    fill_proto(proto, array)
+    assert tf.make_ndarray(proto).tolist() == [[b"a"], [b"\xff"]]
 
 
 def test_metadata_and_status(tmp_path: Path) -> None:
