@@ -100,7 +100,7 @@ class AdaptationConfig:
     other_epochs: Count = 18
     steps_per_epoch: Count | None = 15
     early_stopping: bool = True
-    decay: PartialShare = 0.2
+    decay: PartialShare = 0.25
     halve_at: tuple[Whole, ...] = ()
     ema: PartialShare = 0.99
     precision: Precision = "float32"

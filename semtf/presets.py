@@ -53,7 +53,7 @@ PRESETS["best"] = dataclasses.replace(
         PRESETS["challenge"].adaptation,
         norm="instance",
         early_stopping=True,
-        decay=0.2,
+        decay=0.25,
         halve_at=(),
     ),
     retrieval=RetrievalConfig(),

@@ -29,6 +29,8 @@ from semtf.progress import warn
 TABLE = "criterion.csv"
 CHOICE = "choice.json"
 CRITERION_LOG = "criterion_"
+MARGIN = 0.02
+"""Scores of epochs that differ by less than this share are taken for equal."""
 LINES_BEFORE = 2
 """Lines of the table before the first epoch's: the header, and the row of no adaptation."""
 
@@ -78,6 +80,9 @@ class CriterionEvaluator:
 class EpochSelection(keras.callbacks.Callback):
     """Judge the generators' averages after every epoch, tell the schedule, and keep the best.
 
+    Of epochs whose scores are equal, within `MARGIN` of the smallest, the latest is the best: its
+    average has the lowest learning rates in it.
+
     Every epoch becomes a row of ``criterion.csv``, epoch 0 being no adaptation, and the logs of
     its end get the parts of the criterion as ``criterion_score`` and so on.
     """
@@ -100,6 +105,7 @@ class EpochSelection(keras.callbacks.Callback):
         self.best = [tf.Variable(v, trainable=False) for v in average.average]
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._score = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
+        self._smallest = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
         self.unadapted = evaluator(np.rint(evaluator.sem).astype(np.uint8))
 
     @property
@@ -115,7 +121,7 @@ class EpochSelection(keras.callbacks.Callback):
 
     def variables(self) -> list[tf.Variable]:
         """What the choice goes on from after a kill."""
-        return [*self.best, self._epoch, self._score]
+        return [*self.best, self._epoch, self._score, self._smallest]
 
     def begin(self) -> None:
         """Start the table with the criterion of no adaptation."""
@@ -132,7 +138,8 @@ class EpochSelection(keras.callbacks.Callback):
         self.schedule.judged(epoch + 1, comparison.residuals)
         if logs is not None:
             logs |= {f"{CRITERION_LOG}{name}": value for name, value in result.parts().items()}
-        if result.score < self.score:
+        self._smallest.assign(min(result.score, float(tf.convert_to_tensor(self._smallest))))
+        if result.score <= (1 + MARGIN) * float(tf.convert_to_tensor(self._smallest)):
             self._score.assign(result.score)
             self._epoch.assign(epoch + 1)
             for best, average in zip(self.best, self.average.average, strict=True):

@@ -1,5 +1,6 @@
 """Which epoch is kept, and what TensorBoard is shown, on a training with known generators."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -83,6 +84,32 @@ def test_the_epoch_with_the_best_score_is_taken(network: CycleGAN, tmp_path: Pat
     assert "gains" in note["ended"]  # the fourth epoch was worse
     assert "lost their hole" in "".join(note["warnings"])  # every image is one grey level
     network.to_target.set_weights(trained)
+
+
+def test_of_equal_epochs_the_latest_is_taken(
+    network: CycleGAN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluator = CriterionEvaluator(*sets())
+    compared = evaluator.compare(np.rint(evaluator.sem).astype(np.uint8))
+    scores = iter((1.0, 1.019, 1.025, 0.99, 1.009, 1.012))
+    monkeypatch.setattr(
+        evaluator,
+        "compare",
+        lambda adapted: dataclasses.replace(
+            compared, criterion=dataclasses.replace(compared.criterion, score=next(scores))
+        ),
+    )
+    schedule = Schedule(network, evaluator.sites, epochs=9)
+    monkeypatch.setattr(evaluator.__class__, "__call__", lambda *_: compared.criterion)
+    average = MovingAverage(network, 0.9)
+    selection = EpochSelection(network, average, evaluator, tmp_path, schedule)
+    selection.begin()
+    chosen = []
+    for epoch in range(6):
+        selection.on_epoch_end(epoch)
+        chosen.append(selection.epoch)
+    assert chosen == [1, 2, 2, 4, 5, 5]
+    assert selection.score == 1.009
 
 
 def test_average_depth_becomes_evidence() -> None:
