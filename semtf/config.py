@@ -246,14 +246,6 @@ class RunConfig:
         return typing.cast(RunConfig, build(type(self), values, "--set"))
 
 
-def choices(kind: Any) -> tuple[str, ...]:
-    """The values of a literal type, such as `IndexChoice`."""
-    values: list[str] = []
-    for option in typing.get_args(kind):
-        values += choices(option) if typing.get_origin(option) is Literal else [option]
-    return tuple(values)
-
-
 def _dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted name, those of sections taken out of them."""
     sections = {field.name for field in dataclasses.fields(RunConfig)}

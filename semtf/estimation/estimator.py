@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ import tensorflow as tf
 from semtf.classification.batchnorm_folding import folded
 from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
-from semtf.config import Align, IndexChoice, Weights, choices
+from semtf.config import Align, IndexChoice, Weights
 from semtf.data.grey_levels import check_grey_levels
 from semtf.distribution import grow_memory
 from semtf.errors import InputError
@@ -211,7 +211,7 @@ def _check_options(
     if weights is not None:
         weight_function(weights)
     for name, value, kind in (("index", index, IndexChoice), ("align", align, Align)):
-        known = choices(kind)
+        known = get_args(kind)
         if value is not None and value not in known:
             raise InputError(f"--{name} {value}: is none of {', '.join(known)}")
     if recall is not None and not 0 < recall <= 1:

@@ -7,8 +7,9 @@ from typing import Any
 from semtf.presets import PRESETS, preset
 from semtf.report.evidence import Evidence
 from semtf.run import Run, settings_by_name
+from semtf.version import __version__
 
-PACKAGES = ("semtf", "tensorflow", "keras", "scann", "numpy")
+PACKAGES = ("tensorflow", "keras", "scann", "numpy")
 ACCURACY, FLAGGED, COVERAGE = 0.98, 0.1, 0.85
 
 
@@ -78,4 +79,5 @@ def changed_settings(run: Run) -> list[list[str]]:
 def versions() -> list[list[str]]:
     """The packages that wrote the page."""
     installed = {dist.metadata["Name"].lower() for dist in metadata.distributions()}
-    return [[name, metadata.version(name)] for name in PACKAGES if name in installed]
+    present = [name for name in PACKAGES if name in installed]
+    return [["semtf", __version__], *([name, metadata.version(name)] for name in present)]
