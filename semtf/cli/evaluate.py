@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--truth", type=FOLDER, help="Folder or zip of true depth maps.")
 @click.option("--cases", type=FOLDER, help="CSV with the columns name and case: the true cases.")
 @click.option("--table", type=FOLDER, help="predictions.csv: also judge the predicted cases.")
-@click.option("--sites", type=FOLDER, help="CSV with the columns name and site, for --table, --sigma.")
+@click.option("--sites", type=FOLDER, help="CSV with the columns name and site: --table, --sigma.")
 @click.option(
     "--sigma",
     is_flag=True,
