@@ -26,13 +26,14 @@ def normalise(images: tf.Tensor) -> tf.Tensor:
         images: grey levels ``[n, H, W]`` of any real type and any affine grey scale.
 
     Returns:
-        float32 ``[n, H, W]`` with zero mean and unit length; zeros where an image is constant.
+        float32 ``[n, H, W]`` with zero mean and unit length; zeros where an image is constant,
+        NaN where it has NaN.
     """
     images = tf.cast(images, tf.float32)
     centred = images - tf.reduce_mean(images, axis=[1, 2], keepdims=True)
     norm = _length(centred)
-    # The mean of a constant image may be rounded; what is left then is no contrast.
-    contrast = tf.where(norm > CONTRAST_FLOOR * _length(images), norm, 0.0)
+    # The mean of a constant image may be rounded; what is left then is no contrast. NaN stays NaN.
+    contrast = tf.where(norm <= CONTRAST_FLOOR * _length(images), 0.0, norm)
     return tf.math.divide_no_nan(centred, contrast)
 
 
