@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from semtf.adapter_table import ADAPTERS, AUTO, check_adapters
 from semtf.bounds import Bounds, Count, NotNegative, PartialShare, Positive, Share, Whole, check
 from semtf.cases import CHALLENGE, Cases, check_cases
 from semtf.errors import InputError
+from semtf.json_fields import build
 
 Norm = Literal["batch", "instance", "group", "none"]
 Padding = Literal["replicate", "zero"]
@@ -221,7 +221,7 @@ class RunConfig:
     @classmethod
     def from_values(cls, values: Any, name: str = "config") -> "RunConfig":
         """Check the fields of a config, as JSON has them; ``name`` is for error messages."""
-        return typing.cast(RunConfig, build(cls, values, name))
+        return build(cls, values, name)
 
     def with_settings(self, settings: Mapping[str, Any]) -> "RunConfig":
         """A copy with fields replaced.
@@ -243,7 +243,7 @@ class RunConfig:
             if not isinstance(target, dict) or last not in target:
                 raise InputError(f"--set {name}: no such field; see `semtf config` for all fields")
             target[last] = _parse(value) if isinstance(value, str) else value
-        return typing.cast(RunConfig, build(type(self), values, "--set"))
+        return build(type(self), values, "--set")
 
 
 def _dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,45 +263,3 @@ def _parse(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-def build(cls: type, values: Any, name: str) -> Any:
-    """A dataclass from the JSON form of its fields; what is left out keeps its default.
-
-    Args:
-        cls: the dataclass; its fields may be dataclasses, tuples of one type and literals.
-        values: what `json.loads` gave.
-        name: what messages call the values.
-
-    Raises:
-        InputError: an unknown field, or a value of the wrong type.
-    """
-    if not isinstance(values, dict):
-        raise InputError(f"{name}: expected an object with the fields of {cls.__name__}")
-    hints = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(hints))
-    if unknown:
-        raise InputError(f"{name}: no such field: {', '.join(unknown)}")
-    fields = {key: _value(hints[key], value, f"{name}.{key}") for key, value in values.items()}
-    return cls(**fields)
-
-
-def _value(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type, hint), value, name)
-    origin, options = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Literal:
-        if value not in options:
-            raise InputError(f"{name}: {value!r} is none of {', '.join(map(str, options))}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise InputError(f"{name}: expected a list, got {value!r}")
-        return tuple(_value(options[0], v, name) for v in value)
-    kinds = options or (hint,)
-    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) not in kinds:
-        expected = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
-        raise InputError(f"{name}: expected {expected}, got {value!r}")
-    return value

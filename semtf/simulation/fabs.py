@@ -4,10 +4,9 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-from semtf.config import build
 from semtf.errors import InputError
+from semtf.json_fields import build
 from semtf.simulation.holes import HOLE, HoleModel
 from semtf.simulation.microscope import FABS, SIMULATOR, Microscope
 from semtf.simulation.visible import case_step
@@ -58,6 +57,6 @@ def read_fab(path: Path) -> Fab:
     values.pop("words", None)
     values.setdefault("name", path.name)
     try:
-        return cast(Fab, build(Fab, values, "fab"))
+        return build(Fab, values, "fab")
     except InputError as error:
         raise InputError(f"--fab {path}: {error}") from error
