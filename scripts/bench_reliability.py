@@ -24,6 +24,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from commands import SEMTF
+from odd_images import ODD
 
 HERE = Path(__file__).parent
 PARTS = ("numbers", "order", "fuzz", "kill")
@@ -37,8 +39,6 @@ FUZZ = {
 
 def numbers(run: Path, images: Path) -> None:
     """A table of odd images."""
-    from odd_images import ODD
-
     from semtf.data.image_folder import open_images
     from semtf.estimation.estimator import load
 
@@ -121,13 +121,9 @@ def kill(run: Path, images: Path, kills: int) -> None:
 
 
 def predict(run: Path, images: Path, out: Path) -> subprocess.Popen[bytes]:
-    code = "from semtf.cli.main import run; run()"
     options = ["predict", "--run", str(run), "--images", str(images), "--out", str(out)]
     return subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", code, *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), *sys.path])},
+        [*SEMTF, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
 
 
@@ -155,7 +151,6 @@ def main() -> None:
     parts = arguments.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--parts: no {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    sys.path.insert(0, str(HERE))
     for part in parts:
         if part == "numbers":
             numbers(arguments.run, arguments.images)

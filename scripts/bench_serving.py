@@ -28,6 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import httpx
 import numpy as np
+from commands import SEMTF
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -51,13 +52,9 @@ def exported(run: Path, index: str, work: Path) -> Path:
     if not out.exists():
         start = time.perf_counter()
         command = ["export", "--run", str(run), "--out", str(out), "--index", index]
-        subprocess.run([*semtf(), *command, "--no-verify"], check=True)  # noqa: S603 - our own interpreter
+        subprocess.run([*SEMTF, *command, "--no-verify"], check=True)  # noqa: S603 - our own interpreter
         print(f"{index}: exported in {time.perf_counter() - start:.0f} s", flush=True)
     return out
-
-
-def semtf() -> list[str]:
-    return [sys.executable, "-c", "from semtf.cli.main import run; run()"]
 
 
 class Server:
@@ -65,7 +62,7 @@ class Server:
 
     def __init__(self, model: Path) -> None:
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [*semtf(), "serve", "--model", str(model), "--port", "0"],
+            [*SEMTF, "serve", "--model", str(model), "--port", "0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )

@@ -11,10 +11,9 @@ intervals by zone, with the mean half width over that of an oracle, which finds 
 truth; the share of certain pixels (all neighbours agree) that are right within half a level; and
 the noise that was found.
 
-``--work`` keeps the fabs and the runs; fabs of `scripts/bench zoo` of the same sizes are taken from
-there as they are. With ``--formed`` nothing is trained: the keys are the pairs as the fab's
-microscope shows them without its noise. Rows are printed as they come and, with ``--out``, appended
-to a file of JSON lines; rows that are there already are not measured again.
+``--work`` keeps the fabs and the runs. With ``--formed`` nothing is trained: the keys are the pairs
+as the fab's microscope shows them without its noise. Rows are printed as they come and, with
+``--out``, appended to a file of JSON lines; rows that are there already are not measured again.
 """
 
 import argparse
@@ -51,9 +50,8 @@ class World(NamedTuple):
 
     @property
     def data(self) -> Path:
-        kind, _, seed = self.fab.partition(":")
-        name = f"zoo_{seed}" if kind == "random" else f"trust_{kind}"
-        return self.work / f"{name}_{self.pairs}_{self.train}_{self.test}"
+        name = self.fab.replace(":", "_")
+        return self.work / f"trust_{name}_{self.pairs}_{self.train}_{self.test}"
 
     def names(self, case: int) -> Row:
         """What tells a case's row from others."""

@@ -2,16 +2,11 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
+import bench_trust
 import numpy as np
 import pytest
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-sys.path.append(str(SCRIPTS))
-
-import bench_trust  # noqa: E402
 
 ZONES = ("certain", "plate", "wall", "floor")
 

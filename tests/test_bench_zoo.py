@@ -1,20 +1,14 @@
 """The benchmark on the zoo of fabs, on a tiny fab and with a small network."""
 
 import json
-import sys
-from pathlib import Path
 
+import bench_zoo
 import numpy as np
 import pytest
+import zoo_tables
 
 from semtf.config import RunConfig
 from semtf.presets import preset
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
-sys.path.append(str(SCRIPTS))
-
-import bench_zoo  # noqa: E402
-import zoo_tables  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import licences
 import pytest
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-sys.path.append(str(SCRIPTS))
-
-import licences  # noqa: E402
 
 
 @pytest.mark.parametrize(

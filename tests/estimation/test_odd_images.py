@@ -1,19 +1,15 @@
 """Images that no run was trained for: a number comes out, and it is flagged."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from odd_images import ODD
 
 from semtf.data.dataset import open_dataset
 from semtf.estimation.estimator import Estimator, load
 from semtf.estimation.result import DepthResult
 from semtf.run import Run
-
-sys.path.append(str(Path(__file__).parents[2] / "scripts"))
-
-from odd_images import ODD
 
 
 @pytest.fixture(scope="module")

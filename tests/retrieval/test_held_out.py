@@ -9,9 +9,9 @@ import pytest
 from semtf.config import RetrievalConfig
 from semtf.errors import InputError
 from semtf.noise.model import NoiseModel
-from semtf.retrieval.held_out import HeldOutQueries, find_noise, measurements
+from semtf.retrieval.held_out import HeldOutQueries, find_noise
 from semtf.retrieval.retriever import Retriever
-from semtf.retrieval.storage import Storage
+from semtf.retrieval.storage import Storage, measurements
 
 BASE = "20201001_202940_NE142400C_RAE01_1_S01_M{:04d}-01MS_{}"
 

@@ -23,8 +23,8 @@ class FakeWorker(WorkerHandle):
         closed: whether the server ended it.
     """
 
-    def __init__(self) -> None:
-        self.signature_def: dict[str, Any] = {"double": {}}
+    def __init__(self, signature_def: Mapping[str, Any] | None = None) -> None:
+        self.signature_def = dict(signature_def or {"double": {}})
         self.calls: list[list[float]] = []
         self.gate = asyncio.Event()
         self.gate.set()

@@ -9,7 +9,6 @@ that are answered otherwise, each with what semtf serve says; docs/serving.md gi
 import asyncio
 import json
 import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -19,12 +18,10 @@ import pytest
 from semtf.serving.frames import Tensors
 from semtf.serving.server.app import application
 from semtf.serving.server.json_tensor import RequestError, tensor
-from semtf.serving.server.metrics import Metrics
 from semtf.serving.server.model_config import ModelConfig
-from semtf.serving.server.models import Models
-from semtf.serving.server.predicting import Limits, Predicting
 from semtf.serving.server.rest import error_response, parse_json, predict_response, read_request
 from semtf.serving.server.version import Options
+from tests.serving.server.fake_server import FLOATS, fake_models
 from tests.serving.server.fake_worker import FakeWorker
 from tests.serving.server.test_versions import add
 
@@ -44,10 +41,6 @@ OTHER_MODEL = "Servable not found for request: "
 
 class HalfPlusTwo(FakeWorker):
     """Gives ``y = x / 2 + 2``, as TensorFlow Serving's test model."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.signature_def = {"serving_default": {"inputs": {"x": {"dtype": "DT_FLOAT"}}}}
 
     async def predict(self, signature: str, tensors: Any) -> Tensors:
         return {"y": tensors["x"] / 2 + 2}
@@ -167,17 +160,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, httpx.Respons
     folder = tmp_path_factory.mktemp("half_plus_two")
     add(folder, 123)
 
-    async def start(folder: Path, threads: int, hurry: bool) -> FakeWorker:
-        return HalfPlusTwo()
-
     async def ask() -> dict[str, httpx.Response]:
-        metrics = Metrics()
         options = Options(window=0.0, labels={"stable": 123})
         config = ModelConfig("half_plus_two", folder, options)
-        models = Models({"half_plus_two": config}, metrics, start_worker=start)
+        models, predicting = fake_models(config, lambda: HalfPlusTwo(FLOATS))
         await models.served("half_plus_two", None).update()
-        app = application(models, Predicting(Limits(), metrics))
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(application(models, predicting))
         found = {}
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for name, case in (HANDLER | DIFFERENT).items():

@@ -7,34 +7,28 @@ import os
 import re
 import resource
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 
-from semtf.serving.server.app import application
 from semtf.serving.server.connections import (
     KEPT_DESCRIPTORS,
     REFUSAL,
     connections_allowed,
     timed_protocol,
 )
-from semtf.serving.server.metrics import Metrics
 from semtf.serving.server.model_config import ModelConfig
-from semtf.serving.server.models import Models
-from semtf.serving.server.predicting import Limits, Predicting
+from semtf.serving.server.predicting import Limits
 from semtf.serving.server.request_body import accepts_gzip
 from semtf.serving.server.rest import MAX_LISTS
 from semtf.serving.server.version import Options
+from tests.serving.server.fake_server import FLOATS, fake_models, listening
 from tests.serving.server.fake_worker import FakeWorker
 from tests.serving.server.test_versions import add
 
 HEAD_SECONDS = 0.5
-SIGNATURE = {"inputs": {"x": {"dtype": "DT_FLOAT"}}}
 
 
 @pytest.fixture(scope="module")
@@ -43,31 +37,16 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder = tmp_path_factory.mktemp("m")
     add(folder, 1)
 
-    async def start(folder: Path, threads: int, hurry: bool) -> FakeWorker:
-        worker = FakeWorker()
-        worker.signature_def = {"serving_default": SIGNATURE}
-        worker.pid = os.getpid()
-        return worker
+    def worker() -> FakeWorker:
+        made = FakeWorker(FLOATS)
+        made.pid = os.getpid()
+        return made
 
-    metrics = Metrics()
-    models = Models(
-        {"m": ModelConfig("m", folder, Options(window=0.0))}, metrics, start_worker=start
-    )
-    app = application(models, Predicting(Limits(body=4 << 20, instances=5000), metrics))
-    config = uvicorn.Config(
-        app, http=timed_protocol(HEAD_SECONDS, 3), log_level="error", timeout_keep_alive=75
-    )
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    port = listener.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/v1/models/m"
-    while "AVAILABLE" not in httpx.get(url, trust_env=False).text:
-        time.sleep(0.02)
-    yield port
-    server.should_exit = True
-    thread.join()
+    config = ModelConfig("m", folder, Options(window=0.0))
+    models = fake_models(config, worker, Limits(body=4 << 20, instances=5000))
+    protocol = timed_protocol(HEAD_SECONDS, 3)
+    with listening(*models, http=protocol, log_level="error", timeout_keep_alive=75) as port:
+        yield port
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,11 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from semtf.serving.server.app import application
-from semtf.serving.server.metrics import Metrics
 from semtf.serving.server.model_config import ModelConfig
-from semtf.serving.server.models import Models
-from semtf.serving.server.predicting import Limits, Predicting
 from semtf.serving.server.version import Options
+from tests.serving.server.fake_server import fake_models
 from tests.serving.server.fake_worker import FakeWorker
 from tests.serving.server.test_versions import add
 
@@ -76,23 +73,15 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Any:
     add(folder, 1)
 
     class Echo(FakeWorker):
-        def __init__(self) -> None:
-            super().__init__()
-            self.signature_def = SIGNATURES
-
         async def predict(self, signature: str, tensors: Any) -> Any:
             return {"y": tensors["x"]}
 
-    async def start(folder: Path, threads: int, hurry: bool) -> FakeWorker:
-        return Echo()
-
     runner = asyncio.Runner()
-    metrics = Metrics()
     config = ModelConfig("m", folder, Options(window=0.0))
-    models = Models({"m": config}, metrics, start_worker=start)
+    models, predicting = fake_models(config, lambda: Echo(SIGNATURES))
     runner.run(models.served("m", None).update())
-    app = application(models, Predicting(Limits(), metrics))
-    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+    transport = httpx.ASGITransport(application(models, predicting))
+    client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     def asked(path: str, content: bytes, method: str = "POST") -> httpx.Response:
         return runner.run(client.request(method, path, content=content))

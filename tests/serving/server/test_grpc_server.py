@@ -19,11 +19,11 @@ from tensorflow_serving.apis import (
 )
 
 from semtf.serving.server.grpc_server import GrpcServer, fill_proto
-from semtf.serving.server.metrics import Metrics
 from semtf.serving.server.model_config import ModelConfig
 from semtf.serving.server.models import Models
-from semtf.serving.server.predicting import Limits, Predicting
+from semtf.serving.server.predicting import Limits
 from semtf.serving.server.version import Options
+from tests.serving.server.fake_server import fake_models
 from tests.serving.server.fake_worker import BAD, FakeWorker
 from tests.serving.server.test_versions import add
 
@@ -33,12 +33,6 @@ SIGNATURE = {
     "outputs": {"y": {"dtype": "DT_FLOAT", "name": "y:0"}},
     "method_name": "tensorflow/serving/predict",
 }
-
-
-async def start(folder: Path, threads: int, hurry: bool) -> FakeWorker:
-    worker = FakeWorker()
-    worker.signature_def = {"double": SIGNATURE}
-    return worker
 
 
 def play(
@@ -52,11 +46,10 @@ def play(
     async def played() -> None:
         add(folder, 3)
         options = Options(window=0.0, labels={"stable": 3})
-        metrics = Metrics()
-        configs = {"m": ModelConfig("m", folder, options)}
-        models = Models(configs, metrics, start_worker=start)
+        models, predicting = fake_models(
+            ModelConfig("m", folder, options), lambda: FakeWorker({"double": SIGNATURE}), limits
+        )
         await models.served("m", None).update()
-        predicting = Predicting(limits or Limits(), metrics)
         server = GrpcServer(models, predicting, f"unix:{folder}/socket", token)
         await server.start()
         async with grpc.aio.insecure_channel(f"unix:{folder}/socket") as channel:

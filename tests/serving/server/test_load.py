@@ -6,30 +6,22 @@ The workers are fake, so this is the server's part: connections, versions, batch
 import asyncio
 import contextlib
 import socket
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-import uvicorn
+from http_load import Load
 
-from semtf.serving.server.app import application
 from semtf.serving.server.connections import timed_protocol
-from semtf.serving.server.metrics import Metrics
 from semtf.serving.server.model_config import ModelConfig
-from semtf.serving.server.models import Models
-from semtf.serving.server.predicting import Limits, Predicting
+from semtf.serving.server.predicting import Limits
 from semtf.serving.server.version import Options
+from tests.serving.server.fake_server import FLOATS, fake_models, listening
 from tests.serving.server.fake_worker import FakeWorker
 from tests.serving.server.test_versions import add
-
-sys.path.append(str(Path(__file__).parents[3] / "scripts"))
-
-from http_load import Load
 
 CLIENTS, SWAPS = 64, 3
 HEAD = b"POST /v1/models/m:predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
@@ -43,26 +35,10 @@ def served(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     folder.mkdir()
     add(folder, 1)
 
-    async def start(folder: Path, threads: int, hurry: bool) -> FakeWorker:
-        worker = FakeWorker()
-        worker.signature_def = {"serving_default": {"inputs": {"x": {"dtype": "DT_FLOAT"}}}}
-        return worker
-
-    metrics = Metrics()
     config = ModelConfig("m", folder, Options(poll=0.05))
-    models = Models({"m": config}, metrics, 0.05, start_worker=start)
-    app = application(models, Predicting(Limits(receiving=1.0), metrics))
-    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-    protocol = timed_protocol(1.0, 1000)
-    server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_level="critical"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    port = listener.getsockname()[1]
-    while "AVAILABLE" not in httpx.get(url(port), trust_env=False, timeout=60).text:
-        time.sleep(0.02)
-    yield port, folder
-    server.should_exit = True
-    thread.join()
+    models = fake_models(config, lambda: FakeWorker(FLOATS), Limits(receiving=1.0), poll=0.05)
+    with listening(*models, http=timed_protocol(1.0, 1000), log_level="critical") as port:
+        yield port, folder
 
 
 def url(port: int) -> str:
