@@ -185,13 +185,14 @@ def _arrays_for(
 
 def _same_data(run: Run, data: Path | str | Dataset) -> bool:
     """Whether a finished run was trained on files of this place."""
-    if isinstance(data, Dataset) or not run.finished:
-        return isinstance(data, Dataset) and data.on_disk and _same_data(run, data.root)
+    if not run.finished or (isinstance(data, Dataset) and not data.on_disk):
+        return False
     try:
         summary = json.loads((run.path / DATA).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return str(open_layout(data).root) == summary.get("data")
+    root = data.root if isinstance(data, Dataset) else open_layout(data).root
+    return str(root) == summary.get("data")
 
 
 def _case_numbers(case: int | str, cases: Cases, data: Path | str | Dataset) -> tuple[int, ...]:

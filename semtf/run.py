@@ -145,8 +145,7 @@ class Run:
         return (self.path / MANIFEST).exists()
 
     def __repr__(self) -> str:
-        state = "finished" if self.finished else "unfinished"
-        cases = ", ".join(map(str, self.cases)) or "none"
+        cases, state = self._state().values()
         return f"Run({str(self.path)!r}, preset {self.config.preset}, cases {cases}, {state})"
 
     def _repr_html_(self) -> str:
@@ -158,9 +157,12 @@ class Run:
         )
         return f"<table>{cells}</table>"
 
-    def _summary(self) -> dict[str, str]:
+    def _state(self) -> dict[str, str]:
         state = "finished" if self.finished else "unfinished"
-        rows = {"cases": ", ".join(map(str, self.cases)) or "none", "state": state}
+        return {"cases": ", ".join(map(str, self.cases)) or "none", "state": state}
+
+    def _summary(self) -> dict[str, str]:
+        rows = self._state()
         try:
             data = json.loads((self.path / DATA).read_text(encoding="utf-8"))
         except (OSError, ValueError):

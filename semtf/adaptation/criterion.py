@@ -157,17 +157,27 @@ def compare(
 def holes(images: Floats) -> Floats:
     """Centroid and width of the hole in each image, ``[n, 3]``: row, column, width in pixels.
 
-    The hole is all pixels darker than halfway between the floor (the 5th percentile) and the plate
-    (the 75th); the width is four standard deviations of their columns, the axis of an ellipse.
+    The width is four standard deviations of the columns of `hole_pixels`, the axis of an ellipse.
     """
-    floor, plate = np.percentile(images, (5, 75), axis=(1, 2), keepdims=True)
-    hole = (images < (floor + plate) / 2).astype(np.float32)
+    hole = hole_pixels(images).astype(np.float32)
     area = np.maximum(hole.sum(axis=(1, 2)), 1)
     rows, columns = (np.arange(size, dtype=np.float32) for size in images.shape[1:])
     row = hole.sum(axis=2) @ rows / area
     column = hole.sum(axis=1) @ columns / area
     variance = hole.sum(axis=1) @ columns**2 / area - column**2
     return np.stack([row, column, 4 * np.sqrt(np.maximum(variance, 0))], axis=1)
+
+
+def hole_pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """The pixels darker than halfway between floor and plate, of images ``[…, H, W]``."""
+    floor, plate = _floor_and_plate(images)
+    hole: npt.NDArray[np.bool_] = images < (floor + plate) / 2
+    return hole
+
+
+def _floor_and_plate(images: npt.NDArray[Any]) -> npt.NDArray[np.floating]:
+    """The 5th and the 75th percentile of images ``[…, H, W]``, ``[2, …, 1, 1]``."""
+    return np.percentile(images, (5, 75), axis=(-2, -1), keepdims=True)
 
 
 def site_difference(
@@ -206,9 +216,9 @@ def site_difference(
 
 
 def _contrast(images: Floats) -> Floats:
-    """Grey levels between floor and plate, as in `holes`."""
-    floor, plate = np.percentile(images, (5, 75), axis=(1, 2))
-    difference: Floats = plate - floor
+    """Grey levels between floor and plate, as in `hole_pixels`, ``[n]``."""
+    floor, plate = _floor_and_plate(images)
+    difference: Floats = (plate - floor)[:, 0, 0]
     return difference
 
 

@@ -12,13 +12,7 @@ import tensorflow as tf
 
 from semtf.adaptation.base import Generated
 from semtf.adaptation.callbacks import MovingAverage
-from semtf.adaptation.criterion import (
-    KEYS,
-    QUERIES,
-    Comparison,
-    Criterion,
-    compare,
-)
+from semtf.adaptation.criterion import KEYS, QUERIES, Comparison, Criterion, compare
 from semtf.adaptation.gan import GAN
 from semtf.adaptation.plausibility import doubts
 from semtf.adaptation.schedule import Schedule
@@ -138,8 +132,9 @@ class EpochSelection(keras.callbacks.Callback):
         self.schedule.judged(epoch + 1, comparison.residuals)
         if logs is not None:
             logs |= {f"{CRITERION_LOG}{name}": value for name, value in result.parts().items()}
-        self._smallest.assign(min(result.score, float(tf.convert_to_tensor(self._smallest))))
-        if result.score <= (1 + MARGIN) * float(tf.convert_to_tensor(self._smallest)):
+        smallest = min(result.score, float(tf.convert_to_tensor(self._smallest)))
+        self._smallest.assign(smallest)
+        if result.score <= (1 + MARGIN) * smallest:
             self._score.assign(result.score)
             self._epoch.assign(epoch + 1)
             for best, average in zip(self.best, self.average.average, strict=True):

@@ -4,7 +4,10 @@ No label tells a fab whose holes lie lower from a microscope that shows them low
 learns both alike; its depth maps are right in the second case only. So a large movement is told.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from semtf.adaptation.criterion import Comparison
 from semtf.data.image_sets import FabSet, SimulatorSet
@@ -32,14 +35,19 @@ def check_polarity(simulator: SimulatorSet, fab: FabSet) -> None:
     """
     source = simulator.mean_sem(spread(len(simulator), SAMPLE)).mean(axis=0)
     target = fab.images[spread(len(fab), SAMPLE)].mean(axis=0)
-    if source.std() == 0 or target.std() == 0:
-        return
-    correlation = np.corrcoef(source.ravel(), target.ravel())[0, 1]
-    if correlation < INVERTED:
+    found = correlation(source, target)
+    if found < INVERTED:
         raise InputError(
             f"case {fab.case}: the fab's images are negatives of the simulator's (correlation of "
-            f"the mean images {correlation:.2f}): invert one of them, 255 − grey level"
+            f"the mean images {found:.2f}): invert one of them, 255 − grey level"
         )
+
+
+def correlation(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float:
+    """Pearson's correlation of the pixels of two images; 0 where one of them is constant."""
+    a, b = (values.astype(np.float64).ravel() - values.mean() for values in (first, second))
+    norms = np.linalg.norm(a) * np.linalg.norm(b)
+    return float(a @ b / norms) if norms > 0 else 0.0
 
 
 def doubts(comparison: Comparison) -> list[str]:

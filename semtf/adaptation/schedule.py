@@ -133,10 +133,9 @@ class Schedule(keras.callbacks.Callback):
         gain = recent[:WINDOW].mean(axis=0) - recent[WINDOW:].mean(axis=0)
         share = gain.mean() / WINDOW / residuals.mean()
         self.note = f"residual {residuals.mean():.4f}, {-share:+.1%} an epoch"
-        noise = SIGNIFICANT * clustered_error(gain, self._site)
         if not self.config.early_stopping or self.fall is not None:
             return
-        if gain.mean() <= noise:
+        if gain.mean() <= SIGNIFICANT * clustered_error(gain, self._site):
             self._decide(epoch, NOISE)
         elif share < ELASTICITY / epoch:
             self._decide(epoch, SLOW)

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
+from semtf.data.sampling import spread
+
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
@@ -58,7 +60,7 @@ def fit_depth_law(
     if len(depth) < 2 or not len(names) or len(set(plates.values())) < 2:
         return {k: DepthLaw(plates[k], _deep(maps, plates[k]), None, 0, ()) for k, maps in
                 depth.items()}  # fmt: skip
-    names = names[np.linspace(0, len(names) - 1, min(len(names), MAPS)).round().astype(int)]
+    names = names[spread(len(names), MAPS)]
     below = {
         case: plates[case] - maps[_rows(bases[case], names)].astype(np.float64)
         for case, maps in depth.items()

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.stats import norm
 
 from semtf.adaptation.criterion import holes
+from semtf.adaptation.plausibility import correlation
 from semtf.analysis.sample import Sample
 from semtf.data.sampling import spread
 
@@ -40,16 +41,17 @@ def find_geometry(sample: Sample, following: Sample | None) -> Geometry:
     rows = spread(len(sample.sem), IMAGES)
     sem = sample.sem[rows]
     fab = np.asarray(sample.fab.images[spread(len(sample.fab), IMAGES)], np.float32)
-    shown = sem if _correlation(sem.mean(axis=0), fab.mean(axis=0)) >= 0 else 255 - sem
+    fab_polarity = correlation(sem.mean(axis=0), fab.mean(axis=0))
+    shown = sem if fab_polarity >= 0 else 255 - sem
     ours, theirs = holes(shown).mean(axis=0), holes(fab).mean(axis=0)
     depth = sample.simulator.depth[rows]
-    polarity = np.mean([_correlation(a, b) for a, b in zip(sem, depth, strict=True)])
+    polarity = np.mean([correlation(a, b) for a, b in zip(sem, depth, strict=True)])
     return Geometry(
         rows_shift=float(theirs[0] - ours[0]),
         columns_shift=float(theirs[1] - ours[1]),
         magnification=float(theirs[2] / ours[2]) if ours[2] > 0 else float("nan"),
         simulator_polarity=float(polarity),
-        fab_polarity=_correlation(sem.mean(axis=0), fab.mean(axis=0)),
+        fab_polarity=fab_polarity,
         case_apart=None if following is None else told_apart(sample, following),
     )
 
@@ -66,9 +68,3 @@ def told_apart(sample: Sample, other: Sample) -> float:
     covariance = residuals.T @ residuals / len(residuals)
     distance = difference @ np.linalg.pinv(covariance) @ difference
     return float(norm.cdf(np.sqrt(max(distance, 0.0)) / 2))
-
-
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    a, b = (values.astype(np.float64).ravel() - values.mean() for values in (first, second))
-    norms = np.linalg.norm(a) * np.linalg.norm(b)
-    return float(a @ b / norms) if norms > 0 else 0.0

@@ -7,7 +7,7 @@ crop: ``(mean·pixels + plate·margin)/(pixels + margin)``. `fit_margin` finds i
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -111,13 +111,11 @@ def fit_margins(averages: Mapping[int, Averages], seed: int = 0) -> dict[int, Ma
     for before, case in pairwise(usable):
         sites = min(margins[before].sites, margins[case].sites)
         low, high = interval(drawn[case] - drawn[before], sites)
-        margins[case] = Margin(
-            **{
-                **vars(margins[case]),
-                "increment": margins[case].fit - margins[before].fit,
-                "increment_low": float(low),
-                "increment_high": float(high),
-            }
+        margins[case] = replace(
+            margins[case],
+            increment=margins[case].fit - margins[before].fit,
+            increment_low=float(low),
+            increment_high=float(high),
         )
     return margins
 

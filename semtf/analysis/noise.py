@@ -1,7 +1,6 @@
 """The noise of both microscopes, and where images have their brightest pixel."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,7 @@ from scipy.ndimage import (
     gaussian_gradient_magnitude,
 )
 
+from semtf.adaptation.criterion import hole_pixels
 from semtf.analysis.sample import Sample
 from semtf.data.sampling import spread
 
@@ -145,13 +145,6 @@ def brightest_map(images: Images) -> Floats:
     flat = images.reshape(len(images), -1)
     counts = np.bincount(flat.argmax(axis=1), minlength=flat.shape[1])
     return counts.reshape(images.shape[1:]) / len(images)
-
-
-def hole_pixels(images: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """The pixels darker than halfway between floor (5th percentile) and plate (75th)."""
-    floor, plate = np.percentile(images, (5, 75), axis=(-2, -1), keepdims=True)
-    hole: npt.NDArray[np.bool_] = images < (floor + plate) / 2
-    return hole
 
 
 def _zone(image: Images) -> str:

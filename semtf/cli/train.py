@@ -145,7 +145,8 @@ def _report(
     from semtf.data.image_folder import open_images
     from semtf.lock import lock_folder
     from semtf.progress import warn
-    from semtf.report.page import REPORT, write_report
+    from semtf.report.page import write_report
+    from semtf.run import REPORT
 
     size = run.config.image.shape
     try:

@@ -1,10 +1,19 @@
-"""The names of images: what two files share, and files that are named after an image."""
+"""The names of images: what two images share, and files that are named after an image."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from semtf.data.endings import without_ending
 from semtf.errors import InputError
+
+
+def check_unique(names: Iterable[str]) -> None:
+    """Raise InputError where a name is given twice."""
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"names: {name} is given twice; give each image its own")
+        seen.add(name)
 
 
 def named_after(

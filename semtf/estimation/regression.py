@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from semtf.errors import InputError
 from semtf.noise.model import NoiseModel
-from semtf.retrieval.held_out import HeldOutQueries, measurements
+from semtf.retrieval.held_out import HeldOutQueries
 from semtf.retrieval.projection import PCA, normalise
 from semtf.retrieval.retriever import Retriever
 
@@ -98,8 +98,8 @@ class RegressionFit:
         dimensions = min(DIMENSIONS, len(storage))
         components = PCA.fit(storage.keys, config.shift, dimensions, seed).components.numpy()
         generator = np.random.default_rng(seed)
-        fold = generator.permutation(measurements(storage.names)[0].max() + 1)
-        fold = fold[measurements(storage.names)[0]] % FOLDS
+        measurement, _ = storage.measurements
+        fold = generator.permutation(measurement.max() + 1)[measurement] % FOLDS
         copies = int(np.clip(IMAGES // len(storage), 1, COPIES))
         size = components.shape[1] + 1
         moments = np.zeros((FOLDS, size, size))

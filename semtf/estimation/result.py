@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from semtf.data.names import check_unique
 from semtf.errors import InputError
 from semtf.estimation.joint import ErrorPatterns
 
@@ -133,8 +134,6 @@ class DepthResult:
             if part.compare
         )
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
         flagged = sum(map(bool, self.flags))
         size = " x ".join(map(str, self.depth.shape[1:]))
@@ -165,8 +164,7 @@ class DepthResult:
         names = self.file_names() if names is None else list(names)
         if len(names) != len(self):
             raise InputError(f"names: {len(names)} for {len(self)} depth maps")
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise InputError(f"names: {twice[0]} is given twice; give each image its own")
+        check_unique(names)
         out = Path(out).expanduser()
         destination = safe_destination(out, names, out, arrays=arrays)
         with Predictions(destination) as predictions:

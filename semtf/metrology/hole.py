@@ -11,6 +11,7 @@ from scipy.ndimage import distance_transform_edt
 from skimage.draw import polygon2mask
 from skimage.filters import threshold_otsu
 
+from semtf.data.names import check_unique
 from semtf.errors import InputError
 from semtf.metrology import contour as contours
 
@@ -100,11 +101,10 @@ def measure(
     for name, scale in (("pixel_size_nm", pixel_size_nm), ("level_nm", level_nm)):
         if scale is not None and not (np.isfinite(scale) and scale > 0):
             raise InputError(f"{name} {scale}: must be a positive number of nanometres")
-    if names is not None and len(names) != len(maps):
-        raise InputError(f"names: {len(names)} for {len(maps)} depth maps")
-    if names is not None and len(set(names)) < len(names):
-        twice = next(name for name in names if list(names).count(name) > 1)
-        raise InputError(f"names: {twice} is given twice; give each image its own")
+    if names is not None:
+        if len(names) != len(maps):
+            raise InputError(f"names: {len(names)} for {len(maps)} depth maps")
+        check_unique(names)
     _warn_of_inverted(maps)
     index = None if names is None else pd.Index(names, name="name")
     table = pd.DataFrame(

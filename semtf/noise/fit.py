@@ -8,6 +8,7 @@ the fit. The sizes of all kinds are those whose traces sum to what fab images le
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -100,12 +101,12 @@ def fit_noise(
         model = NoiseModel(sizes, offset, {})
         made = fit(model.added(clean, generator), pairs)
         moments = _moments(made, components)
-        misfit = float(np.sqrt(np.mean(np.square((real.mean - moments.mean) * weight))))
-        missing = real.mean - moments.mean + response @ shares
-        found = {"misfit": misfit, **separation(of_images, made, real.traces, moments.traces)}
-        model = NoiseModel(sizes, offset, found)
+        left = real.mean - moments.mean
+        missing = left + response @ shares
         offset = offset + real.offset - moments.offset
-    return model
+    misfit = float(np.sqrt(np.mean(np.square(left * weight))))
+    found = {"misfit": misfit, **separation(of_images, made, real.traces, moments.traces)}
+    return replace(model, found=found)
 
 
 def _moments(fitted: Fitted, components: Fields) -> _Moments:

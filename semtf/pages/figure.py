@@ -1,6 +1,7 @@
 """Figures of a page: SVG that takes the page's colours, with its numbers as CSV."""
 
 import base64
+import csv
 import io
 import re
 from collections.abc import Sequence
@@ -93,9 +94,11 @@ def to_svg(figure: "Figure", name: str) -> str:
 
 def csv_url(columns: Sequence[str], rows: Sequence[Row]) -> str:
     """A table as a ``data:`` URL of a CSV file."""
-    lines = [",".join(columns), *(",".join(map(_cell, row)) for row in rows)]
-    text = "\n".join(lines) + "\n"
-    return "data:text/csv;base64," + base64.b64encode(text.encode()).decode()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(map(_cell, row) for row in rows)
+    return "data:text/csv;base64," + base64.b64encode(text.getvalue().encode()).decode()
 
 
 def _cell(value: Any) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from semtf.adaptation.criterion import spread
 from semtf.data.dataset import Dataset
 from semtf.data.png import read_png
+from semtf.data.sampling import spread
 from semtf.estimation.estimator import Estimator, load
 from semtf.estimation.result import DepthResult
 from semtf.evaluation.cases import CaseScore, score_cases

@@ -18,12 +18,9 @@ Groups = Mapping[str, npt.NDArray[np.uint8]]
 
 def training(histories: Mapping[str, Path]) -> PageFigure:
     """The losses of each case by epoch."""
-    rows = [
-        (name, *row)
-        for name, path in histories.items()
-        for row in pd.read_csv(path).itertuples(index=False)
-    ]
-    columns = ["case", *pd.read_csv(next(iter(histories.values()))).columns]
+    tables = {name: pd.read_csv(path) for name, path in histories.items()}
+    rows = [(name, *row) for name, table in tables.items() for row in table.itertuples(index=False)]
+    columns = ["case", *next(iter(tables.values())).columns]
     caption = "Losses by epoch, a line a case."
     return page_figure("training", caption, training_curves(histories), columns, rows)
 

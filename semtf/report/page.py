@@ -31,8 +31,6 @@ from semtf.run import DATA, Run
 from semtf.version import __version__
 
 TEMPLATE = "report.html"
-REPORT = "report.html"
-"""The page in a run folder."""
 SAMPLES = 6
 IMAGES_CAPTION = "Simulator, adapted and depth show the same structures; the fab row shows others."
 NOISE_CAPTION = "Images of the fab, made ones, and the adapted ones that they are made of."

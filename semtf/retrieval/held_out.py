@@ -5,7 +5,6 @@ of the same measurement, are left out of the query's neighbours, so the rest of 
 as it meets a new image.
 """
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -28,8 +27,6 @@ FIT_NEIGHBOURS = 128
 # Weaker fits follow more of the noise, stronger ones leave more of the holes: in between the
 # traces of noise stand out most.
 FIT_RIDGE = 3.0
-MEASUREMENT = re.compile(r"(.*M\d+-\d+MS)_\d+")
-"""Bases of the challenge: holes of one measurement differ in their last number."""
 
 
 class HeldOutQueries(NamedTuple):
@@ -63,19 +60,12 @@ class HeldOutQueries(NamedTuple):
 
     def neighbours(self, retriever: Retriever, k: int) -> Neighbours:
         """The ``k`` most similar pairs of each query other than those of its measurement."""
-        measurement, most = measurements(retriever.storage.names)
+        measurement, most = retriever.storage.measurements
         neighbours = retriever.search(tf.constant(self.images), k + most)
         same = measurement[self.pair][:, None] == measurement[neighbours.pair.numpy()]
         other = tf.constant(~same, tf.float32)
         # Those that stay keep their order: top_k takes the first of equals.
         return neighbours.taken(tf.math.top_k(other, min(k, other.shape[1] - most)).indices)
-
-
-def measurements(names: npt.NDArray[np.str_]) -> tuple[npt.NDArray[np.intp], int]:
-    """The number of each base's measurement ``[n]``, and how many bases one has at most."""
-    found = [match[1] if (match := MEASUREMENT.fullmatch(name)) else name for name in names]
-    _, number, counts = np.unique(found, return_inverse=True, return_counts=True)
-    return number, int(counts.max())
 
 
 def find_noise(retriever: Retriever, images: npt.NDArray[np.uint8], seed: int) -> NoiseModel:

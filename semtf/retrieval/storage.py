@@ -2,15 +2,20 @@
 
 import json
 import mmap
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
 
 NAMES = "names.json"
+MEASUREMENT = re.compile(r"(.*M\d+-\d+MS)_\d+")
+"""Bases of the challenge: holes of one measurement differ in their last number."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,11 @@ class Storage:
             ) from error
         return cls(keys, values, names, case)
 
+    @cached_property
+    def measurements(self) -> tuple[npt.NDArray[np.intp], int]:
+        """The number of each pair's measurement ``[n]``, and how many pairs one has at most."""
+        return measurements(self.names)
+
     def release(self) -> None:
         """Give back the memory of what was read of the files, which are read again where needed.
 
@@ -119,3 +129,10 @@ class Storage:
             values=np.concatenate([self.values, values]),
             names=np.concatenate([self.names, names]),
         )
+
+
+def measurements(names: npt.NDArray[np.str_]) -> tuple[npt.NDArray[np.intp], int]:
+    """The number of each base's measurement ``[n]``, and how many bases one has at most."""
+    found = [match[1] if (match := MEASUREMENT.fullmatch(name)) else name for name in names]
+    _, number, counts = np.unique(found, return_inverse=True, return_counts=True)
+    return number, int(counts.max())

@@ -24,22 +24,13 @@ from tensorflow_serving.apis import (
 from semtf.serving.frames import Tensors
 from semtf.serving.server.access import check_token
 from semtf.serving.server.json_tensor import RequestError
+from semtf.serving.server.metrics import STATUS
 from semtf.serving.server.models import Models
 from semtf.serving.server.predicting import Predicted, Predicting, SignatureDef
 from semtf.serving.server.rest import DEFAULT_SIGNATURE, Request
+from semtf.serving.server.rows import check_count
 
 log = logging.getLogger("semtf.serving")
-CODES = {
-    400: grpc.StatusCode.INVALID_ARGUMENT,
-    401: grpc.StatusCode.UNAUTHENTICATED,
-    404: grpc.StatusCode.NOT_FOUND,
-    413: grpc.StatusCode.INVALID_ARGUMENT,
-    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    501: grpc.StatusCode.UNIMPLEMENTED,
-    503: grpc.StatusCode.UNAVAILABLE,
-    504: grpc.StatusCode.DEADLINE_EXCEEDED,
-}
-"""By status of HTTP, the status of gRPC; others are INTERNAL."""
 FIELDS = {
     "float32": "float_val",
     "float64": "double_val",
@@ -137,7 +128,7 @@ class _Service:
             status, message = 500, "the server failed; its log says why"
         self._predicting.metrics.requests.labels(kind, str(status)).inc()
         if status != 200:
-            code = CODES.get(status, grpc.StatusCode.INTERNAL)
+            code = grpc.StatusCode[STATUS.get(status, "INTERNAL")]
             await context.abort(code, message.encode("utf-8", "replace").decode("utf-8"))
         return response
 
@@ -263,11 +254,8 @@ def _array(name: str, proto: Any, dtype: str, limits: Any) -> Any:
         raise RequestError(400, f"{name} is expected to be {wanted.name}, but {given} is provided")
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
         raise RequestError(400, f"{name}: the shape of a tensor must be known")
-    if sizes and sizes[0] > limits.instances:
-        raise RequestError(
-            413,
-            f"{sizes[0]} instances are too many for one request; send at most {limits.instances}",
-        )
+    if sizes:
+        check_count(sizes[0], limits.instances)
     if int(np.prod(sizes, dtype=object)) * wanted.size > limits.body:
         raise RequestError(413, f"{name}: a tensor of shape {sizes} is too large")
     try:

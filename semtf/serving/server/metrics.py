@@ -30,7 +30,7 @@ STATUS = {200: "OK", 400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 404: "NOT_
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-"""By status of HTTP, TensorFlow's name for it; others are UNKNOWN."""
+"""By status of HTTP, the name that TensorFlow and gRPC have for it."""
 SERVING = ":tensorflow:serving:request"
 
 
