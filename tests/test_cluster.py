@@ -122,7 +122,10 @@ def test_a_worker_that_does_not_come_is_waited_for_with_an_end() -> None:
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_waiting_worker_can_be_ended(sent: signal.Signals) -> None:
     mine, missing = (f"127.0.0.1:{port}" for port in ports(2))
+    # A shell without job control has its background processes ignore SIGINT, these tests too.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = worker([mine, missing], 0, seconds=600)
+    signal.signal(signal.SIGINT, inherited)
     assert process.stderr is not None
     assert "waiting for worker 1" in process.stderr.readline()
     begun = time.monotonic()

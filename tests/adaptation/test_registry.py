@@ -62,7 +62,7 @@ def test_the_command_line_offers_every_adapter_and_auto() -> None:
 
 
 def trial(name: str, score: float) -> AdapterTrial:
-    return AdapterTrial(name, 1.0, Criterion(0, 0, 0, 0, 0, None, score))
+    return AdapterTrial(name, 1.0, Criterion(0, 0, 0, 0, 0, 0, None, score))
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
