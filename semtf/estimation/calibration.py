@@ -184,7 +184,14 @@ def summary(
         pixels[zone] = float(inside.mean()) if inside.size else 0.0
         if not counts.any():
             continue
-        covered = (inside & (checked.error <= checked.unit + ROUNDING)).sum(axis=(1, 2))
-        coverage[zone] = float(np.mean(covered[counts > 0] / counts[counts > 0]))
+        hits = (inside & covered(checked.error, checked.unit)).sum(axis=(1, 2))
+        coverage[zone] = float(np.mean(hits[counts > 0] / counts[counts > 0]))
         half_width[zone] = float(checked.unit[inside].mean())
     return coverage, half_width, pixels
+
+
+def covered(
+    error: npt.NDArray[np.floating], half_width: npt.NDArray[np.floating]
+) -> npt.NDArray[np.bool_]:
+    """Whether absolute errors lie within half widths, both in grey levels and of one shape."""
+    return error <= half_width + ROUNDING

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from semtf.errors import InputError
-from semtf.estimation.calibration import ROUNDING
+from semtf.estimation.calibration import covered
 from semtf.estimation.intervals import EDGE, NORMAL, ZONES
 
 SURE = 0.01
@@ -83,7 +83,7 @@ def coverage_table(
     zones = judged.zones(cases)
     error = np.abs(np.asarray(judged.depth, np.float64) - np.asarray(judged.truth, np.float64))
     half = NORMAL * np.asarray(judged.sigma, np.float64)
-    maps = {"covered": error <= half + ROUNDING, "width": half, "right": error <= RIGHT}
+    maps = {"covered": covered(error, half), "width": half, "right": error <= RIGHT}
     units = np.arange(len(error)) if sites is None else np.unique(sites, return_inverse=True)[1]
     rows = []
     for by, group, chosen in _groups(len(error), cases, sites, similarity):

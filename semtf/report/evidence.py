@@ -9,7 +9,9 @@ import numpy.typing as npt
 from semtf.data.dataset import Dataset
 from semtf.data.png import read_png
 from semtf.data.sampling import spread
+from semtf.estimation.calibration import covered
 from semtf.estimation.estimator import Estimator, load
+from semtf.estimation.intervals import NORMAL
 from semtf.estimation.result import DepthResult
 from semtf.evaluation.cases import CaseScore, score_cases
 from semtf.evaluation.rmse import read_cases, rmse
@@ -20,9 +22,6 @@ from semtf.pages.page import number
 from semtf.run import Run
 
 IMAGES, SHOWN, NAMED = 200, 12, 3
-INTERVAL = 1.645
-"""Half the width of a 90 % interval over sigma."""
-
 MEASURES = ("cd_rows_px", "cd_columns_px", "depth_levels", "wall_width_px", "floor_level")
 Maps = npt.NDArray[np.float32]
 
@@ -58,7 +57,7 @@ class Evidence:
         error = self.errors()
         if error is None:
             return None
-        return float((np.abs(error) <= INTERVAL * self.result.sigma + 0.5).mean())
+        return float(covered(np.abs(error), NORMAL * self.result.sigma).mean())
 
     @property
     def flagged(self) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
+from semtf.adaptation.schedule import NOISE, REASONS, SLOW
 from semtf.presets import PRESETS, preset
 from semtf.report.evidence import Evidence
 from semtf.run import Run, settings_by_name
@@ -11,6 +12,8 @@ from semtf.version import __version__
 
 PACKAGES = ("tensorflow", "keras", "scann", "numpy")
 ACCURACY, FLAGGED, COVERAGE = 0.98, 0.1, 0.85
+CONVERGED = (REASONS[NOISE], REASONS[SLOW])
+"""Ends of a training that more epochs would not better."""
 
 
 def how_good(evidence: Evidence, expected: Sequence[float]) -> str:
@@ -56,12 +59,13 @@ def doubts(
             found.append(
                 f"Case {table['case']}: no epoch was better than no adaptation; try --adapter auto."
             )
-        elif chosen == len(table["rows"]) - 1:
+        elif chosen == len(table["rows"]) - 1 and table.get("ended") not in CONVERGED:
             found.append(
                 f"Case {table['case']}: the last epoch was the best; more of them may be better."
             )
         if table["stopped"]:
             found.append(f"Case {table['case']}: training stopped, {table['stopped']}.")
+        found += [f"Case {table['case']}: {warning}." for warning in table.get("warnings", [])]
     return found
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semtf.adaptation.schedule import REASONS
 from semtf.data.dataset import Dataset, open_dataset
+from semtf.evaluation.coverage import Judged, coverage_table
 from semtf.report.evidence import Evidence, examine, table
 from semtf.report.page import write_report
 from semtf.report.summary import changed_settings, doubts, how_good
@@ -52,11 +54,19 @@ def test_the_page_tells_all_and_needs_no_other_file(run: Run, fab: Path, tmp_pat
     write_report(run, open_dataset(fab), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
-    assert page.count("<svg") == 4 + 2 * 4
+    assert page.count("<svg") == 4 + 3 * 4
     assert page.count('class="chosen"') == 4
     for word in ("What to doubt", "Confusion", "adaptation.width", "tensorflow", "case-4"):
         assert word in page
     write_report(run, open_dataset(fab), tmp_path / "report.html")
+
+
+def test_the_coverage_is_that_of_the_evaluation(evidence: Evidence) -> None:
+    assert evidence.truth is not None
+    judged = Judged(evidence.result.depth, evidence.result.sigma, evidence.truth)
+    table = coverage_table(judged)
+    whole = (table["coverage"] * table["pixels"]).sum()
+    assert evidence.coverage == pytest.approx(whole, abs=1e-6)
 
 
 def test_settings_that_differ_from_the_preset_are_listed(run: Run) -> None:
@@ -71,6 +81,17 @@ def test_doubts_follow_the_numbers(evidence: Evidence) -> None:
     found = " ".join(doubts(evidence, {"metrics": {"accuracy": 0.5}}, criteria))
     assert "50.0%" in found
     assert "Case 2: the last epoch was the best" in found
+    ended = [{**criteria[0], "ended": reason} for reason in REASONS]
+    said = ["last epoch" in " ".join(doubts(evidence, {"metrics": {}}, [table])) for table in ended]
+    assert dict(zip(REASONS, said, strict=True)) == {
+        "": True,
+        "the criterion gains no more than its noise": False,
+        "the criterion gains too little for the time": False,
+        "the cap on epochs is near": True,
+        "the time is up": True,
+    }
+    warned = [{**criteria[0], "warnings": ["the holes move"]}]
+    assert "Case 2: the holes move." in doubts(evidence, {"metrics": {}}, warned)
     criteria = [{"case": 3, "rows": rows[::-1], "stopped": "loss"}]
     found = " ".join(doubts(evidence, {"metrics": {"accuracy": 1.0}}, criteria))
     assert "classifier" not in found

@@ -18,12 +18,13 @@ import pytest
 from semtf.data.dataset import open_dataset
 from semtf.estimation.estimator import Estimator, load
 from semtf.estimation.result import DepthResult
+from semtf.manifest import MANIFEST, write_manifest
 from semtf.run import Run
 from semtf.serving.saved_model.export import export
 from semtf.serving.saved_model.warmup import read_warmup, write_warmup
 
 COMMAND = [sys.executable, "-c", "from semtf.cli.main import run; run()"]
-START_SECONDS = 600.0
+START_SECONDS = 240.0
 
 
 @pytest.fixture(scope="session")
@@ -130,6 +131,8 @@ def serving(
     if warm:
         requests = read_warmup(exact)
         write_warmup(model / "1", {name: requests[name] for name in warm})
+        files = (path for path in (model / "1").rglob("*") if path.is_file())
+        write_manifest(model / "1", [path for path in files if path.name != MANIFEST])
     options = ("--max-body=1", "--max-pending=16", "--label=stable=1")
     server = Server(model, *options, "--timeout=15", f"--receive-timeout={receive_timeout}")
     try:
