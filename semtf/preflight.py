@@ -15,6 +15,8 @@ from semtf.cluster import cluster_strategy, configured_cluster
 from semtf.config import RunConfig
 from semtf.data.dataset import Dataset
 from semtf.disk import require_room
+from semtf.estimation.joint import PATTERNS
+from semtf.estimation.regression import DIMENSIONS
 from semtf.retrieval.index_kind import resolve_index
 from semtf.retrieval.scann_operations import scann_operations
 
@@ -105,11 +107,12 @@ def storage_bytes(config: RunConfig, pairs: int) -> int:
     embeddings = 1 if retrieval.align == "centre" else shifts
     pixels = math.prod(config.image.shape)
     dimensions = min(retrieval.dimensions, pixels)
-    components = 4 * dimensions * pixels
+    # Of the embeddings, and of the regression with its coefficients; patterns of errors.
+    pictures = dimensions + 2 * min(DIMENSIONS, pairs) + PATTERNS
     embedding_bytes = 4 * dimensions
     if resolve_index(retrieval.index) == "scann":
         embedding_bytes = math.ceil((1 + SCANN_SHARE) * embedding_bytes)
-    return components + pairs * (2 * pixels + embeddings * embedding_bytes + 4 * shifts)
+    return 4 * pictures * pixels + pairs * (2 * pixels + embeddings * embedding_bytes + 4 * shifts)
 
 
 def network_bytes(config: RunConfig, cases: int) -> int:

@@ -184,7 +184,7 @@ def test_auto_chooses_an_adapter_for_each_case_and_reports_why(
     write_report(run, open_dataset(fab, cases=[2]), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert note["reason"] in page
-    assert "<td>moment</td>" in page
+    assert "<th>moment</th>" in page
 
 
 def test_an_interrupted_run_goes_on(

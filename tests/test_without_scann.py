@@ -35,6 +35,7 @@ settings = run.storage(2) / "retrieval.json"
 values = json.loads(settings.read_text())
 assert values["index"] == "auto"
 settings.write_text(json.dumps({**values, "index": "scann"}))
+run.finish()
 
 images = np.load(run.storage(2) / "keys.npy")[:5]
 result = semtf.load(run.path).predict(images)

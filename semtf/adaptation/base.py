@@ -36,7 +36,7 @@ class Adapter(ABC):
         return ()
 
     def adapt(self, sem: npt.NDArray[np.generic], batch: int = BATCH) -> npt.NDArray[np.uint8]:
-        """Translate many images.
+        """Translate many images; what an image becomes does not depend on how many there are.
 
         Args:
             sem: ``[n, H, W]`` grey levels, the mean of itr0 and itr1.
@@ -48,8 +48,11 @@ class Adapter(ABC):
         adapted = np.empty(sem.shape, np.uint8)
         translate = self._graph(sem.shape[1:])
         for start in range(0, len(sem), batch):
-            images = np.asarray(sem[start : start + batch], np.float32)
-            translated = translate(tf.constant(images)).numpy()
+            images = sem[start : start + batch]
+            # A pass of another size may round its sums otherwise, so every pass is full.
+            full = np.zeros((batch, *sem.shape[1:]), np.float32)
+            full[: len(images)] = images
+            translated = translate(tf.constant(full)).numpy()[: len(images)]
             adapted[start : start + batch] = np.clip(np.rint(translated), 0, 255)
         return adapted
 
