@@ -69,6 +69,7 @@ setup(
         "h5py>=3.11",
         "jinja2>=3.1",
         "matplotlib>=3.9",
+        "packaging>=24",
         "pillow>=10.4",
         "psutil>=5.9",
         "rich>=13.7",

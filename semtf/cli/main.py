@@ -14,6 +14,7 @@ COMMANDS = {
     "analyze": "Look at a data set before anything is trained on it",
     "benchmark": "Compare methods side by side on one data set",
     "config": "Print a preset with all its fields, as JSON",
+    "doctor": "Check the installation, and say what to do where it is wrong",
     "evaluate": "RMSE of predicted depth maps against true ones",
     "export": "Write a run as one SavedModel",
     "measure": "Measure the holes of depth maps, into one table",

@@ -63,6 +63,11 @@ class Row(NamedTuple):
         return self.path, self.size, self.stamp
 
 
+def cache_root() -> Path:
+    """The folder of all packed images: ``$SEMTF_CACHE`` or ``~/.cache/semtf``."""
+    return Path(os.environ.get("SEMTF_CACHE") or "~/.cache/semtf").expanduser()
+
+
 def cache_folder(root: Path, size: Size, cache: Path | None = None) -> Path:
     """The folder of the packed images of a data set, one for each image size.
 
@@ -70,9 +75,8 @@ def cache_folder(root: Path, size: Size, cache: Path | None = None) -> Path:
     ``~/.cache/semtf``. The data folder is never written to.
     """
     if cache is None:
-        base = os.environ.get("SEMTF_CACHE") or "~/.cache/semtf"
         name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-        cache = Path(base).expanduser() / name
+        cache = cache_root() / name
     return cache / f"{size[0]}x{size[1]}"
 
 

@@ -1,0 +1,170 @@
+"""What is installed and whether it works together: versions, imports, devices, memory, disk."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from packaging.requirements import Requirement
+
+PACKAGE = "semtf"
+FOUNDATION = "tensorflow"
+CHECKED_OF_TENSORFLOW = ("numpy", "protobuf")
+"""Requirements of TensorFlow that other packages often move."""
+
+IMPORTS = {
+    "tensorflow": "import tensorflow",
+    "keras": "import keras",
+    "keras_cv": "import keras_cv",
+    "scann": "from scann.scann_ops.py import scann_ops",
+}
+OPTIONAL = {"scann": "the exact index searches in its place"}
+DEVICES = "import json, tensorflow as tf; print(json.dumps([d.name for d in tf.config.{}]))".format(
+    "list_physical_devices()"
+)
+TIMEOUT = 300.0
+LEAST_MEMORY, LEAST_DISK = 4e9, 2e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: what it is, as in "scann".
+        found: what there is, in words.
+        problem: what is wrong with it; empty where nothing is.
+        remedy: what to do about it; empty where nothing is wrong.
+    """
+
+    subject: str
+    found: str
+    problem: str = ""
+    remedy: str = ""
+
+
+def diagnose() -> Iterator[Finding]:
+    """Look at versions, imports, devices, memory, disk and cache, one after the other."""
+    yield Finding("python", f"{sys.version.split()[0]} ({sys.executable})")
+    yield from versions(PACKAGE)
+    yield from versions(FOUNDATION, CHECKED_OF_TENSORFLOW)
+    for module, statement in IMPORTS.items():
+        yield imported(module, statement)
+    yield devices()
+    yield from machine()
+
+
+def versions(package: str, only: tuple[str, ...] = ()) -> Iterator[Finding]:
+    """The installed versions beside those that a package requires.
+
+    Args:
+        package: whose requirements count; extras are left out.
+        only: the requirements to look at, all by default.
+    """
+    try:
+        requirements = [Requirement(line) for line in metadata.requires(package) or ()]
+    except metadata.PackageNotFoundError:
+        remedy = "pip install ." if package == PACKAGE else f'pip install "{_named(package)}"'
+        yield Finding(package, "not installed", "no distribution of that name is there", remedy)
+        return
+    for requirement in requirements:
+        marker = requirement.marker
+        if (only and requirement.name not in only) or (
+            marker is not None and not marker.evaluate({"extra": ""})
+        ):
+            continue
+        yield version(requirement, package)
+
+
+def version(requirement: Requirement, package: str) -> Finding:
+    """One installed version beside the one that a package requires."""
+    remedy = f'pip install "{requirement.name}{requirement.specifier}"'
+    try:
+        found = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return Finding(requirement.name, "not installed", f"{package} requires it", remedy)
+    if requirement.specifier.contains(found, prereleases=True):
+        return Finding(requirement.name, found)
+    problem = f"{package} requires {requirement.specifier}"
+    return Finding(requirement.name, found, problem, remedy)
+
+
+def imported(module: str, statement: str) -> Finding:
+    """Whether a module can be imported, tried in a process of its own."""
+    done = _python(statement)
+    subject = f"import {module}"
+    if done.returncode == 0:
+        return Finding(subject, "works")
+    lines = done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"]
+    reason = next((line for line in reversed(lines) if "Error" in line), lines[-1]).strip()
+    if "undefined symbol" in reason and module == "scann":
+        reason = f"ScaNN was compiled for another minor version of TensorFlow ({reason})"
+    remedy = f'pip install "{_named(FOUNDATION)}" "{_named(module.replace("_", "-"))}"'
+    if module in OPTIONAL:
+        remedy += f"; until then {OPTIONAL[module]}"
+    return Finding(subject, "fails", reason, remedy)
+
+
+def devices() -> Finding:
+    """The devices that TensorFlow sees."""
+    done = _python(DEVICES)
+    if done.returncode != 0:
+        return Finding("devices", "unknown, for TensorFlow cannot be imported")
+    return Finding("devices", ", ".join(json.loads(done.stdout.splitlines()[-1])))
+
+
+def machine() -> Iterator[Finding]:
+    """Memory, and the room for runs and for packed images."""
+    from semtf.data.packing import cache_root
+
+    free = psutil.virtual_memory().available
+    cores = (
+        len(psutil.Process().cpu_affinity() or ()) if sys.platform == "linux" else os.cpu_count()
+    )
+    few = "" if free >= LEAST_MEMORY else f"training needs about {LEAST_MEMORY / 1e9:.0f} GB"
+    yield Finding("cores", str(cores))
+    yield Finding("memory", _gigabytes(free), few, few and "close other programs")
+    yield _room("disk", Path.cwd(), "work in a folder of another disk")
+    yield _room("cache", cache_root().absolute(), "set SEMTF_CACHE to a folder with room")
+
+
+def _room(subject: str, folder: Path, remedy: str) -> Finding:
+    present = next(path for path in (folder, *folder.parents) if path.exists())
+    found = f"{folder}: {_gigabytes(shutil.disk_usage(present).free)}"
+    if not os.access(present, os.W_OK):
+        return Finding(subject, found, "nothing can be written there", remedy)
+    if shutil.disk_usage(present).free < LEAST_DISK:
+        return Finding(subject, found, "a run may not fit", remedy)
+    return Finding(subject, found)
+
+
+def _named(distribution: str) -> str:
+    """A distribution with the versions that semtf requires of it."""
+    try:
+        lines = metadata.requires(PACKAGE) or ()
+    except metadata.PackageNotFoundError:
+        return distribution
+    found = (Requirement(line) for line in lines)
+    return next((f"{r.name}{r.specifier}" for r in found if r.name == distribution), distribution)
+
+
+def _python(code: str) -> "subprocess.CompletedProcess[str]":
+    """Run Python code: what crashes there does not crash here."""
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
+    command = [sys.executable, "-c", code]
+    try:
+        return subprocess.run(  # noqa: S603 - the code is from this module
+            command, env=environment, capture_output=True, text=True, check=False, timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", f"no end after {TIMEOUT:.0f} s")
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB free"

@@ -1,0 +1,71 @@
+"""`semtf doctor`: right installations pass, wrong ones are named with the way out."""
+
+import json
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from semtf import diagnosis
+from semtf.cli import main
+from semtf.diagnosis import imported, version, versions
+
+
+def doctor(*options: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main.run(["doctor", *options])
+    return int(stop.value.code or 0)
+
+
+def test_versions_are_compared_with_the_requirements() -> None:
+    assert not version(Requirement("numpy>=1"), "semtf").problem
+    old = version(Requirement("numpy>=999"), "semtf")
+    assert old.problem == "semtf requires >=999"
+    assert old.remedy == 'pip install "numpy>=999"'
+    missing = version(Requirement("no-such-package>=2"), "semtf")
+    assert (missing.found, missing.remedy) == ("not installed", 'pip install "no-such-package>=2"')
+    assert [f.subject for f in versions("tensorflow", ("protobuf",))] == ["protobuf"]
+    assert next(iter(versions("no-such-package"))).problem
+
+
+def test_every_requirement_of_the_package_is_looked_at() -> None:
+    found = {finding.subject: finding for finding in versions("semtf")}
+    assert {"tensorflow", "keras", "keras-cv", "scann", "numpy", "pandas", "click"} <= found.keys()
+    assert "pytest" not in found
+    assert not [finding for finding in found.values() if finding.problem]
+
+
+@pytest.mark.parametrize(
+    ("module", "statement", "said"),
+    [
+        ("keras_cv", "import no_such_module", "No module named 'no_such_module'"),
+        ("scann", "raise ImportError('a.so: undefined symbol: b')", "another minor version"),
+        ("tensorflow", "import os; os.kill(os.getpid(), 4)", "the process ended with -4"),
+    ],
+)
+def test_imports_that_fail_are_explained(module: str, statement: str, said: str) -> None:
+    finding = imported(module, statement)
+    assert said in finding.problem
+    assert finding.remedy.startswith('pip install "tensorflow')
+    assert module.replace("_", "-") in finding.remedy
+    assert ("exact index" in finding.remedy) == (module == "scann")
+
+
+def test_the_command_says_what_is_wrong_by_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(diagnosis, "IMPORTS", {"json": "import json"})
+    monkeypatch.setattr(diagnosis, "LEAST_MEMORY", 0.0)
+    monkeypatch.setattr(diagnosis, "LEAST_DISK", 0.0)
+    assert doctor("--json") == 0
+    found = {finding["subject"]: finding for finding in json.loads(capsys.readouterr().out)}
+    assert "CPU" in found["devices"]["found"]
+    assert found["import json"]["found"] == "works"
+    monkeypatch.setattr(diagnosis, "IMPORTS", {"keras": "import no_such_module"})
+    monkeypatch.setattr(diagnosis, "DEVICES", "print('[]')")
+    monkeypatch.setenv("SEMTF_CACHE", "/proc/nothing")
+    assert doctor() == 1
+    lines = capsys.readouterr().out.splitlines()
+    wrong = [line.split()[1].rstrip(":") for line in lines if line.startswith("wrong")]
+    assert wrong == ["import", "cache"]
+    assert "       nothing can be written there; set SEMTF_CACHE to a folder with room" in lines
