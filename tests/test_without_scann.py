@@ -71,7 +71,7 @@ def test_the_main_path_takes_the_exact_index_and_says_so_once(
     assert len(lines) == 1
     assert lines[0].startswith("warning: the exact index searches in place of ScaNN's")
     # What is asked for by name is not replaced.
-    assert "--index exact" in process.stdout
+    assert 'index="exact"' in process.stdout
     assert not (work / "run" / "storage" / "case_2" / "scann").exists()
 
 
