@@ -1,7 +1,6 @@
 """A result as a table, as pictures and in a notebook."""
 
 import base64
-import io
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,8 @@ from semtf.estimation.result import DepthResult
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+
+    from semtf.pages.figure import ShownFigure
 
 SHOWN = 8
 MOST_SIGMA = 15.0
@@ -33,7 +33,7 @@ def to_frame(result: DepthResult) -> "pd.DataFrame":
     )
 
 
-def plot(result: DepthResult, count: int = SHOWN) -> "Figure":
+def plot(result: DepthResult, count: int = SHOWN) -> "ShownFigure":
     """What `DepthResult.plot` gives."""
     from semtf.pages.mosaic import mosaic
 
@@ -48,9 +48,7 @@ def to_html(result: DepthResult) -> str:
     """The first depth maps and rows of the table, as HTML."""
     if not len(result):
         return "<p>No images</p>"
-    buffer = io.BytesIO()
-    plot(result).savefig(buffer, format="png", dpi=90, facecolor="white")
-    picture = base64.b64encode(buffer.getvalue()).decode()
+    picture = base64.b64encode(plot(result).png()).decode()
     table = to_frame(result[:SHOWN]).to_html(float_format="{:.3f}".format, border=0)
     flagged = sum(map(bool, result.flags))
     words = escape(f"{len(result)} depth maps, {flagged} flagged")

@@ -5,13 +5,11 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from cycler import cycler
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from matplotlib.figure import Figure
 
 INK = "#010203"
 """The colour of text and axes while a figure is drawn; in the page it is that of the text."""
@@ -39,6 +37,18 @@ STYLE: dict[Any, Any] = {
 }
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows where it is the last line of a cell, without ``pyplot``."""
+
+    def png(self) -> bytes:
+        """The figure on white, as a PNG file."""
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=100, facecolor="white", bbox_inches="tight")
+        return buffer.getvalue()
+
+    _repr_png_ = png
+
+
 class PageFigure(NamedTuple):
     """A figure in a page.
 
@@ -59,13 +69,13 @@ Row = Sequence[Any]
 
 
 def page_figure(
-    name: str, caption: str, figure: "Figure", columns: Sequence[str] = (), rows: Sequence[Row] = ()
+    name: str, caption: str, figure: Figure, columns: Sequence[str] = (), rows: Sequence[Row] = ()
 ) -> PageFigure:
     """A figure that was drawn under `STYLE`, with the table of its numbers."""
     return PageFigure(name, caption, to_svg(figure, name), csv_url(columns, rows) if rows else "")
 
 
-def to_svg(figure: "Figure", name: str) -> str:
+def to_svg(figure: Figure, name: str) -> str:
     """The ``<svg>`` of a figure, in the colour of the text around it.
 
     The identifiers inside begin with ``name``, so that figures of one page do not share them.

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
 
-from semtf.pages.figure import STYLE
+from semtf.pages.figure import STYLE, ShownFigure
 
 GAP = 4
 """Transparent pixels between images."""
@@ -17,7 +16,7 @@ Rows = Mapping[str, Sequence[npt.NDArray[np.generic]] | npt.NDArray[np.generic]]
 
 def mosaic(
     rows: Rows, top: float, colours: str = "gray", titles: Sequence[str] = (), bottom: float = 0
-) -> Figure:
+) -> ShownFigure:
     """Rows of images ``[H, W]`` under one scale of ``bottom`` to ``top``.
 
     Args:
@@ -37,7 +36,7 @@ def mosaic(
     with mpl.rc_context({**STYLE, "axes.grid": False}):
         scale = 0.85 / 48
         size = (picture.shape[1] * scale + 0.8, picture.shape[0] * scale + 0.3)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = ShownFigure(figsize=size, layout="constrained")
         axis = figure.subplots()
         axis.imshow(picture, cmap=colours, vmin=bottom, vmax=top, interpolation="none")
         axis.spines[:].set_visible(False)

@@ -1,10 +1,12 @@
 """The figures plot the numbers that they are given, under the names of what they show."""
 
 import base64
+import io
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from PIL import Image
 
 from semtf.config import SHAPE
 from semtf.pages.figure import INK
@@ -39,7 +41,16 @@ def test_training_curves_plot_the_losses_of_each_case_by_epoch(tmp_path: Path) -
     assert lines(critic) == {"case 1": ([1, 2], [-1, -4]), "case 2": ([1, 2, 3], [-2, -3, -5])}
     assert lines(cycle) == {"case 1": ([1, 2], [3, 2])}
     assert lines(contrast) == {"case 2": ([1, 2, 3], [5, 4, 1])}
-    assert legend(critic) == ["case 1", "case 2"]
+    (key,) = critic.figure.legends
+    assert [text.get_text() for text in key.get_texts()] == ["case 1", "case 2"]
+
+
+def test_a_picture_shows_itself_in_a_notebook() -> None:
+    drawn = mosaic({"depth": np.zeros((3, *SHAPE))}, 1)._repr_png_()
+    assert drawn.startswith(b"\x89PNG")
+    with Image.open(io.BytesIO(drawn)) as picture:
+        assert picture.size[0] > picture.size[1] > SHAPE[0]
+        assert picture.getpixel((0, 0))[:3] == (255, 255, 255)
 
 
 def test_one_loss_alone_is_plotted(tmp_path: Path) -> None:
