@@ -164,8 +164,8 @@ def best_cheap(bench: Bench, keys: dict[str, np.ndarray], row: Row) -> Row:
 
 def scored(folder: Path, bench: Bench, watch: Any) -> Row:
     """What a run makes of the test images of a case, and of the choice of its epoch."""
-    from semtf.adaptation.adapter import chosen_folder
     from semtf.adaptation.epoch_selection import CHOICE
+    from semtf.adapter_table import chosen_folder
     from semtf.estimation.estimator import Estimator, load_models
     from semtf.evaluation.rmse import rmse
     from semtf.run import Run

@@ -4,13 +4,18 @@ The command line, the settings, `auto` and the documentation take names, order a
 it; `semtf.adaptation.registry` has the class of each name.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from semtf.errors import InputError
 
 AUTO = "auto"
 """The name that lets training choose the adapter."""
+
+SELECTION = "selection.json"
+"""The file of `auto`, in the folder of a case, that names the adapter it chose."""
 
 
 @dataclass(frozen=True)
@@ -67,3 +72,17 @@ def check_adapters(field: str, names: Sequence[str], known: Sequence[str]) -> No
                 f"{field}: {name!r} is none of {', '.join(known)}; an adapter of your own must be "
                 "registered first (docs/adaptation.md)"
             )
+
+
+def chosen_adapter(folder: Path) -> str:
+    """The adapter that `auto` chose for a case; raises InputError where there is no note."""
+    try:
+        note: dict[str, str] = json.loads((folder / SELECTION).read_text(encoding="utf-8"))
+        return note["adapter"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder / SELECTION}: cannot be read ({error}); train again") from error
+
+
+def chosen_folder(folder: Path) -> Path:
+    """The folder of a case's adapter itself: where `auto` chose it, one below ``folder``."""
+    return folder / chosen_adapter(folder) if (folder / SELECTION).exists() else folder

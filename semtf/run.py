@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -9,13 +10,14 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semtf.adapter_table import chosen_folder
 from semtf.cases import case_numbers
 from semtf.config import RunConfig
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
 from semtf.lock import LOCK, is_vacant
 from semtf.manifest import MANIFEST, PARTIAL, check_manifest, write_manifest
-from semtf.outputs import check_folder
+from semtf.outputs import check_folder, replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +26,10 @@ CONFIG = "config.json"
 DATA = "data.json"
 REPORT = "report.html"
 """It is written by another command, at any time."""
+TIMINGS = "timings.json"
 OLD = ".old"
+HISTORY = "history.csv"
+"""Losses by epoch, in the folder of what was trained."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,6 +43,7 @@ class Run:
     Layout::
 
         config.json  manifest.json  data.json  skipped.csv  report.html
+        timings.json      the seconds that each folder below took
         cases/case_K/     the case's adapter; where it was trained, losses, criterion and logs, too
         storage/case_K/   adapted keys, depth values, index
         classifier/       weights, history and calibration of the case classifier
@@ -181,18 +187,22 @@ class Run:
         """
         from semtf.pages.curves import training_curves
 
-        histories = {
-            f"case {case}": path
-            for case in self.cases
-            for path in sorted(self.adaptation(case).rglob("history.csv"))[:1]
-        }
-        if not histories:
+        if not self.histories:
             raise InputError(f"{self.path}: its adapters were not trained epoch by epoch")
-        return training_curves(histories)
+        return training_curves(self.histories)
+
+    @property
+    def histories(self) -> dict[str, Path]:
+        """The losses by epoch of the adapter of each case that was trained, as in ``"case 1"``."""
+        folders = {case: chosen_folder(self.adaptation(case)) for case in self.cases}
+        paths = {f"case {case}": folder / HISTORY for case, folder in folders.items()}
+        return {name: path for name, path in paths.items() if path.is_file()}
 
     @contextmanager
     def stage(self, folder: Path, *, empty: bool = False) -> Iterator[Path]:
         """Fill a folder of the run: it gets its name when the block ends without an error.
+
+        The seconds are noted in ``timings.json``; those of a block that is gone on with are added.
 
         Yields:
             The folder's temporary name; what an interrupted run left in it is still there, unless
@@ -201,14 +211,39 @@ class Run:
         partial = folder.with_name(folder.name + PARTIAL)
         if empty:
             shutil.rmtree(partial, ignore_errors=True)
+        before = self.timings.get(self._name(folder), 0.0) if partial.exists() else 0.0
         partial.mkdir(parents=True, exist_ok=True)
-        yield partial
+        began = time.monotonic()
+        try:
+            yield partial
+        finally:
+            self._note(folder, before + time.monotonic() - began)
         old = folder.with_name(folder.name + OLD)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
         partial.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
+
+    @property
+    def timings(self) -> dict[str, float]:
+        """Seconds that each stage took, by its folder; empty in runs of older versions.
+
+        Of a stage that was killed, only what came after it is known.
+        """
+        try:
+            seconds: dict[str, float] = json.loads((self.path / TIMINGS).read_text("utf-8"))
+        except FileNotFoundError:
+            return {}
+        return seconds
+
+    def _note(self, folder: Path, seconds: float) -> None:
+        timings = self.timings | {self._name(folder): round(seconds, 1)}
+        with replacing(self.path / TIMINGS) as partial:
+            partial.write_text(json.dumps(timings, indent=2) + "\n", encoding="utf-8")
+
+    def _name(self, folder: Path) -> str:
+        return folder.relative_to(self.path).as_posix()
 
     def restore(self) -> None:
         """Bring back what an interruption in the middle of a replacement left without its name."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from semtf import run as run_folder
 from semtf.errors import InputError
 from semtf.presets import preset
 from semtf.run import Run
@@ -41,6 +42,50 @@ def test_a_stage_appears_whole(tmp_path: Path) -> None:
         (folder / "new").write_text("3")
     assert [p.name for p in run.storage(2).iterdir()] == ["new"]
     assert [p.name for p in run.storage(2).parent.iterdir()] == ["case_2"]
+
+
+def test_the_seconds_of_a_stage_add_up_until_it_starts_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(tmp_path / "run", preset("quick"))
+    clock = iter([0.0, 2.0, 10.0, 13.0, 20.0, 27.0, 30.0, 31.0])
+    monkeypatch.setattr(run_folder.time, "monotonic", lambda: next(clock))
+
+    def interrupted() -> None:
+        with run.stage(run.adaptation(1)):
+            raise KeyboardInterrupt
+
+    assert run.timings == {}
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with run.stage(run.adaptation(1)):
+        pass
+    assert run.timings == {"cases/case_1": 5.0}
+    with run.stage(run.storage(1), empty=True):
+        pass
+    with run.stage(run.storage(1), empty=True):
+        pass
+    assert run.timings == {"cases/case_1": 5.0, "storage/case_1": 1.0}
+    assert Run.open(run.path).timings == run.timings
+
+
+def test_the_losses_are_those_of_the_chosen_adapter(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run", preset("quick"))
+    for case, chosen in ((1, "cyclegan"), (2, "moment")):
+        run.storage(case).mkdir(parents=True)
+        folder = run.adaptation(case)
+        for name in ("cut", "cyclegan", "moment"):
+            (folder / name).mkdir(parents=True)
+        (folder / "selection.json").write_text(json.dumps({"adapter": chosen}))
+        for name, loss in (("cut", 5), ("cyclegan", 1)):
+            (folder / name / "history.csv").write_text(f"epoch,critic\n0,{loss}\n")
+    assert run.histories == {"case 1": run.adaptation(1) / "cyclegan/history.csv"}
+    (axes,) = run.plot().axes
+    (line,) = axes.get_lines()
+    assert line.get_ydata().tolist() == [1]
+    (run.adaptation(1) / "cyclegan/history.csv").unlink()
+    with pytest.raises(InputError, match="not trained epoch by epoch"):
+        run.plot()
 
 
 def test_manifest(tmp_path: Path) -> None:

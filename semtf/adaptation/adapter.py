@@ -15,7 +15,7 @@ from semtf.adaptation.criterion import Criterion
 from semtf.adaptation.epoch_selection import CriterionEvaluator
 from semtf.adaptation.registry import adapter_class
 from semtf.adaptation.task import AdaptationTask
-from semtf.adapter_table import ADAPTERS, AUTO
+from semtf.adapter_table import ADAPTERS, AUTO, chosen_adapter
 from semtf.config import AdaptationConfig, ImageConfig
 from semtf.errors import TrainingError
 
@@ -56,7 +56,7 @@ def load(folder: Path, image: ImageConfig, config: AdaptationConfig) -> Adapter:
     """
     name = config.adapter
     if name == AUTO:
-        name = adapter_selection.chosen_adapter(folder)
+        name = chosen_adapter(folder)
         folder = folder / name
     return adapter_class(name).load(folder, image, config)
 
@@ -65,13 +65,6 @@ def trained(config: AdaptationConfig) -> bool:
     """Whether fitting the adapter, or one of the candidates, trains networks."""
     names = config.candidates if config.adapter == AUTO else (config.adapter,)
     return any(ADAPTERS[name].trained for name in names)
-
-
-def chosen_folder(folder: Path) -> Path:
-    """The folder that holds the adapter itself: where `auto` chose it, one below that of `fit`."""
-    if not (folder / adapter_selection.SELECTION).exists():
-        return folder
-    return folder / adapter_selection.chosen_adapter(folder)
 
 
 def _trial(task: AdaptationTask, name: str, folder: Path, warm_start: Path | None) -> AdapterTrial:

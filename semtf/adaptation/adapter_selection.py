@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from semtf.adaptation.criterion import Criterion
-from semtf.adapter_table import ADAPTERS
+from semtf.adapter_table import ADAPTERS, SELECTION
 from semtf.errors import InputError
 
 TABLE = "selection.csv"
-SELECTION = "selection.json"
 MARGIN = 0.02
 """Scores that differ by less than this share are taken for equal."""
 
@@ -84,15 +83,6 @@ def write(folder: Path, trials: list[AdapterTrial], chosen: str, reason: str) ->
         writer.writerows(_row(trial) for trial in sorted(trials, key=_rank))
     note = {"adapter": chosen, "reason": reason}
     (folder / SELECTION).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-
-
-def chosen_adapter(folder: Path) -> str:
-    """The adapter that `write` noted; raises InputError where there is no note."""
-    try:
-        note: dict[str, str] = json.loads((folder / SELECTION).read_text(encoding="utf-8"))
-        return note["adapter"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder / SELECTION}: cannot be read ({error}); train again") from error
 
 
 def _rank(trial: AdapterTrial) -> float:

@@ -34,8 +34,8 @@ from semtf.data.pipelines import unpaired
 from semtf.distribution import check_batch
 from semtf.errors import InputError, TrainingError
 from semtf.progress import progress, warn
+from semtf.run import HISTORY
 
-HISTORY = "history.csv"
 BATCH = "adaptation.batch"
 
 

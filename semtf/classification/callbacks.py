@@ -7,8 +7,6 @@ from typing import Any
 import keras
 import pandas as pd
 
-HISTORY = "history.csv"
-
 
 def state(model: keras.Model) -> list[Any]:
     """Every variable of a compiled model that later training depends on, in a fixed order."""

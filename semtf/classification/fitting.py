@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from semtf.checkpoint import Checkpoint
 from semtf.classification.augmentation import augmentation, with_noise
-from semtf.classification.callbacks import HISTORY, Plateau, TimeLimit, state
+from semtf.classification.callbacks import Plateau, TimeLimit, state
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import labelled
 from semtf.progress import progress
+from semtf.run import HISTORY
 
 EVALUATED = 256
 """Images at a time, at most, when the classifier is judged on held-out sites."""

@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from semtf.adaptation import adapter
-from semtf.adaptation.adapter_selection import SELECTION
 from semtf.adaptation.adapter_selection import TABLE as SELECTION_TABLE
-from semtf.adaptation.train import HISTORY
+from semtf.adapter_table import SELECTION, chosen_folder
 from semtf.data.dataset import Dataset
 from semtf.data.network_scale import FULL_SCALE
 from semtf.errors import InputError
@@ -132,15 +130,12 @@ def _classifier(run: Run) -> dict[str, Any]:
 
 
 def _curves(run: Run) -> PageFigure | None:
-    folders = {case: adapter.chosen_folder(run.adaptation(case)) for case in run.cases}
-    paths = {f"case {case}": folder / HISTORY for case, folder in folders.items()}
-    histories = {name: path for name, path in paths.items() if path.exists()}
-    return figures.training(histories) if histories else None
+    return figures.training(run.histories) if run.histories else None
 
 
 def _criterion(run: Run, case: int) -> dict[str, Any] | None:
     """The criterion of every epoch of a case, and which one was chosen; None without training."""
-    folder = adapter.chosen_folder(run.adaptation(case))
+    folder = chosen_folder(run.adaptation(case))
     if not (folder / "choice.json").exists():
         return None
     table = pd.read_csv(folder / "criterion.csv").dropna(axis="columns", how="all")
