@@ -137,7 +137,7 @@ def machine() -> Iterator[Finding]:
 def _room(subject: str, folder: Path, remedy: str) -> Finding:
     present = next(path for path in (folder, *folder.parents) if path.exists())
     found = f"{folder}: {_gigabytes(shutil.disk_usage(present).free)}"
-    if not os.access(present, os.W_OK):
+    if not present.is_dir() or not os.access(present, os.W_OK):
         return Finding(subject, found, "nothing can be written there", remedy)
     if shutil.disk_usage(present).free < LEAST_DISK:
         return Finding(subject, found, "a run may not fit", remedy)

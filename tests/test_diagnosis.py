@@ -63,7 +63,8 @@ def test_the_command_says_what_is_wrong_by_its_exit_code(
     assert found["import json"]["found"] == "works"
     monkeypatch.setattr(diagnosis, "IMPORTS", {"keras": "import no_such_module"})
     monkeypatch.setattr(diagnosis, "DEVICES", "print('[]')")
-    monkeypatch.setenv("SEMTF_CACHE", "/proc/nothing")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SEMTF_CACHE", str(tmp_path / "file" / "cache"))
     assert doctor() == 1
     lines = capsys.readouterr().out.splitlines()
     wrong = [line.split()[1].rstrip(":") for line in lines if line.startswith("wrong")]
