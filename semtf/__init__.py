@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from semtf.estimation.result import DepthResult, Neighbour
     from semtf.metrology.hole import measure
     from semtf.pipeline import train
+    from semtf.report.page import write_report
     from semtf.run import Run
     from semtf.serving.saved_model.export import export
     from semtf.simulation.world import simulate
@@ -52,6 +53,7 @@ __all__ = [
     "plot_pairs",
     "simulate",
     "train",
+    "write_report",
 ]
 
 # Both are read when TensorFlow and Keras are first imported. Level 3 hides what TensorFlow's C++
@@ -73,6 +75,7 @@ _MODULES = {
     "plot_pairs": "semtf.analysis.plots",
     "simulate": "semtf.simulation.world",
     "train": "semtf.pipeline",
+    "write_report": "semtf.report.page",
 }
 
 

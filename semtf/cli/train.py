@@ -143,7 +143,6 @@ def _report(
     """Write the report of a finished run; bad input that only it needs spoils no training."""
     from semtf.data.dataset import open_dataset
     from semtf.data.image_folder import open_images
-    from semtf.lock import lock_folder
     from semtf.progress import warn
     from semtf.report.page import write_report
     from semtf.run import REPORT
@@ -157,8 +156,7 @@ def _report(
         dataset = open_dataset(
             data, cases=run.cases, fab=images, cache=cache, size=size, skip_bad=True
         )
-        with lock_folder(run.path, "reported on"):
-            write_report(run, dataset, run.path / REPORT)
+        write_report(run, dataset)
     except Exception as error:  # the training is whole without its page
         warn(f"no {REPORT} was written: {error}")
 

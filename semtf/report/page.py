@@ -1,6 +1,7 @@
 """The page of a run: its data, what its networks learned, and its errors."""
 
 import json
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pandas as pd
 
 from semtf.adaptation.adapter_selection import TABLE as SELECTION_TABLE
 from semtf.adapter_table import SELECTION, chosen_folder
-from semtf.data.dataset import Dataset
+from semtf.data.dataset import Dataset, open_dataset
 from semtf.data.network_scale import FULL_SCALE
 from semtf.errors import InputError
 from semtf.estimation.averaging import Average
 from semtf.estimation.intervals import Intervals
 from semtf.estimation.preparation import TRIALS
+from semtf.lock import lock_folder
 from semtf.noise.model import NoiseModel
 from semtf.outputs import check_file, replacing
 from semtf.pages.figure import PageFigure, page_figure
@@ -25,7 +27,7 @@ from semtf.pages.page import render
 from semtf.report import evidence, figures, summary
 from semtf.report.evidence import examine
 from semtf.retrieval.storage import Storage
-from semtf.run import DATA, Run
+from semtf.run import DATA, REPORT, Run
 from semtf.version import __version__
 
 TEMPLATE = "report.html"
@@ -35,27 +37,43 @@ NOISE_CAPTION = "Images of the fab, made ones, and the adapted ones that they ar
 PROFILE_IMAGES = 200
 
 
-def write_report(run: Run, dataset: Dataset, out: Path, *, benchmark: Path | None = None) -> None:
-    """Write one self-contained HTML page.
+def write_report(
+    run: Path | str | Run,
+    data: Path | str | Dataset,
+    out: Path | str | None = None,
+    *,
+    benchmark: Path | str | None = None,
+    cache: Path | str | None = None,
+) -> Path:
+    """Write one self-contained HTML page about a run.
 
     Args:
-        run: a trained run.
-        dataset: the data it was trained on, for the pictures.
-        out: the file to write.
+        run: a trained run, or its folder.
+        data: the data it was trained on: folder, zip file or `Dataset`; bad files are left out.
+        out: the file to write; ``report.html`` in the run folder where None.
         benchmark: CSV that ``semtf benchmark --out`` wrote, for the RMSE table.
+        cache: where the packed images are kept.
+
+    Returns:
+        The file.
 
     Raises:
-        InputError: `check_page` refuses ``out``, or the benchmark's table cannot be read.
+        InputError: there is no run or no data set, ``out`` is another file than such a page,
+            another process writes to the run, or the benchmark's table cannot be read.
     """
-    check_page(out, benchmark)
-    page = render("semtf.report", TEMPLATE, **_values(run, dataset, benchmark))
-    with replacing(out) as partial:
-        partial.write_text(page, encoding="utf-8")
-
-
-def check_page(out: Path, benchmark: Path | None) -> None:
-    """Raise InputError where ``out`` cannot be written, or is another file than such a page."""
-    check_file(out, ".html", "<title>semtf run ", [benchmark])
+    opened = Run.open(run)
+    page = opened.path / REPORT if out is None else Path(out)
+    table = None if benchmark is None else Path(benchmark)
+    check_file(page, ".html", "<title>semtf run ", [table])
+    if not isinstance(data, Dataset):
+        size, folder = opened.config.image.shape, None if cache is None else Path(cache)
+        data = open_dataset(data, cases=opened.cases, cache=folder, size=size, skip_bad=True)
+    inside = page.resolve().is_relative_to(opened.path.resolve())
+    with lock_folder(opened.path, "reported on") if inside else nullcontext():
+        html = render("semtf.report", TEMPLATE, **_values(opened, data, table))
+        with replacing(page) as partial:
+            partial.write_text(html, encoding="utf-8")
+    return page
 
 
 def _values(run: Run, dataset: Dataset, benchmark: Path | None) -> dict[str, Any]:
