@@ -13,6 +13,7 @@ from semtf.data.dataset import open_dataset
 from semtf.run import Run
 
 ROOT = Path(__file__).parents[1]
+WITH_ARGUMENTS = ("scripts/bench", "scripts/test", "scripts/wheelhouse")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -34,7 +35,7 @@ def test_command_line_is_valid(line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)
     if name.startswith("scripts/"):
         assert (ROOT / name).is_file()
-        assert not arguments or name in ("scripts/bench", "scripts/test")
+        assert not arguments or name in WITH_ARGUMENTS
         return
     if name == "semtf":
         name, *arguments = arguments
