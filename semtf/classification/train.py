@@ -24,6 +24,7 @@ from semtf.classification.classifier import NETWORKS, Classifier
 from semtf.classification.fitting import fit, optimizer
 from semtf.classification.folds import stratified_folds
 from semtf.classification.pretrained import load_published_weights
+from semtf.classification.voting import site_vote
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import split
 from semtf.distribution import check_batch
@@ -187,12 +188,14 @@ def calibrate(
     classifier.threshold = abstention_threshold(fitted, labels, wrong)
     probabilities, kept = cross_calibrated(logits, labels, sites, wrong)
     right = probabilities.argmax(axis=1) == labels
+    voted = site_vote(probabilities, sites).argmax(axis=1) == labels
     known = len(labels) > 0
     classifier.metrics = {
         "images": len(labels),
         "accuracy": float(right.mean()) if known else None,
         "calibration_error_before": expected_calibration_error(scaled_softmax(logits, 1.0), labels),
         "calibration_error": expected_calibration_error(probabilities, labels),
+        "accuracy_with_votes_of_sites": float(voted.mean()) if known else None,
         "kept": float(kept.mean()) if known else None,
         "kept_right": float(right[kept].mean()) if kept.any() else None,
         "reliability": _bins(reliability(probabilities, labels)),

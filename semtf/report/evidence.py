@@ -1,5 +1,6 @@
 """What a run makes of images: depth, neighbours, errors where the truth is known."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from semtf.estimation.estimator import Estimator, load
 from semtf.estimation.intervals import NORMAL
 from semtf.estimation.result import DepthResult
 from semtf.evaluation.cases import CaseScore, score_cases
+from semtf.evaluation.coverage import Judged, coverage_table
 from semtf.evaluation.rmse import read_cases, rmse
 from semtf.metrology.hole import measure
 from semtf.pages.figure import PageFigure, page_figure
@@ -90,7 +92,9 @@ def examine(run: Run, dataset: Dataset) -> Evidence:
         stack = np.concatenate([fab.images[spread(len(fab), IMAGES // len(fabs))] for fab in fabs])
         images, kind = stack, "fab images that the classifier was trained on"
         names = np.array([f"{i:06d}.png" for i in range(len(stack))])
-    result = estimator.predict(np.asarray(images))
+    result = dataclasses.replace(
+        estimator.predict(np.asarray(images)), names=[str(name) for name in names]
+    )
     truth = _truth(dataset, names) if dataset.test_count else None
     cases = dataset.root / "truth/cases.csv"
     score = None
@@ -150,7 +154,32 @@ def error_maps(evidence: Evidence) -> PageFigure | None:
     top = max(float(np.max(by_case)), 1e-6)
     caption = f"Root mean square error of each pixel, by predicted case; white is {top:.1f} levels."
     titles = [f"case {case}" for case in cases]
-    return page_figure("error-maps", caption, mosaic({"error": by_case}, top, "magma", titles))
+    drawn = mosaic({"error": by_case}, top, "magma", titles)
+    columns = ["case", "row", *(f"column {i}" for i in range(by_case[0].shape[1]))]
+    rows = [
+        [case, i, *map(float, row)]
+        for case, error in zip(cases, by_case, strict=True)
+        for i, row in enumerate(error)
+    ]
+    return page_figure("error-maps", caption, drawn, columns, rows)
+
+
+def zones(evidence: Evidence) -> list[list[str]]:
+    """Coverage of the 90 % intervals by zone, with its 95 % interval; empty without the truth."""
+    if evidence.truth is None:
+        return []
+    result = evidence.result
+    table = coverage_table(Judged(result.depth, result.sigma, evidence.truth))
+    return [
+        [
+            str(row.zone),
+            f"{row.coverage:.1%}",
+            f"{row.low:.1%} to {row.high:.1%}",
+            f"{row.width:.2f}",
+            f"{row.pixels:.1%}",
+        ]
+        for row in table.itertuples()
+    ]
 
 
 def table(evidence: Evidence) -> list[list[str]]:
@@ -164,7 +193,7 @@ def table(evidence: Evidence) -> list[list[str]]:
         error = None if errors is None else float(np.sqrt(np.square(errors[i]).mean()))
         rows.append(
             [
-                one.file_names()[0] if one.names else f"image {i}",
+                one.file_names()[0],
                 str(one.case[0]),
                 f"{one.case_probability[0]:.3f}",
                 f"{one.similarity[0]:.4f}",

@@ -25,6 +25,25 @@ def training(histories: Mapping[str, Path]) -> PageFigure:
     return page_figure("training", caption, training_curves(histories), columns, rows)
 
 
+def criterion(scores: Mapping[str, tuple[Mapping[float, float], float]]) -> PageFigure:
+    """The criterion by epoch, a line a case, with a ring at the epoch that was chosen.
+
+    Args:
+        scores: by name, the score of each epoch, and the chosen epoch.
+    """
+    rows = [
+        (name, int(epoch), score, int(epoch == chosen))
+        for name, (line, chosen) in scores.items()
+        for epoch, score in line.items()
+    ]
+    caption = (
+        "Criterion by epoch, a line a case: smaller is closer to the fab, 0 is without adaptation. "
+        "The ring is the epoch that was chosen."
+    )
+    columns = ["case", "epoch", "score", "chosen"]
+    return page_figure("criterion", caption, criterion_curves(scores), columns, rows)
+
+
 def reliability(bins: Sequence[Mapping[str, float]]) -> PageFigure:
     """Accuracy against confidence, for a page."""
     names = ("confidence", "accuracy", "count")
@@ -62,13 +81,30 @@ def reliability_diagram(bins: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+def criterion_curves(scores: Mapping[str, tuple[Mapping[float, float], float]]) -> Figure:
+    """Score against epoch, a line a name, with a ring at the chosen epoch of each."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 2.6), layout="constrained")
+        axis = figure.subplots()
+        for name, (line, chosen) in scores.items():
+            (drawn,) = axis.plot(list(line), list(line.values()), marker=".", label=name)
+            (ring,) = axis.plot([chosen], [line[chosen]], "o", color=drawn.get_color())
+            ring.set(fillstyle="none", markersize=10)
+        axis.set(xlabel="epoch", ylabel="criterion", yscale="log")
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper")
+    return figure
+
+
 def percentile_profiles(groups: Groups) -> Figure:
     """Mean grey level at each percentile of an image, a line a group of images."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 3.0), layout="constrained")
         axis = figure.subplots()
         for name, images in groups.items():
-            axis.plot(PERCENTILES, mean_profile(images), label=name, color=COLOURS.get(name))
+            # The fab's curve is what the adapted one should cover: it must be seen below it.
+            width, order = (4.0, 1) if name == "fab" else (1.5, 2)
+            (line,) = axis.plot(PERCENTILES, mean_profile(images), label=name)
+            line.set(color=COLOURS.get(name, line.get_color()), linewidth=width, zorder=order)
         axis.set(xlabel="percentile of an image", ylabel="grey level")
         axis.legend()
     return figure

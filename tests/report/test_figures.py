@@ -93,6 +93,14 @@ def test_reliability_diagram_has_a_point_and_a_bar_for_each_bin() -> None:
     assert (lower.get_xlabel(), lower.get_ylabel()) == ("confidence", "images")
 
 
+def test_the_criterion_has_a_ring_at_the_chosen_epoch() -> None:
+    scores = {"case 1": ({0: 4.0, 1: 2.0, 2: 3.0}, 1), "case 2": ({0: 5.0, 1: 6.0}, 0)}
+    (axes,) = figures.criterion_curves(scores).axes
+    drawn = [line.get_xydata().tolist() for line in axes.get_lines()]
+    assert drawn == [[[0, 4], [1, 2], [2, 3]], [[1, 2]], [[0, 5], [1, 6]], [[0, 5]]]
+    assert figures.criterion(scores).csv
+
+
 def test_percentile_profiles_are_means_over_the_images_of_a_group() -> None:
     ramp = np.linspace(0, 200, 101).astype(np.uint8).reshape(1, 1, 101)  # percentile p is 2 p
     groups = {"simulator": ramp, "fab": np.concatenate([ramp // 2, np.full_like(ramp, 10)])}

@@ -1,15 +1,19 @@
 """The page of a run: words, figures, errors where the truth is known."""
 
+import base64
+import io
 import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from semtf.adaptation.schedule import REASONS
 from semtf.data.dataset import Dataset, open_dataset
 from semtf.evaluation.coverage import Judged, coverage_table
-from semtf.report.evidence import Evidence, examine, table
+from semtf.report import training
+from semtf.report.evidence import Evidence, error_maps, examine, table, zones
 from semtf.report.page import write_report
 from semtf.report.summary import changed_settings, doubts, how_good
 from semtf.run import Run
@@ -20,7 +24,7 @@ def evidence(run: Run, fab: Path) -> Evidence:
     return examine(run, open_dataset(fab))
 
 
-def test_errors_are_those_of_the_test_images(evidence: Evidence) -> None:
+def test_errors_are_those_of_the_test_images(evidence: Evidence, fab: Path) -> None:
     errors = evidence.errors()
     assert errors is not None
     assert evidence.truth is not None
@@ -33,6 +37,7 @@ def test_errors_are_those_of_the_test_images(evidence: Evidence) -> None:
     assert by_image[shown[:4]].max() <= by_image[shown[4:8]].min()
     assert by_image[shown[8:]].min() >= by_image[shown[4:8]].max()
     rows = table(evidence)
+    assert {row[0] for row in rows} <= {path.name for path in (fab / "test/SEM").iterdir()}
     assert float(rows[-1][5]) == pytest.approx(np.sqrt(by_image.max()), rel=0.01)
     assert f"RMSE {evidence.rmse:.2f}" in how_good(evidence, [])
 
@@ -54,11 +59,29 @@ def test_the_page_tells_all_and_needs_no_other_file(run: Run, fab: Path, tmp_pat
     write_report(run, open_dataset(fab), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
-    assert page.count("<svg") == 4 + 3 * 4
+    assert page.count("<svg") == 5 + 3 * 4
     assert page.count('class="chosen"') == 4
-    for word in ("What to doubt", "Confusion", "adaptation.width", "tensorflow", "case-4"):
+    for word in (
+        "What to doubt",
+        "Confusion",
+        "adaptation.width",
+        "tensorflow",
+        "case-4",
+        "together",
+    ):
         assert word in page
     write_report(run, open_dataset(fab), tmp_path / "report.html")
+
+
+def test_the_numbers_of_the_error_maps_are_in_their_file(evidence: Evidence) -> None:
+    drawn, errors = error_maps(evidence), evidence.errors()
+    assert drawn is not None
+    assert errors is not None
+    table = pd.read_csv(io.BytesIO(base64.b64decode(drawn.csv.partition(",")[2])))
+    for case, rows in table.groupby("case"):
+        chosen = errors[evidence.result.case == case]
+        expected = np.sqrt(np.square(chosen).mean(axis=0))
+        np.testing.assert_allclose(rows.drop(columns=["case", "row"]), expected, rtol=1e-4)
 
 
 def test_the_coverage_is_that_of_the_evaluation(evidence: Evidence) -> None:
@@ -67,6 +90,18 @@ def test_the_coverage_is_that_of_the_evaluation(evidence: Evidence) -> None:
     table = coverage_table(judged)
     whole = (table["coverage"] * table["pixels"]).sum()
     assert evidence.coverage == pytest.approx(whole, abs=1e-6)
+    assert [row[:2] for row in zones(evidence)] == [
+        [row.zone, f"{row.coverage:.1%}"] for row in table.itertuples()
+    ]
+
+
+def test_the_seconds_of_the_stages_are_told(run: Run) -> None:
+    rows = training.seconds(run)
+    names = [name for name, _ in rows]
+    stages = ["adapter of case {}", "storage, index and calibration of case {}"]
+    expected = [stage.format(case) for case in run.cases for stage in stages]
+    assert names == [*expected, "classifier", "together"]
+    assert all(taken.endswith((" s", " min")) for _, taken in rows)
 
 
 def test_settings_that_differ_from_the_preset_are_listed(run: Run) -> None:
