@@ -1,14 +1,14 @@
 """The examples of docs/library.md, on small arrays."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-PAGE = Path(__file__).parents[1] / "docs/library.md"
-BLOCKS = re.findall(r"## ([^\n]+)\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+from tests.documents import ROOT, blocks
+
+BLOCKS = blocks(ROOT / "docs/library.md", "python")
 COUNT, SIZE = 24, (24, 16)
 
 

@@ -4,44 +4,25 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 
-from semtf.cli.main import semtf
 from semtf.data.dataset import open_dataset
 from semtf.run import Run
+from tests.documents import PAGES, ROOT, blocks, command_lines, parsed
 
-ROOT = Path(__file__).parents[1]
 WITH_ARGUMENTS = ("scripts/bench", "scripts/test", "scripts/wheelhouse")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINES = [line for page in PAGES for line in command_lines(page)]
 
 
-def blocks(kind: str) -> list[str]:
-    return [
-        block
-        for page in PAGES
-        for block in re.findall(rf"```{kind}\n(.*?)```", page.read_text(), re.DOTALL)
-    ]
-
-
-def command_lines() -> list[str]:
-    lines = [line for block in blocks("console") for line in block.splitlines()]
-    return [line for line in lines if line.startswith(("semtf ", "semtf-train ", "scripts/"))]
-
-
-@pytest.mark.parametrize("line", command_lines())
+@pytest.mark.parametrize("line", LINES)
 def test_command_line_is_valid(line: str) -> None:
     name, *arguments = shlex.split(line, comments=True)
     if name.startswith("scripts/"):
         assert (ROOT / name).is_file()
         assert not arguments or name in WITH_ARGUMENTS
         return
-    if name == "semtf":
-        name, *arguments = arguments
-    command = semtf.get_command(click.Context(semtf), name.removeprefix("semtf-"))
-    assert command is not None
-    assert command.make_context(name, arguments).params
+    assert parsed(line).params
 
 
 def test_links_lead_somewhere() -> None:
@@ -57,7 +38,7 @@ def test_python_of_the_readme_runs(
 ) -> None:
     import semtf as package
 
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    ((_, block),) = blocks(ROOT / "README.md", "python")
     images = np.asarray(open_dataset(fab).test().images[:2])
     monkeypatch.chdir(tmp_path)
     # Only the two calls that take minutes are replaced, by what they would return.
