@@ -33,6 +33,9 @@ Schedule = Literal["cosine", "plateau"]
 IndexKind = Literal["scann", "exact"]
 IndexChoice = Literal["auto", IndexKind]
 Align = Literal["shift", "centre"]
+Edges = Literal["replicate", "wrap"]
+Epoch = Literal["best", "last"]
+HoldOut = Literal["share", "fold"]
 # The smallest image has 16 rows or columns: half of it stays in view.
 Shift = Annotated[int, Bounds(at_least=0, at_most=8)]
 Seed = Annotated[int, Bounds(at_least=0, at_most=2**31 - 1)]
@@ -71,6 +74,7 @@ class AdaptationConfig:
     of the epochs, at their end, over which the learning rate falls to zero; ``critic_rate`` is the
     critics' learning rate over the generators'; a case that starts from another takes
     ``other_rate`` times both, ``learning_rate`` and ``critic_rate``.
+    ``epoch`` is which epoch's generators are kept: the criterion's choice or the last.
     ``fda_beta`` is the half width of FDA's window over the images' shorter side. ``nce_…`` belong
     to CUT: patches a layer, features a patch, temperature, weight of the loss, and whether it is
     taken on fab images too.
@@ -103,6 +107,7 @@ class AdaptationConfig:
     decay: PartialShare = 0.25
     halve_at: tuple[Whole, ...] = ()
     ema: PartialShare = 0.99
+    epoch: Epoch = "best"
     precision: Precision = "float32"
     xla: bool = False
     tensorboard: bool = True
@@ -128,7 +133,9 @@ class ClassificationConfig:
     """The case classifier and its training (docs/classification.md).
 
     ``shift`` is in pixels, ``noise`` in grey levels; ``warm_up`` is a share of all steps;
-    ``wrong`` is the accepted share of wrong images among those that are not in doubt.
+    ``wrong`` is the accepted share of wrong images among those that are not in doubt. ``hold_out``
+    puts aside the share ``validation`` of the sites, or the first of ``folds`` stratified folds.
+    With ``blend`` the depth of an image in doubt blends two cases.
     """
 
     backbone: Backbone = "efficientnet_b0"
@@ -147,8 +154,10 @@ class ClassificationConfig:
     flip: bool = False
     noise: NotNegative = 0.0
     validation: PartialShare = 0.15
+    hold_out: HoldOut = "share"
     folds: Annotated[int, Bounds(at_least=2)] = 5
     wrong: Share = 1e-3
+    blend: bool = True
 
     def __post_init__(self) -> None:
         check(self, "classification")
@@ -160,6 +169,8 @@ class RetrievalConfig:
 
     ``align="shift"`` searches every key in every shift of up to ``shift`` pixels;
     ``"centre"`` only with its hole in the middle, which takes a twenty-fifth of the index.
+    ``edges`` is what a shift leaves at the border: the edge again, or what wrapped around. Without
+    ``move_depth`` a depth map stays where it is when its key is moved.
     ``index="auto"`` is ScaNN where it loads, else the exact search.
     ``pool`` is what reconstruction chooses its ``neighbours`` from. With ``tune``, training
     chooses ``neighbours``, ``weights``, ``temperature`` and ``ridge`` of each case anew.
@@ -167,6 +178,8 @@ class RetrievalConfig:
 
     align: Align = "shift"
     shift: Shift = 2
+    edges: Edges = "replicate"
+    move_depth: bool = True
     dimensions: Count = 64
     index: IndexChoice = "auto"
     recall: Annotated[float, Bounds(above=0, at_most=1)] = 0.99

@@ -32,6 +32,11 @@ from semtf.progress import inform, warn
 from semtf.run import CONFIG, DATA, Run
 from semtf.stages import train_case, train_classifier
 
+NO_WEIGHTS = (
+    "preset challenge: the recipe's classifier starts from the published weights "
+    "tf_efficientnet_b0_ns; without --classifier-weights it starts from random ones"
+)
+
 
 def train(
     data: Path | str | Dataset,
@@ -117,6 +122,8 @@ def train(
                 return existing
             raise InputError(f"{folder}: has case {case} already; choose another --run")
         check_environment(settings, len({*present, *cases}), classifier_weights)
+        if settings.preset == "challenge" and classifier_weights is None:
+            inform(NO_WEIGHTS)
         strategy = strategy or choose_strategy()
         _check_batches(settings, strategy)
         numbers = [n for n in case_numbers(settings.cases) if n in {*present, *cases}]

@@ -72,6 +72,8 @@ def check_data(
     Raises:
         InputError: a case has fewer sites than folds, or there is too little room.
     """
+    if folds is None and config.classification.hold_out == "fold":
+        folds = config.classification.folds
     if folds is not None:
         fabs = [dataset.fab(case) for case in dataset.cases]
         cases = np.repeat(dataset.cases, [len(fab) for fab in fabs])

@@ -75,7 +75,7 @@ class EpochSelection(keras.callbacks.Callback):
     """Judge the generators' averages after every epoch, tell the schedule, and keep the best.
 
     Of epochs whose scores are equal, within `MARGIN` of the smallest, the latest is the best: its
-    average has the lowest learning rates in it.
+    average has the lowest learning rates in it. With ``adaptation.epoch="last"`` the last one is.
 
     Every epoch becomes a row of ``criterion.csv``, epoch 0 being no adaptation, and the logs of
     its end get the parts of the criterion as ``criterion_score`` and so on.
@@ -134,7 +134,8 @@ class EpochSelection(keras.callbacks.Callback):
             logs |= {f"{CRITERION_LOG}{name}": value for name, value in result.parts().items()}
         smallest = min(result.score, float(tf.convert_to_tensor(self._smallest)))
         self._smallest.assign(smallest)
-        if result.score <= (1 + MARGIN) * smallest:
+        last = self.network.config.epoch == "last"
+        if last or result.score <= (1 + MARGIN) * smallest:
             self._score.assign(result.score)
             self._epoch.assign(epoch + 1)
             for best, average in zip(self.best, self.average.average, strict=True):

@@ -87,7 +87,7 @@ def train(
         config = dataclasses.replace(config, epochs=1, steps_per_epoch=1)
     labels = np.searchsorted(names, cases).astype(np.int32)
     if held_out is None:
-        held_out = _hold_out(cases, sites, config.validation, seed)
+        held_out = _hold_out(cases, sites, config, seed)
     keras.utils.set_random_seed(seed)
     with (strategy or tf.distribute.get_strategy()).scope():
         model = NETWORKS[config.backbone](images.shape[1:], len(names), **network_settings(config))
@@ -221,13 +221,20 @@ def _check(images: Images, cases: Ints, sites: NDArray[np.str_]) -> None:
         )
 
 
-def _hold_out(cases: Ints, sites: NDArray[np.str_], fraction: float, seed: int) -> Mask:
-    """Mark the images of a share of every case's sites; none of a case that has a single site."""
+def _hold_out(
+    cases: Ints, sites: NDArray[np.str_], config: ClassificationConfig, seed: int
+) -> Mask:
+    """Mark the images of the first fold of sites, or of a share of every case's sites.
+
+    Of a case that has a single site no share is marked.
+    """
+    if config.hold_out == "fold":
+        return stratified_folds(cases, sites, config.folds, seed) == 0
     held_out = np.zeros(len(cases), bool)
     for case in np.unique(cases):
         members = np.flatnonzero(cases == case)
         if len(np.unique(sites[members])) > 1:
-            held_out[members] = split(sites[members], fraction, seed + int(case))
+            held_out[members] = split(sites[members], config.validation, seed + int(case))
     return held_out
 
 

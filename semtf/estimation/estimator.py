@@ -245,6 +245,7 @@ def load_models(
         intervals=intervals(run),
         averages=_averages(folders, retrievers),
         errors=error_patterns(run),
+        blend=run.config.classification.blend,
     )
 
 

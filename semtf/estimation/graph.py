@@ -71,6 +71,7 @@ class EstimatorModels:
         averages: by case, how the estimators are averaged, where there are several.
         errors: by case, how the errors of pixels go together, where that is known; no part of
             the graph.
+        blend: whether the depth of an image in doubt blends two cases.
     """
 
     classifier: keras.Model
@@ -83,6 +84,7 @@ class EstimatorModels:
     intervals: Mapping[int, Intervals] = field(default_factory=dict)
     averages: Mapping[int, Average] = field(default_factory=dict)
     errors: Mapping[int, ErrorPatterns] = field(default_factory=dict)
+    blend: bool = True
 
     def blendings(
         self, k: int | None = None, weights: Weights | None = None
@@ -140,7 +142,7 @@ def estimate(
     if blendings is None:
         blendings = models.blendings()
     columns = max(blending.k for blending in blendings.values())
-    share, low_confidence = _shares(probability, models)
+    share, low_confidence = shares(probability, models)
     best = tf.argmax(share, axis=1, output_type=tf.int32)
     trained = _has_retriever(models)
     peak = tf.reduce_max(images, axis=[1, 2])
@@ -162,7 +164,7 @@ def estimate(
     total = tf.zeros_like(probability[:, 0])
     for i, case in enumerate(models.cases):
         if case in models.retrievers:
-            estimator = _CaseEstimator(
+            estimator = CaseEstimator(
                 models.retrievers[case],
                 models.intervals.get(case),
                 models.averages.get(case),
@@ -178,7 +180,7 @@ def _has_retriever(models: EstimatorModels) -> tf.Tensor:
     return tf.constant([case in models.retrievers for case in models.cases])
 
 
-def _shares(probability: tf.Tensor, models: EstimatorModels) -> tuple[tf.Tensor, tf.Tensor]:
+def shares(probability: tf.Tensor, models: EstimatorModels) -> tuple[tf.Tensor, tf.Tensor]:
     """How much the depth of each case counts ``[q, c]``, and which images are in doubt ``[q]``."""
     trained = _has_retriever(models)
     possible = tf.where(trained, probability, 0.0) + 1e-12 * tf.cast(trained, tf.float32)
@@ -188,10 +190,11 @@ def _shares(probability: tf.Tensor, models: EstimatorModels) -> tuple[tf.Tensor,
     likely /= tf.reduce_sum(likely, axis=1, keepdims=True)
     low_confidence = tf.reduce_max(probability, axis=1) < models.threshold
     sure = tf.one_hot(tf.argmax(possible, axis=1), len(models.cases))
-    return tf.where(low_confidence[:, None], likely, sure), low_confidence
+    blended = low_confidence & models.blend
+    return tf.where(blended[:, None], likely, sure), low_confidence
 
 
-class _CaseEstimator(NamedTuple):
+class CaseEstimator(NamedTuple):
     """How the images of one case are estimated."""
 
     retriever: Retriever
@@ -220,7 +223,7 @@ class _CaseEstimator(NamedTuple):
         indices = tf.cast(tf.where(share > 0)[:, 0], tf.int32)
 
         def with_this_case() -> Estimate:
-            estimated = self._estimated(tf.gather(images, indices), result.pair.shape[1])
+            estimated = self.estimated(tf.gather(images, indices), result.pair.shape[1])
             moments = _joined_moments(
                 tf.gather(total, indices),
                 tf.gather(result.depth, indices),
@@ -246,7 +249,7 @@ class _CaseEstimator(NamedTuple):
         result = tf.cond(tf.size(indices) > 0, with_this_case, lambda: result)
         return result, total + share
 
-    def _estimated(self, images: tf.Tensor, columns: int) -> dict[str, tf.Tensor]:
+    def estimated(self, images: tf.Tensor, columns: int) -> dict[str, tf.Tensor]:
         """Depth, sigma and evidence of images of this case, by field of `Estimate`.
 
         The neighbours are padded to ``columns`` columns.

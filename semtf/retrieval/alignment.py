@@ -1,12 +1,15 @@
-"""Images of a storage aligned with an image: moved by their shift, edges replicated, and summed.
+"""Images of a storage aligned with an image: moved by their shift, and summed.
 
 Images with the same shift are summed before they are moved, by slices, which is several times
 faster than gathering every pixel from where it comes from.
 """
 
+from typing import Literal
+
 import numpy as np
 import tensorflow as tf
 
+from semtf.config import Edges
 from semtf.retrieval.projection import normalise
 from semtf.retrieval.shifts import shifts
 
@@ -18,6 +21,7 @@ def blended(
     weights: tf.Tensor,
     radius: int,
     shape: tuple[int, int],
+    edges: Edges = "replicate",
 ) -> tf.Tensor:
     """The weighted sum of images, each moved by its shift, float32 ``[q, H, W]``.
 
@@ -29,9 +33,11 @@ def blended(
         weights: float32 ``[q, k]``.
         radius: largest shift.
         shape: ``(H, W)``.
+        edges: what shifts leave at the border.
     """
     images = tf.cast(tf.gather(pixels, pair), tf.float32)
-    return moved_sum(tf.matmul(shift_shares(shift, weights, radius), images), radius, shape)
+    sums = tf.matmul(shift_shares(shift, weights, radius), images)
+    return moved_sum(sums, radius, shape, edges)
 
 
 def shift_shares(shift: tf.Tensor, weights: tf.Tensor, radius: int) -> tf.Tensor:
@@ -44,7 +50,9 @@ def shift_shares(shift: tf.Tensor, weights: tf.Tensor, radius: int) -> tf.Tensor
     return tf.reduce_prod(tf.maximum(1.0 - distance, 0.0), axis=-1) * weights[:, None]
 
 
-def moved_sum(sums: tf.Tensor, radius: int, shape: tuple[int, int]) -> tf.Tensor:
+def moved_sum(
+    sums: tf.Tensor, radius: int, shape: tuple[int, int], edges: Edges = "replicate"
+) -> tf.Tensor:
     """The sum of images ``[q, S, H·W]``, one for each shift, each moved by its shift.
 
     The images are moved along the rows first, then along the columns, so that few operations move
@@ -54,16 +62,19 @@ def moved_sum(sums: tf.Tensor, radius: int, shape: tuple[int, int]) -> tf.Tensor
         ``[q, H, W]``.
     """
     side, (height, width) = 2 * radius + 1, shape
-    sums = _padded_by_edges(tf.reshape(sums, [-1, side, side, height, width]), radius, 3)
+    sums = _padded(tf.reshape(sums, [-1, side, side, height, width]), radius, 3, edges)
     sums = tf.add_n([sums[:, i, :, side - 1 - i : side - 1 - i + height] for i in range(side)])
-    sums = _padded_by_edges(sums, radius, 3)
+    sums = _padded(sums, radius, 3, edges)
     return tf.add_n([sums[:, i, :, side - 1 - i : side - 1 - i + width] for i in range(side)])
 
 
-def _padded_by_edges(images: tf.Tensor, radius: int, axis: int) -> tf.Tensor:
-    """Images with their first and last pixels along an axis repeated beyond it."""
-    last = images.shape[axis] - 1
-    before, after = (tf.gather(images, np.full(radius, edge), axis=axis) for edge in (0, last))
+def _padded(images: tf.Tensor, radius: int, axis: int, edges: Edges) -> tf.Tensor:
+    """Images with what shifts bring in beyond both ends of an axis."""
+    positions = np.arange(-radius, images.shape[axis] + radius)
+    mode: Literal["wrap", "clip"] = "wrap" if edges == "wrap" else "clip"
+    inside = np.take(np.arange(images.shape[axis]), positions, mode=mode)
+    ends = inside[:radius], inside[inside.size - radius :]
+    before, after = (tf.gather(images, part, axis=axis) for part in ends)
     return tf.concat([before, images, after], axis=axis)
 
 

@@ -49,7 +49,7 @@ def embeddings_and_norms(
         chosen = slice(start, start + chunk)
         images = tf.cast(keys[chosen], tf.float32)
         for i, move in enumerate(moves):
-            moved = shifted(images, tuple(move))
+            moved = shifted(images, tuple(move), config.edges)
             norms[chosen, i] = tf.math.reduce_std(moved, axis=[1, 2]) * np.sqrt(keys[0].size)
             if config.align == "shift":
                 embeddings[chosen, i] = pca.embed_keys(normalise(moved))

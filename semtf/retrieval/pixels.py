@@ -28,6 +28,7 @@ class Pixels(tf.Module):
     def __init__(self, storage: Storage, config: RetrievalConfig, norms: np.ndarray) -> None:
         super().__init__(name="pixels")
         self._radius, self._subpixel = config.shift, config.subpixel
+        self._edges, self._move_depth = config.edges, config.move_depth
         self.shape = storage.keys.shape[1:]
         values = flat_pixels(storage.values)
         self.plate = int(values.max())
@@ -55,7 +56,7 @@ class Pixels(tf.Module):
             images: tf.Tensor, pair: tf.Tensor, present: tf.Tensor
         ) -> tuple[tf.Tensor, ...]:
             keys = tf.cast(tf.gather(self._keys, pair), tf.float32)
-            views = adjoint_shifts(images, self._radius)
+            views = adjoint_shifts(images, self._radius, self._edges)
             views = tf.reshape(views, [-1, views.shape[1], keys.shape[2]])
             cosine = tf.matmul(keys, views, transpose_b=True)
             cosine = tf.math.divide_no_nan(cosine, tf.gather(self.norms, pair))
@@ -77,7 +78,7 @@ class Pixels(tf.Module):
 
     def values(self, neighbours: Neighbours) -> tf.Tensor:
         """The depth values of neighbours moved by their shift, float32 ``[q, k, H, W]``."""
-        return self.plate - self._moved(self._below_plate, neighbours)
+        return self.plate - self._moved(self._below_plate, self._with_depth(neighbours))
 
     def blended_values(self, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
         """The weighted sum of moved depth values, at most the plate's level.
@@ -89,6 +90,7 @@ class Pixels(tf.Module):
         Returns:
             Grey levels, float32 ``[q, H, W]``.
         """
+        neighbours = self._with_depth(neighbours)
         return self.plate - tf.nn.relu(self._blended(self._below_plate, neighbours, weights))
 
     def mean_and_variance(
@@ -112,13 +114,14 @@ class Pixels(tf.Module):
             below_plate = tf.cast(tf.gather(self._below_plate, pair), tf.float32)
             shares = shift_shares(shift, counts, self._radius)
             sums = [tf.matmul(shares, below_plate), tf.matmul(shares, tf.square(below_plate))]
-            sums = [tf.cast(moved_sum(s, self._radius, self.shape), tf.float64) for s in sums]
+            sums = [moved_sum(s, self._radius, self.shape, self._edges) for s in sums]
+            sums = [tf.cast(s, tf.float64) for s in sums]
             total = tf.cast(tf.reduce_sum(counts, axis=1), tf.float64)[:, None, None]
             mean, mean_square = (part / total for part in sums)
             variance = tf.nn.relu(mean_square - tf.square(mean))
             return self.plate - tf.cast(mean, tf.float32), tf.cast(variance, tf.float32)
 
-        parts = (neighbours.pair, neighbours.shift, counts)
+        parts = (neighbours.pair, self._with_depth(neighbours).shift, counts)
         return chunked_map(moments, parts, self._chunk(counts), (tf.float32, tf.float32))
 
     def blended_keys(self, neighbours: Neighbours, weights: tf.Tensor) -> tf.Tensor:
@@ -129,13 +132,21 @@ class Pixels(tf.Module):
         total = self._blended(self._keys, neighbours, scaled)
         return total - tf.reduce_mean(total, axis=[1, 2], keepdims=True)
 
+    def _with_depth(self, neighbours: Neighbours) -> Neighbours:
+        """Neighbours with the shifts of their depth values: none without ``move_depth``."""
+        if self._move_depth:
+            return neighbours
+        none = tf.zeros_like(neighbours.shift)
+        return neighbours._replace(shift=none, fraction=tf.zeros_like(neighbours.fraction))
+
     def _blended(
         self, pixels: tf.Variable, neighbours: Neighbours, weights: tf.Tensor
     ) -> tf.Tensor:
         def chunk_blended(
             pair: tf.Tensor, shift: tf.Tensor, weights: tf.Tensor
         ) -> tuple[tf.Tensor]:
-            return (blended(pixels, pair, shift, weights, self._radius, self.shape),)
+            summed = blended(pixels, pair, shift, weights, self._radius, self.shape, self._edges)
+            return (summed,)
 
         shift = tf.cast(neighbours.shift, tf.float32) + neighbours.fraction
         parts = (neighbours.pair, shift, weights)
@@ -149,7 +160,7 @@ class Pixels(tf.Module):
         pair = tf.reshape(neighbours.pair, [-1, 1])
         shift = tf.reshape(neighbours.shift, [-1, 1, 2])
         one = tf.ones_like(pair, tf.float32)
-        images = blended(pixels, pair, shift, one, self._radius, self.shape)
+        images = blended(pixels, pair, shift, one, self._radius, self.shape, self._edges)
         return tf.reshape(images, [-1, neighbours.pair.shape[1], *self.shape])
 
 

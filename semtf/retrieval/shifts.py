@@ -2,12 +2,14 @@
 
 The shift convention of the whole package: an image shifted by ``(dr, dc)`` is
 ``shifted[r, c] = image[r - dr, c - dc]`` with the source clamped to the image, so content moves
-down by ``dr`` rows and right by ``dc`` columns and the edges are replicated, never wrapped. A
-depth value moves by the same shift as its key.
+down by ``dr`` rows and right by ``dc`` columns and the edges are replicated. They wrap around only
+where ``edges="wrap"`` asks for it. A depth value moves by the same shift as its key.
 """
 
 import numpy as np
 import tensorflow as tf
+
+from semtf.config import Edges
 
 
 def shifts(radius: int) -> np.ndarray:
@@ -16,8 +18,10 @@ def shifts(radius: int) -> np.ndarray:
     return np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def shifted(images: tf.Tensor, shift: tuple[int, int]) -> tf.Tensor:
-    """Images ``[n, H, W]`` moved by one shift (rows, columns) in pixels, edges replicated."""
+def shifted(images: tf.Tensor, shift: tuple[int, int], edges: Edges = "replicate") -> tf.Tensor:
+    """Images ``[n, H, W]`` moved by one shift (rows, columns) in pixels."""
+    if edges == "wrap":
+        return tf.roll(images, shift, [1, 2])
     for axis, step in enumerate(shift, start=1):
         images = _shifted_along(images, int(step), axis)
     return images
@@ -38,7 +42,7 @@ def _shifted_along(images: tf.Tensor, step: int, axis: int) -> tf.Tensor:
     return images
 
 
-def adjoint_shifts(images: tf.Tensor, radius: int) -> tf.Tensor:
+def adjoint_shifts(images: tf.Tensor, radius: int, edges: Edges = "replicate") -> tf.Tensor:
     """The adjoint of every shift: ``<shifted(key, s), image> = <key, adjoint(image)[s]>``.
 
     With it one matrix product compares an image with all shifts of a key, from the unshifted key.
@@ -46,10 +50,13 @@ def adjoint_shifts(images: tf.Tensor, radius: int) -> tf.Tensor:
     Args:
         images: float32 ``[n, H, W]``.
         radius: largest shift in pixels.
+        edges: those of the shifts.
 
     Returns:
         float32 ``[n, S, H, W]`` in the order of `shifts`.
     """
+    if edges == "wrap":
+        return tf.stack([tf.roll(images, -move, [1, 2]) for move in shifts(radius)], axis=1)
     steps = range(-radius, radius + 1)
     shape = images.shape[1:]
     along_rows = tf.stack([_adjoint_along(images, step, 1) for step in steps], axis=1)

@@ -16,7 +16,7 @@ from semtf.adaptation.cyclegan import CycleGAN
 from semtf.adaptation.epoch_selection import CriterionEvaluator, EpochSelection
 from semtf.adaptation.schedule import Schedule
 from semtf.adaptation.tensorboard import TensorBoardSummaries
-from semtf.config import AdaptationConfig, ImageConfig
+from semtf.config import AdaptationConfig, Epoch, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
@@ -84,6 +84,21 @@ def test_the_epoch_with_the_best_score_is_taken(network: CycleGAN, tmp_path: Pat
     assert "gains" in note["ended"]  # the fourth epoch was worse
     assert "lost their hole" in "".join(note["warnings"])  # every image is one grey level
     network.to_target.set_weights(trained)
+
+
+@pytest.mark.parametrize(("epoch", "kept"), [("best", 1), ("last", 2)])
+def test_the_last_epoch_is_taken_where_the_settings_say_so(
+    network: CycleGAN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: Epoch, kept: int
+) -> None:
+    monkeypatch.setattr(network, "config", dataclasses.replace(CONFIG, epoch=epoch))
+    average, evaluator = MovingAverage(network, 0.9), CriterionEvaluator(*sets())
+    schedule = Schedule(network, evaluator.sites, epochs=9)
+    selection = EpochSelection(network, average, evaluator, tmp_path, schedule)
+    selection.begin()
+    for number, grey in enumerate((155.0, 200.0)):
+        show(network, average, grey)
+        selection.on_epoch_end(number)
+    assert selection.epoch == kept
 
 
 def test_of_equal_epochs_the_latest_is_taken(

@@ -81,6 +81,16 @@ def test_every_image_is_predicted_by_a_classifier_that_did_not_see_its_site(
     assert (probabilities.argmax(axis=1) == cases - 1).mean() > 0.95
 
 
+def test_the_first_fold_is_held_out_where_the_settings_say_so(tmp_path: Path) -> None:
+    images, cases, sites = drawn(20)
+    config = dataclasses.replace(LIGHT, epochs=1, steps_per_epoch=1, hold_out="fold", folds=2)
+    trained = train(images, cases, sites, config, seed=3, folder=tmp_path / "fold")
+    first = stratified_folds(cases, sites, 2, 3) == 0
+    given = train(images, cases, sites, config, seed=3, folder=tmp_path / "given", held_out=first)
+    assert trained.metrics == given.metrics
+    assert trained.metrics["images"] == first.sum()
+
+
 def test_one_site_a_case_trains_without_calibration(tmp_path: Path) -> None:
     images, cases, _ = drawn()
     sites = np.full(len(images), "site_00000")

@@ -90,6 +90,15 @@ def test_doubt_blends_the_two_likely_cases(run: Run, images: np.ndarray) -> None
     doubtful = dataclasses.replace(models, threshold=2.0)
     blended = Estimator(doubtful, models.blendings(8, "softmax")).predict(images)
     assert all("case_in_doubt" in flags for flags in blended.flags)
+    unblended = Estimator(
+        dataclasses.replace(doubtful, blend=False), models.blendings(8, "softmax")
+    ).predict(images)
+    sure = Estimator(
+        dataclasses.replace(models, threshold=0.0), models.blendings(8, "softmax")
+    ).predict(images)
+    assert all("case_in_doubt" in flags for flags in unblended.flags)
+    np.testing.assert_array_equal(unblended.depth, sure.depth)
+    assert not np.array_equal(blended.depth, sure.depth)
     logits = np.asarray(models.classifier(images[..., None].astype(np.float32) / 106 - 1))
     odds = np.exp(logits / models.temperature - logits.max(axis=1, keepdims=True))
     odds /= odds.sum(axis=1, keepdims=True)

@@ -38,6 +38,17 @@ def test_blended_is_the_weighted_sum(fraction: float) -> None:
     np.testing.assert_allclose(total, expected, atol=1e-2)
 
 
+def test_blended_with_wrapped_shifts_is_the_sum_of_rolled_images() -> None:
+    images, pair, shift, weights = drawn()
+    flat = tf.constant(images.reshape(6, -1))
+    total = blended(flat, tf.constant(pair), tf.constant(shift), weights, 2, SHAPE, "wrap")
+    moved = [
+        [np.roll(images[p].astype(float), s, (0, 1)) for p, s in zip(*row, strict=True)]
+        for row in zip(pair, shift, strict=True)
+    ]
+    np.testing.assert_allclose(total, np.einsum("qk,qkhw->qhw", weights, moved), atol=1e-2)
+
+
 def test_blended_without_shifts() -> None:
     images, pair, shift, weights = drawn()
     none = tf.zeros_like(shift)

@@ -54,6 +54,28 @@ def test_three_keys_by_hand(tmp_path: Path, kind: str, storage: Callable[..., St
     np.testing.assert_array_equal(depth[0], replicated(pairs.values[1], (2, -1)))
 
 
+@pytest.mark.parametrize("move_depth", [True, False])
+def test_the_quirks_of_the_winning_code(
+    tmp_path: Path, move_depth: bool, storage: Callable[..., Storage]
+) -> None:
+    pairs = storage(tmp_path / "storage", 3)
+    config = RetrievalConfig(index="exact", edges="wrap", move_depth=move_depth)
+    retriever = Retriever.build(pairs, config, seed=0)
+    query = np.roll(pairs.keys[1], (2, -1), (0, 1))[None].astype(np.float32)
+
+    found = retriever.search(query, 1)
+    assert found.pair.numpy().tolist() == [[1]]
+    assert found.shift.numpy().tolist() == [[[2, -1]]]
+    assert found.similarity.numpy() == pytest.approx(1.0, abs=1e-5)
+    depth = blend(retriever, query, found, Blending(1, "nearest")).depth
+    moved = np.roll(pairs.values[1], (2, -1), (0, 1)) if move_depth else pairs.values[1]
+    np.testing.assert_array_equal(depth[0], moved)
+    np.testing.assert_array_equal(retriever.pixels.values(found)[0, 0], moved)
+    mean, variance = retriever.pixels.mean_and_variance(found, tf.constant([[4.0]]))
+    np.testing.assert_array_equal(mean[0], moved)
+    assert np.max(variance) == 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_agrees_with_brute_force(
     tmp_path: Path, kind: str, storage: Callable[..., Storage]

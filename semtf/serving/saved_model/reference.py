@@ -79,13 +79,17 @@ class Reference:
     def stored_pairs(self) -> Tensors:
         """Keys and depth values as they are stored, each moved by its shift."""
         samples = self.samples
-        sems, depths = [], []
+        sems: list[npt.NDArray[np.float32]] = []
+        depths: list[npt.NDArray[np.float32]] = []
         for case, pair, shift in zip(samples.cases, samples.pairs, samples.shifts, strict=True):
-            storage = self.estimator.models.retrievers[int(case)].storage
-            images = np.stack([storage.keys[pair], storage.values[pair]]).astype(np.float32)
-            sem, depth = shifted(tf.constant(images), tuple(shift.tolist())).numpy()
-            sems.append(sem)
-            depths.append(depth)
+            retriever = self.estimator.models.retrievers[int(case)]
+            storage, config = retriever.storage, retriever.config
+            for images, moves, out in (
+                (storage.keys, True, sems), (storage.values, config.move_depth, depths)
+            ):  # fmt: skip
+                move = tuple(shift.tolist()) if moves else (0, 0)
+                image = tf.constant(images[pair : pair + 1], tf.float32)
+                out.append(shifted(image, move, config.edges)[0].numpy())
         return {"sem_png_bytes": np.stack(sems), "depth_png_bytes": np.stack(depths)}
 
     def _outputs(self, result: DepthResult, probabilities: npt.NDArray[np.float32]) -> Tensors:
