@@ -172,13 +172,13 @@ def zones(evidence: Evidence) -> list[list[str]]:
     table = coverage_table(Judged(result.depth, result.sigma, evidence.truth))
     return [
         [
-            str(row.zone),
-            f"{row.coverage:.1%}",
-            f"{row.low:.1%} to {row.high:.1%}",
-            f"{row.width:.2f}",
-            f"{row.pixels:.1%}",
+            row["zone"],
+            f"{100 * row['coverage']:.1f} %",
+            f"{100 * row['low']:.1f} to {100 * row['high']:.1f} %",
+            f"{row['width']:.2f}",
+            f"{100 * row['pixels']:.1f} %",
         ]
-        for row in table.itertuples()
+        for row in table.to_dict("records")
     ]
 
 

@@ -91,7 +91,7 @@ def test_the_coverage_is_that_of_the_evaluation(evidence: Evidence) -> None:
     whole = (table["coverage"] * table["pixels"]).sum()
     assert evidence.coverage == pytest.approx(whole, abs=1e-6)
     assert [row[:2] for row in zones(evidence)] == [
-        [row.zone, f"{row.coverage:.1%}"] for row in table.itertuples()
+        [row.zone, f"{100 * row.coverage:.1f} %"] for row in table.itertuples()
     ]
 
 
