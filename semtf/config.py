@@ -256,7 +256,7 @@ class RunConfig:
             if not isinstance(target, dict) or last not in target:
                 raise InputError(f"--set {name}: no such field; see `semtf config` for all fields")
             target[last] = _parse(value) if isinstance(value, str) else value
-        return build(type(self), values, "--set")
+        return build(type(self), values, "config")
 
 
 def _dotted(settings: Mapping[str, Any]) -> dict[str, Any]:

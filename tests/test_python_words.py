@@ -40,5 +40,12 @@ def test_public_functions_speak_python_and_the_rooms_options(tmp_path: Path) -> 
     assert semtf.train is semtf.train
 
 
+def test_wrong_words_are_named_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(semtf.InputError, match=r"^index=faiss: is none of scann, exact$"):
+        semtf.export("nowhere", tmp_path / "1", index="faiss")
+    with pytest.raises(semtf.InputError, match=r"^config\.adaptation\.width: expected int"):
+        semtf.train("nowhere", run=tmp_path / "run", config={"adaptation.width": [8]})
+
+
 def test_the_package_lists_its_public_names_alone() -> None:
     assert dir(semtf) == sorted(semtf.__all__)

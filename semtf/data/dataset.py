@@ -151,7 +151,7 @@ class Dataset:
 
     def _checked(self, case: int) -> int:
         if case not in self.cases:
-            raise InputError(f"case {case} is none of the opened cases {self.cases}")
+            raise InputError(f"case {case!r} is none of the opened cases {self.cases}")
         return case
 
 

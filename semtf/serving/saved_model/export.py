@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import tempfile
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -53,10 +54,13 @@ def export(
         How far the export is from what Python computes; None without the check.
 
     Raises:
-        InputError: there is no run, or ``out`` is in use.
+        InputError: there is no run, ``out`` is in use, or there is no such index.
         RuntimeError: the check found a difference; ``out`` is not made.
     """
     out = Path(out)
+    kinds = typing.get_args(IndexKind)
+    if index not in kinds:
+        raise InputError(f"--index {index}: is none of {', '.join(kinds)}")
     if not is_unused(out):
         raise InputError(f"{out}: exists and is not empty; export into a new version folder")
     check_folder(out)
