@@ -1,5 +1,6 @@
 """The `tf.distribute` strategy of a run: one device, all GPUs of a machine, or many machines."""
 
+import functools
 from typing import TYPE_CHECKING
 
 from semtf.cluster import cluster_strategy, configured_cluster
@@ -23,6 +24,14 @@ def choose_strategy() -> "tf.distribute.Strategy":
         return cluster_strategy(cluster)
     if tf.config.list_physical_devices("GPU"):
         return tf.distribute.MirroredStrategy()
+    return _on_cpu()
+
+
+@functools.cache
+def _on_cpu() -> "tf.distribute.Strategy":
+    """One object for all trainings of a process: networks traced under it can be used again."""
+    import tensorflow as tf
+
     return tf.distribute.OneDeviceStrategy("/cpu:0")
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.adaptation.base import Generated
 from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.criterion import KEYS, QUERIES, Comparison, Criterion, compare
 from semtf.adaptation.gan import GAN
@@ -95,7 +94,7 @@ class EpochSelection(keras.callbacks.Callback):
         self.average = average
         self.evaluator = evaluator
         self.folder = folder
-        self.adapter = Generated(network.to_target)
+        self.adapter = network.translators[0]
         self.best = [tf.Variable(v, trainable=False) for v in average.average]
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._score = tf.Variable(np.inf, dtype=tf.float64, trainable=False)

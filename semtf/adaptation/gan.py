@@ -1,6 +1,7 @@
 """The base of the translation networks: critics, optimizers, random numbers and state."""
 
 import abc
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from semtf.adaptation import losses
+from semtf.adaptation.base import Generated
 from semtf.adaptation.optimizers import Optimizers, pair, refuse
 from semtf.config import AdaptationConfig
 
@@ -38,10 +40,13 @@ class GAN(keras.Model, abc.ABC):
 
     def prepare(self, seed: int) -> None:
         """Make the step counter and the running means; ``seed`` is that of the penalty."""
-        self.step = self.add_weight(
-            shape=(), dtype="int64", initializer="zeros", trainable=False, name="step"
+        self.step, self.noise_seed = (
+            self.add_weight(
+                shape=(), dtype="int64", initializer="zeros", trainable=False, name=name
+            )
+            for name in ("step", "noise_seed")
         )
-        self.noise_seed = seed
+        self.noise_seed.assign(seed)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.logs}
         self.built = True
 
@@ -56,6 +61,11 @@ class GAN(keras.Model, abc.ABC):
     @abc.abstractmethod
     def generators(self) -> tuple[keras.Model, ...]:
         """The networks whose weights are averaged."""
+
+    @functools.cached_property
+    def translators(self) -> tuple[Generated, ...]:
+        """The generators as adapters, each traced once."""
+        return tuple(map(Generated, self.generators))
 
     @property
     @abc.abstractmethod
@@ -124,6 +134,28 @@ class GAN(keras.Model, abc.ABC):
             self.step,
         ]
 
+    def become(self, other: "GAN") -> None:
+        """Go on as ``other``, a compiled network of the same kind and settings but for the rates.
+
+        What was traced for this one holds for the other from then on.
+        """
+        for mine, its in zip(
+            [*self.state(), self.noise_seed], [*other.state(), other.noise_seed], strict=True
+        ):
+            mine.assign(its)
+        self.config, self.name = other.config, other.name
+        self.optimizer.ratio = other.optimizer.ratio
+        self.moving_average = None
+
+    @property
+    def name(self) -> str:
+        """By which callbacks tell the trainings apart."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+
     def generator_variables(self) -> list[tf.Variable]:
         """What the generators' optimizer trains."""
         learning = (*self.generators, *self.heads)
@@ -185,7 +217,8 @@ class GAN(keras.Model, abc.ABC):
 
     def noise(self, stream: int) -> tf.Tensor:
         """The seed ``[2]`` of one of up to `STREAMS` streams of random numbers of this step."""
-        return tf.stack([tf.cast(self.step, tf.int32) * STREAMS + stream, self.noise_seed])
+        step, seed = (tf.cast(number, tf.int32) for number in (self.step, self.noise_seed))
+        return tf.stack([step * STREAMS + stream, seed])
 
     def replicas(self) -> float:
         """Gradients are summed over replicas; dividing the loss makes that a mean."""

@@ -10,6 +10,7 @@ from semtf.adaptation.cyclegan import CycleGAN
 from semtf.adaptation.gan import GAN
 from semtf.adaptation.registry import register
 from semtf.adaptation.task import AdaptationTask
+from semtf.adaptation.traced_networks import keep
 from semtf.config import AdaptationConfig, ImageConfig
 
 
@@ -45,7 +46,8 @@ class GANAdapter(Generated, FittedAdapter):
             seconds=task.seconds,
             callbacks=task.callbacks,
         )
-        return cls(trained.to_target)
+        keep(trained, task.image)
+        return cls.load(folder, task.image, task.config)
 
     @classmethod
     def load(cls, folder: Path, image: ImageConfig, config: AdaptationConfig) -> "GANAdapter":

@@ -60,7 +60,7 @@ class Optimizers:
     ) -> None:
         self.generator = generator
         self.critic = critic
-        self._ratio = ratio
+        self.ratio = ratio
 
     @property
     def learning_rate(self) -> tf.Variable:
@@ -70,7 +70,7 @@ class Optimizers:
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
         self.generator.learning_rate = rate
-        self.critic.learning_rate = rate * self._ratio
+        self.critic.learning_rate = rate * self.ratio
 
     @property
     def iterations(self) -> tf.Variable:

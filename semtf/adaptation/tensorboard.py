@@ -7,9 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.adaptation.base import Generated
 from semtf.adaptation.epoch_selection import CRITERION_LOG
-from semtf.adaptation.gan import GAN
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.network_scale import FULL_SCALE
 from semtf.data.sampling import spread
@@ -42,14 +40,10 @@ class TensorBoardSummaries(keras.callbacks.Callback):
         self.target = fab.images[spread(len(fab), IMAGES_IN_HISTOGRAM)]
         self.writer = tf.summary.create_file_writer(str(folder / LOGS))
 
-    def set_model(self, model: GAN) -> None:
-        super().set_model(model)
-        self.generators = [Generated(generator) for generator in model.generators]
-
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         with self.model.averaged(), self.writer.as_default(step=epoch + 1):
             self._scalars(logs or {})
-            to_target, *back = self.generators
+            to_target, *back = self.model.translators
             fake = to_target.adapt(self.source)
             again = [g.adapt(fake[:IMAGES_IN_GRID]) for g in back]
             _grid("S to T to S", self.source, fake, *again)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from semtf.adaptation.epoch_selection import (
 from semtf.adaptation.gan import GAN
 from semtf.adaptation.schedule import Schedule
 from semtf.adaptation.tensorboard import TensorBoardSummaries
+from semtf.adaptation.traced_networks import with_traces
 from semtf.checkpoint import Checkpoint, save_weights
 from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.image_sets import FabSet, SimulatorSet
@@ -88,7 +90,9 @@ def train(
     # The batch of one step: a critic's steps take parts of `critic_steps` such batches.
     check_batch(BATCH, config.batch, strategy)
     folder.mkdir(parents=True, exist_ok=True)
-    keras.utils.set_random_seed(seed)
+    # Keras draws initial weights and the seeds of dropout from Python's generator. Nothing needs
+    # TensorFlow's seed, and setting it would make TensorFlow compile every traced step anew.
+    random.seed(seed)
     if warm_start is not None:
         config = dataclasses.replace(
             config,
@@ -98,6 +102,7 @@ def train(
     with (strategy or tf.distribute.get_strategy()).scope(), _precision(config.precision):
         network = kind(image, config, seed, name=f"{kind.__name__.lower()}_case_{fab.case}")
         network.compile(jit_compile=config.xla)
+        network = with_traces(network, image)
     if warm_start is not None:
         load(network, warm_start)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
