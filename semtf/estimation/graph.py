@@ -70,7 +70,7 @@ class EstimatorModels:
         intervals: by case, the calibrated intervals, where there are any.
         averages: by case, how the estimators are averaged, where there are several.
         errors: by case, how the errors of pixels go together, where that is known; no part of
-            the graph.
+            `estimate`.
         blend: whether the depth of an image in doubt blends two cases.
     """
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from semtf.data.dataset import Dataset
 from semtf.data.png import read_png
@@ -14,6 +15,7 @@ from semtf.estimation.calibration import covered
 from semtf.estimation.estimator import Estimator, load
 from semtf.estimation.intervals import NORMAL
 from semtf.estimation.result import DepthResult
+from semtf.estimation.uncertain_measurements import PREFIX, uncertainties
 from semtf.evaluation.cases import CaseScore, score_cases
 from semtf.evaluation.coverage import Judged, coverage_table
 from semtf.evaluation.rmse import read_cases, rmse
@@ -24,7 +26,12 @@ from semtf.pages.page import number
 from semtf.run import Run
 
 IMAGES, SHOWN, NAMED = 200, 12, 3
-MEASURES = ("cd_rows_px", "cd_columns_px", "depth_levels", "wall_width_px", "floor_level")
+MEASURES = (
+    "cd_rows_px", "cd_columns_px", "depth_levels", "area_px2", "volume_px2_levels",
+    "wall_width_px", "floor_level",
+)  # fmt: skip
+UNCERTAIN = 32
+"""Images whose measurements get an uncertainty: each takes as many draws."""
 Maps = npt.NDArray[np.float32]
 
 
@@ -207,15 +214,37 @@ def table(evidence: Evidence) -> list[list[str]]:
 
 
 def measures(evidence: Evidence) -> list[list[str]]:
-    """Mean and spread of the measurements, of the estimates and, where it is known, the truth."""
+    """Mean and spread of the measurements, of the estimates and, where it is known, the truth.
+
+    The second column is the expanded uncertainty (k = 2) of one hole's, in the median.
+    """
     found = measure(evidence.result.depth)
+    expanded = _expanded(evidence.result)
     true = None if evidence.truth is None else measure(evidence.truth)
     return [
         [
             name.replace("_", " "),
             f"{found[name].mean():.2f} ± {found[name].std():.2f}",
+            number(expanded.get(name)),
             "–" if true is None else f"{true[name].mean():.2f} ± {true[name].std():.2f}",
             "–" if true is None else f"{(found[name] - true[name]).mean():+.2f}",
         ]
         for name in MEASURES
     ]
+
+
+def _expanded(result: DepthResult) -> dict[str, float]:
+    """By measurement, the median of twice its standard uncertainty; none where errors' patterns are
+    not known."""
+    chosen = result[spread(len(result), UNCERTAIN)]
+    found = [
+        uncertainties(depth, sigma, result.errors[int(case)])
+        for depth, sigma, case in zip(chosen.depth, chosen.sigma, chosen.case, strict=True)
+        if int(case) in result.errors
+    ]
+    medians = pd.DataFrame(found).median()
+    return {
+        str(name).removeprefix(PREFIX): 2 * value
+        for name, value in medians.items()
+        if np.isfinite(value)
+    }

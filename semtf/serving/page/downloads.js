@@ -22,7 +22,16 @@ function row(item) {
     flags: item.flags.join(" "),
     neighbours: (item.neighbours ?? []).map(neighbour).join(" "),
     ...item.measurement,
+    ...uncertainties(item),
   };
+}
+
+/** Standard uncertainties that are known, as columns u_…. */
+function uncertainties({ uncertainty }) {
+  const known = Object.entries(uncertainty ?? {}).filter(
+    ([name, value]) => name.startsWith("u_") && value >= 0,
+  );
+  return Object.fromEntries(known);
 }
 
 /** Names that differ, for files of one zip. */

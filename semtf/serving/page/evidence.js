@@ -55,13 +55,17 @@ const MEASURES = [
   ["Floor, minimum", "floor_minimum_level", "level"],
   ["Depth", "depth_levels", "levels", "depth_nm", "nm"],
   ["Maximum depth", "maximum_depth_levels", "levels", "maximum_depth_nm", "nm"],
+  ["Volume", "volume_px2_levels", "px²·levels", "volume_nm3", "nm³"],
   ["Wall width, 20–80 %", "wall_width_px", "px", "wall_width_nm", "nm"],
   ["Sidewall angle", "sidewall_angle_deg", "°"],
   ["Edge roughness, 1 σ", "edge_roughness_sigma_px", "px", "edge_roughness_sigma_nm", "nm"],
 ];
 
-/** `row` is one of the server's measurements; `error` says why there is none. */
-export function showMeasurements(parent, row, error) {
+/**
+ * `measurement` is one of the server's rows, `uncertainty` what its signature `measure` gives, where
+ * it has one; `error` says why there is no row.
+ */
+export function showMeasurements(parent, { measurement: row, uncertainty }, error) {
   if (!row) {
     parent.replaceChildren(html("p", { class: "dim" }, error ?? "measuring …"));
     return;
@@ -72,8 +76,14 @@ export function showMeasurements(parent, row, error) {
       "tr",
       {},
       html("th", { scope: "row" }, name),
-      quantity(row[column], unit),
-      scaled ? quantity(scaledColumn && row[scaledColumn], scaledUnit) : null,
+      quantity(row[column], unit, expanded(uncertainty, column)),
+      scaled
+        ? quantity(
+            scaledColumn && row[scaledColumn],
+            scaledUnit,
+            (expanded(uncertainty, column) * row[scaledColumn]) / row[column],
+          )
+        : null,
     ),
   );
   const note = row.area_px2 === null ? "There is no whole hole in this depth map." : null;
@@ -83,11 +93,20 @@ export function showMeasurements(parent, row, error) {
   );
 }
 
-function quantity(value, unit) {
+/** The expanded uncertainty (k = 2) of a column in pixels or levels; NaN where it is not known. */
+function expanded(uncertainty, column) {
+  const standard = uncertainty?.[`u_${column}`];
+  return standard >= 0 ? 2 * standard : NaN;
+}
+
+function quantity(value, unit, expandedUncertainty = NaN) {
   if (value === undefined) return html("td");
   if (value === null) return html("td", { title: "not known" }, "–");
   const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 1 : 2;
-  return html("td", {}, value.toFixed(digits), html("span", { class: "unit" }, ` ${unit}`));
+  const known = Number.isFinite(expandedUncertainty);
+  const range = known ? ` ± ${expandedUncertainty.toFixed(digits)}` : "";
+  const title = known ? { title: "± two standard uncertainties, some 95 %" } : {};
+  return html("td", title, value.toFixed(digits) + range, html("span", { class: "unit" }, ` ${unit}`));
 }
 
 /** `cases` are those of the probabilities; 1, 2, ... where they are not known. */

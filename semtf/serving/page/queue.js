@@ -10,7 +10,7 @@ const MAX_BYTES = 8 << 20;
 /**
  * Every item has `name`, `url` (for a thumbnail), `state` (waiting, running, done or failed), and
  * as they come `image`, `depth`, `sigma`, `estimatedCase`, `probabilities`, `similarity`, `flags`,
- * `measurement`, `edge`, `neighbours`, and `error`, `measureError` or `neighbourError`.
+ * `measurement`, `uncertainty`, `edge`, `neighbours`, and `error`, `measureError` or `neighbourError`.
  */
 export class Queue {
   /** `changed(item)` is called when an item has something new. */
@@ -49,7 +49,9 @@ export class Queue {
       await Promise.all(batch.map((item) => this.#read(item)));
       const readable = batch.filter(({ state }) => state === "running");
       if (readable.length) await this.#estimate(readable);
-      await this.measure(readable.filter(({ state }) => state === "done"));
+      const done = readable.filter(({ state }) => state === "done");
+      await this.measure(done);
+      await this.#askUncertainty(done);
     }
   }
 
@@ -117,6 +119,18 @@ export class Queue {
         for (const item of some) item.measureError = message(error);
       }
       some.forEach(this.changed);
+    }
+  }
+
+  /** Standard uncertainties of measurements in pixels and levels; older exports have none. */
+  async #askUncertainty(items) {
+    if (!items.length) return;
+    try {
+      const found = await this.client.predict("measure", items.map(({ b64 }) => ({ b64 })));
+      items.forEach((item, i) => (item.uncertainty = found[i]));
+      items.forEach(this.changed);
+    } catch (error) {
+      if (!(error instanceof ServerError)) throw error;
     }
   }
 

@@ -43,7 +43,7 @@ export class ResultView {
     if (fresh) this.#draw(item);
     const unmeasured = item.measureError && `Not measured. ${item.measureError}`;
     for (const map of Object.values(this.maps)) map.showEdge(item.edge);
-    showMeasurements(byId("measurements"), item.measurement, unmeasured);
+    showMeasurements(byId("measurements"), item, unmeasured);
     const unasked = item.neighbourError && `No neighbours. ${item.neighbourError}`;
     showNeighbours(byId("neighbours"), item.neighbours, unasked, this.ranges.depth);
     this.#sections();

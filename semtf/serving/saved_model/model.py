@@ -8,6 +8,7 @@ import tensorflow as tf
 from semtf.adaptation.base import Adapter
 from semtf.autograph import no_autograph
 from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
+from semtf.estimation.propagation import ErrorModel
 from semtf.estimation.result import FLAGS
 from semtf.serving.saved_model.graph_assertions import check_batch, require
 from semtf.serving.saved_model.graph_png import encode
@@ -33,6 +34,7 @@ class Model(tf.Module):
         self.cases = models.cases
         self.height, self.width = next(iter(models.retrievers.values())).shape
         self._adapters = dict(adapters)
+        self._errors = ErrorModel(models.errors, (self.height, self.width))
         with tf.device("CPU"):
             self._names = {
                 str(case): tf.Variable(retriever.storage.names, trainable=False, name="names")
@@ -47,6 +49,7 @@ class Model(tf.Module):
             images,
             probabilities,
         )
+        self._measurements = _function(self._errors.measurements, images, images, indices)
         self._adapted = _function(self._adapted_by_case, images, indices)
         self._stored_pair_pngs = _function(
             lambda case, pair, shift: stored_pair_pngs(models.retrievers, case, pair, shift),
@@ -62,6 +65,12 @@ class Model(tf.Module):
     def predict_png(self, images: tf.Tensor) -> Outputs:
         """The depth map, rounded, as a PNG file."""
         return {"depth_png_bytes": encode(self._estimated(images).depth)}
+
+    def measure(self, images: tf.Tensor) -> Outputs:
+        """What is measured of the depth, with its standard uncertainty."""
+        result = self._estimated(images)
+        outputs: Outputs = self._measurements(result.depth, result.sigma, result.case)
+        return {"case": result.case, **outputs}
 
     def neighbours(self, images: tf.Tensor) -> Outputs:
         """The stored pairs that the depth is made of."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from semtf.adaptation.base import Adapter
 from semtf.estimation.estimator import Estimator
+from semtf.estimation.propagation import ErrorModel
 from semtf.estimation.result import DepthResult
 from semtf.retrieval.shifts import shifted
 from semtf.serving.frames import Tensors
@@ -48,6 +49,15 @@ class Reference:
     def estimate(self) -> Tensors:
         """The estimator's results as outputs of signatures."""
         return self._outputs(self.result, self.case_probabilities)
+
+    @cached_property
+    def measurements(self) -> Tensors:
+        """What is measured of the results, with uncertainties."""
+        result = self.result
+        errors = ErrorModel(self.estimator.models.errors, self.estimator.shape)
+        arguments = map(tf.constant, (result.depth, result.sigma, result.case))
+        found = {name: value.numpy() for name, value in errors.measurements(*arguments).items()}
+        return {"case": result.case, **found}
 
     @cached_property
     def estimate_given_case(self) -> Tensors:

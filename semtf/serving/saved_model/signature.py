@@ -26,6 +26,12 @@ def largest_difference(actual: Array, expected: Array) -> float:
     return float(np.abs(actual - expected.astype(np.float64)).max(initial=0.0))
 
 
+def relative_difference(actual: Array, expected: Array) -> float:
+    """The largest difference over 1 or the expected size, whichever is more; NaN as above."""
+    size = np.maximum(np.abs(expected.astype(np.float64)), 1.0)
+    return float((np.abs(actual - expected.astype(np.float64)) / size).max(initial=0.0))
+
+
 def number_unequal(actual: Array, expected: Array) -> float:
     """How many elements differ."""
     return float(np.count_nonzero(actual != expected))

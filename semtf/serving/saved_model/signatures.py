@@ -7,6 +7,7 @@ compared with `SIGNATURES`.
 import numpy as np
 import tensorflow as tf
 
+from semtf.metrology.graph import NAMES
 from semtf.serving.saved_model.graph_assertions import check_batch, check_floats
 from semtf.serving.saved_model.graph_png import decode
 from semtf.serving.saved_model.model import Model
@@ -17,6 +18,7 @@ from semtf.serving.saved_model.signature import (
     Signature,
     largest_difference,
     png_difference,
+    relative_difference,
 )
 
 SIGNATURES: dict[str, Signature] = {}
@@ -149,6 +151,18 @@ SEM_PNG = Output(
 
 PREDICTION = (DEPTH, SIGMA, CASE, CASE_PROBABILITIES, SIMILARITY, FLAGS)
 NEIGHBOURS = (PAIR, NAME, SHIFTS, WEIGHTS, SIMILARITIES)
+MEASUREMENTS = tuple(
+    Output(
+        f"{prefix}{name}",
+        "float32",
+        "[n]",
+        f"{kind} `{name}`, or −1",
+        relative_difference,
+        1e-2,
+    )
+    for prefix, kind in (("", "the measurement"), ("u_", "standard uncertainty of"))
+    for name in NAMES
+)
 ADAPTATION = (ADAPTED, ADAPTED_PNG)
 
 
@@ -194,6 +208,16 @@ register(
         outputs=NEIGHBOURS,
         function=Model.neighbours,
         expected=_estimate,
+    )
+)
+register(
+    Signature(
+        "measure",
+        "What is measured of each hole, with its standard uncertainty.",
+        inputs=(IMAGE_BYTES,),
+        outputs=(CASE, *MEASUREMENTS),
+        function=Model.measure,
+        expected=lambda reference: reference.measurements,
     )
 )
 register(
