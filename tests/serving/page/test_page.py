@@ -167,6 +167,9 @@ def test_neighbours_and_measurements(page: "playwright.Page", url: str) -> None:
     for column in ("cd_rows_px", "cd_rows_nm", "sidewall_angle_deg", "wall_width_px"):
         if np.isfinite(expected[column]):
             assert f"{expected[column]:.2f}" in shown, column
+    uncertain = predict(url, "measure", data)["u_cd_rows_px"]
+    if uncertain >= 0:
+        playwright.expect(page.locator("#measurements")).to_contain_text(f"± {2 * uncertain:.2f}")
     assert page.locator("#map-depth polygon").get_attribute("points")
 
 
