@@ -51,6 +51,7 @@ setup(
     package_data={
         "semtf": ["py.typed"],
         "semtf.analysis": ["*.html"],
+        "semtf.benchmark": ["*.html"],
         "semtf.pages": ["*.html", "*.js"],
         "semtf.report": ["*.html"],
         "semtf.serving": ["page/**/*"],

@@ -61,9 +61,9 @@ class Bench:
     """One case of one fab: what adapters are fitted to, and what their keys are worth."""
 
     def __init__(self, data: Path, case: int, seed: int) -> None:
+        from semtf.benchmark.keys import TARGET_KEYS, target_keys
         from semtf.data.dataset import open_dataset
         from semtf.data.image_folder import open_images
-        from semtf.evaluation.benchmark import TARGET_KEYS, target_keys
         from semtf.evaluation.rmse import read_cases
 
         dataset = open_dataset(data, cases=[case], cache=data / "cache")
@@ -101,8 +101,8 @@ class Bench:
         """RMSE with the weights that training chooses for these keys."""
         import tensorflow as tf
 
+        from semtf.benchmark.keys import keys_estimators
         from semtf.estimation.uncertainty import depth_and_spread, num_to_search
-        from semtf.evaluation.benchmark import keys_estimators
         from semtf.evaluation.rmse import rmse
         from semtf.retrieval.blending import Blending
 

@@ -77,9 +77,9 @@ class World(NamedTuple):
 
 def measure(world: World, case: int) -> Row:
     """The row of a case."""
+    from semtf.benchmark.keys import keys_estimators
     from semtf.data.dataset import open_dataset
     from semtf.data.image_folder import open_images
-    from semtf.evaluation.benchmark import keys_estimators
     from semtf.evaluation.rmse import read_cases
     from semtf.presets import preset
 

@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from semtf import extension, pipeline, stages
+from semtf.benchmark.benchmark import benchmark
+from semtf.benchmark.registry import chosen
+from semtf.benchmark.world import Settings
 from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
-from semtf.evaluation.benchmark import DEPTH_DIFFERS, benchmark
 from semtf.presets import preset
 from semtf.report.page import write_report
 from semtf.retrieval.retriever import Retriever
@@ -242,18 +244,6 @@ def test_a_foreign_folder_works(fab: Path, small_config: RunConfig, tmp_path: Pa
     assert (depth[:, -4:] == 140).all()
 
 
-def test_benchmark_of_a_run(run: Run, fab: Path) -> None:
-    table = benchmark(run, open_dataset(fab), fab / "truth")
-    assert list(table["method"]) == [
-        f"{keys}, {blend}"
-        for keys in ("no adaptation", "adapted", "true target keys")
-        for blend in ("nearest", "softmax of 8", "tuned")
-    ] + [DEPTH_DIFFERS]
-    assert (table["images"] == 24).all()
-    rmse = table.set_index("method")["rmse"]
-    assert rmse["true target keys, softmax of 8"] < rmse["no adaptation, softmax of 8"]
-
-
 @pytest.mark.slow
 def test_adaptation_helps_in_every_case(tmp_path: Path) -> None:
     from semtf.simulation.world import simulate
@@ -261,7 +251,15 @@ def test_adaptation_helps_in_every_case(tmp_path: Path) -> None:
     data = simulate(tmp_path / "data", pairs=500, train=200, test=40, seed=1)
     config = preset("quick").with_settings({"classification.backbone": "small"})
     run = pipeline.train(data, run=tmp_path / "run", config=config)
-    table = benchmark(run, open_dataset(data), data / "truth").set_index("method")
+    settings = Settings(run.config, tmp_path / "networks")
+    found = benchmark(
+        open_dataset(data),
+        data / "truth",
+        chosen("none/nearest,adapted/nearest"),
+        settings,
+        run=run,
+    )
+    table = found.set_index("method")
     for case in (1, 2, 3, 4):
         column = table[f"case_{case}"]
         assert column["adapted, nearest"] < column["no adaptation, nearest"]

@@ -55,9 +55,9 @@ range16_option = click.option(
     help="Values of 16-bit images that become grey levels 0 and 255.",
 )
 run_option = click.option("--run", required=True, type=FOLDER, help="The run folder.")
-data_option = click.option(
-    "--data", required=True, type=FOLDER, help="Folder in the challenge's layout, or its zip file."
-)
+DATA = "Folder in the challenge's layout, or its zip file."
+data_option = click.option("--data", required=True, type=FOLDER, help=DATA)
+data_option_if_needed = click.option("--data", type=FOLDER, help=DATA)
 cache_option = click.option(
     "--cache", type=FOLDER, help="Where packed images are kept; default ~/.cache/semtf."
 )

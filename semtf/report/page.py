@@ -20,6 +20,8 @@ from semtf.run import DATA, REPORT, Run
 from semtf.version import __version__
 
 TEMPLATE = "report.html"
+SCORES = ("method", "rmse", "images")
+"""Columns of a benchmark that the page shows, beside the cases."""
 
 
 def write_report(
@@ -110,5 +112,8 @@ def _scores(path: Path | None) -> list[dict[str, Any]]:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    table = table.map(lambda value: f"{value:.2f}" if isinstance(value, float) else str(value))
+    columns = [c for c in table if c in SCORES or str(c).startswith("case_")]
+    table = table[columns].map(
+        lambda value: f"{value:.2f}" if isinstance(value, float) else str(value)
+    )
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -155,6 +155,38 @@ def test_export_and_report(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     assert 'href="http' not in text
 
 
+def test_benchmark_goes_on_and_writes_a_page(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
+    table, page = tmp_path / "table.csv", tmp_path / "page.html"
+    command = ("benchmark", "--run", run.path, "--data", fab, "--out", table, "--page", page)
+    done = semtf(*command, "--methods", "mean-map")
+    assert done.code == 0, done.err
+    first = (tmp_path / "table.jsonl").read_text()
+    done = semtf(*command, "--methods", "mean-map,nearest-true-map", "--json")
+    assert done.code == 0, done.err
+    rows = json.loads(done.out)
+    assert [row["method"] for row in rows] == ["mean map", "nearest true map"]
+    assert rows[1]["rmse"] < rows[0]["rmse"]
+    assert (tmp_path / "table.jsonl").read_text().startswith(first)
+    assert len((tmp_path / "table.jsonl").read_text().splitlines()) == 2
+    assert len(pd.read_csv(table)) == 2
+    assert "nearest true map" in page.read_text()
+
+
+def test_benchmark_lists_methods_and_refuses_unknown_ones(semtf, fab: Path) -> None:
+    done = semtf("benchmark", "--list")
+    assert done.code == 0
+    assert "nearest-true-map" in done.out
+    assert "trains a network" in done.out
+    for arguments, message in (
+        (("--data", fab, "--methods", "mean-mab"), "the nearest are mean-map"),
+        (("--data", fab, "--seeds", "one"), "--seeds one: write whole numbers"),
+        ((), "--data: say which data set"),
+    ):
+        done = semtf("benchmark", *arguments)
+        assert done.code == 2
+        assert message in done.err
+
+
 def test_train_prints_the_run(semtf, fab: Path, tmp_path: Path) -> None:
     done = semtf(
         "train", "--case", 2, "--data", fab, "--run", tmp_path / "run", "--adapter", "none",

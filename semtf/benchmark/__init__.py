@@ -1,0 +1,1 @@
+"""Every part of the recipe as a row of one table: methods by name, judged on one data set."""

@@ -1,0 +1,78 @@
+"""The experiments of the recipe's claims: effects, verdicts, the law of pairs, and a tiny fab."""
+
+from pathlib import Path
+
+import bench_claims
+import numpy as np
+import pytest
+
+from semtf.benchmark.rows import Rows
+
+
+def rows(**errors: float) -> Rows:
+    """Rows of ten images, whose errors differ alike."""
+    made = Rows(None)
+    for name, rmse in errors.items():
+        squares = (rmse**2 * np.linspace(0.9, 1.1, 10)).tolist()
+        made.add({"name": f"{name}/nearest", "seed": 0, "pairs": None, "squares": squares})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("effects", "expected"),
+    [
+        ([(0.2, 0.1, 0.3), (0.1, 0.05, 0.2)], "holds"),
+        ([(-0.2, -0.3, -0.1)], "fails"),
+        ([(0.2, 0.1, 0.3), (-0.2, -0.3, -0.1)], "mixed"),
+        ([(0.2, 0.1, 0.3), (0.0, -0.1, 0.1)], "mixed"),
+        ([(0.01, -0.1, 0.1)], "no difference seen"),
+        ([], "not measured"),
+    ],
+)
+def test_a_verdict_needs_the_same_sign_everywhere(
+    effects: list[tuple[float, float, float]], expected: str
+) -> None:
+    assert bench_claims.verdict(effects) == expected
+
+
+def test_a_claim_becomes_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = bench_claims.Claim("a helps", (("a/nearest", "b/nearest"), ("a/nearest", "c/nearest")))
+    monkeypatch.setitem(bench_claims.CLAIMS, "test", claim)
+    found = {"struct:0": rows(a=3.0, b=4.0), "tonal:0": rows(a=2.0, b=4.0)}
+    text = bench_claims.report("test", found, [0])
+    assert "3.00 / 4.00: +25.0% (+25.0% to +25.0%)" in text
+    assert "2.00 / 4.00: +50.0%" in text
+    assert text.splitlines()[-2].endswith("| holds |")
+    assert text.splitlines()[-1].count("not measured") == 3
+
+
+@pytest.mark.parametrize(("floor", "power"), [(0.0, 0.2), (1.5, 0.5)])
+def test_the_law_of_pairs_is_found(floor: float, power: float) -> None:
+    sizes = np.array(bench_claims.SIZES)
+    found = bench_claims.law(sizes, floor + 20.0 * sizes**-power)
+    assert found[0] == pytest.approx(floor, abs=0.1)
+    assert found[2] == pytest.approx(power, abs=0.05)
+
+
+def test_all_methods_of_claims_are_known() -> None:
+    for claim in bench_claims.CLAIMS.values():
+        assert bench_claims.methods_of(claim)
+
+
+def test_a_tiny_fab_is_made_once_and_its_rows_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (("PAIRS", 12), ("FAB", 4), ("TEST", 3), ("CASES", (1,))):
+        monkeypatch.setattr(bench_claims, name, value)
+    claim = bench_claims.Claim("pairs help", (("nearest-true-map", "mean-map"),))
+    monkeypatch.setitem(bench_claims.CLAIMS, "depth", claim)
+    arguments = ["--claims", "depth", "--fabs", "tonal:2", "--work", str(tmp_path)]
+    bench_claims.main(arguments)
+    first = capsys.readouterr().out
+    assert "| `nearest-true-map` | `mean-map` |" in first
+    assert "| holds |" in first
+    kept = (tmp_path / "tonal_2_12" / "rows.jsonl").read_text()
+    assert len(kept.splitlines()) == 2
+    bench_claims.main(arguments)
+    assert capsys.readouterr().out == first
+    assert (tmp_path / "tonal_2_12" / "rows.jsonl").read_text() == kept
