@@ -203,11 +203,13 @@ class RetrievalConfig:
 class RunConfig:
     """Everything that decides the result of a run, beside the data.
 
-    ``cases`` are those of the data set where that brings its own.
+    ``cases`` are those of the data set where that brings its own. With ``deterministic`` TensorFlow
+    takes only operations that give the same bits every time (docs/reliability.md).
     """
 
     preset: str = "quick"
     seed: Seed = 0
+    deterministic: bool = False
     cases: Cases = CHALLENGE
     image: ImageConfig = field(default_factory=ImageConfig)
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)

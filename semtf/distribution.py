@@ -50,6 +50,16 @@ def grow_memory() -> None:
             return
 
 
+def make_deterministic() -> None:
+    """Let every operation of this process give the same bits for the same input, from now on.
+
+    An operation that cannot raises an error. TensorFlow has no way back.
+    """
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
 def check_batch(field: str, batch: int, strategy: "tf.distribute.Strategy | None") -> None:
     """Raise InputError where a batch cannot be split evenly over the replicas of a strategy.
 

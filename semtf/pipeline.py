@@ -22,7 +22,7 @@ from semtf.data.dataset import Dataset, open_dataset
 from semtf.data.image_folder import open_images
 from semtf.data.layout import find_cases, open_layout
 from semtf.disk import explain_full_disk
-from semtf.distribution import check_batch, choose_strategy
+from semtf.distribution import check_batch, choose_strategy, make_deterministic
 from semtf.errors import InputError
 from semtf.lock import is_vacant, lock_folder
 from semtf.outputs import check_folder, protect
@@ -124,6 +124,8 @@ def train(
         check_environment(settings, len({*present, *cases}), classifier_weights)
         if settings.preset == "challenge" and classifier_weights is None:
             inform(NO_WEIGHTS)
+        if settings.deterministic:
+            make_deterministic()
         strategy = strategy or choose_strategy()
         _check_batches(settings, strategy)
         numbers = [n for n in case_numbers(settings.cases) if n in {*present, *cases}]

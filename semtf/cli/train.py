@@ -51,6 +51,7 @@ ZIP = "open.zip"
     help="How stored pairs are searched: with ScaNN, or exactly with TensorFlow alone.",
 )
 @click.option("--seed", type=int, help="Seed of everything random.")
+@click.option("--deterministic", is_flag=True, help="The same bytes every time, a little slower.")
 @click.option(
     "--set",
     "settings",
@@ -85,6 +86,7 @@ def command(
     adapter: str | None,
     index: str | None,
     seed: int | None,
+    deterministic: bool,
     settings: tuple[str, ...],
     size: tuple[int, int] | None,
     fab: tuple[str, ...],
@@ -98,7 +100,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Train adaptation, storage and classifier, into one run folder."""
-    changes = _changes(adapter, index, seed, settings, size)
+    changes = _changes(adapter, index, seed, deterministic, settings, size)
     config = (
         None if name is None and not changes else _base_config(name, run).with_settings(changes)
     )
@@ -203,6 +205,7 @@ def _changes(
     adapter: str | None,
     index: str | None,
     seed: int | None,
+    deterministic: bool,
     settings: tuple[str, ...],
     size: tuple[int, int] | None,
 ) -> dict[str, str]:
@@ -221,4 +224,6 @@ def _changes(
         changes["retrieval.index"] = index
     if seed is not None:
         changes["seed"] = str(seed)
+    if deterministic:
+        changes["deterministic"] = "true"
     return changes

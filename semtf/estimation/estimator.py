@@ -15,7 +15,7 @@ from semtf.classification.classifier import Classifier
 from semtf.classification.voting import site_vote
 from semtf.config import Align, IndexChoice, Weights
 from semtf.data.grey_levels import check_grey_levels
-from semtf.distribution import grow_memory
+from semtf.distribution import grow_memory, make_deterministic
 from semtf.errors import InputError
 from semtf.estimation.averaging import Average
 from semtf.estimation.evidence import Evidence
@@ -228,6 +228,8 @@ def load_models(
 ) -> EstimatorModels:
     """The classifier and retrievers of a run; arguments as in `load`."""
     grow_memory()
+    if run.config.deterministic:
+        make_deterministic()
     run.check()
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}

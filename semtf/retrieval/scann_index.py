@@ -106,7 +106,8 @@ class ScannIndex(Index):
             builder = builder.tree(leaves, leaves, random_init=False)
             builder = builder.score_ah(2, anisotropic_quantization_threshold=float("nan"))
             builder = builder.reorder(10)
-        index = cls.of_tensors(operations.scann_to_tensors(builder.build().searcher_handle))
+        tensors = operations.scann_to_tensors(builder.build().searcher_handle)
+        index = cls.of_tensors([_defined(tensor) for tensor in tensors])
         return index if sample is None else index.tuned(sample, recall)
 
     @property
@@ -245,6 +246,12 @@ def _content_name(state: tf.Module) -> str:
         value = variable.numpy()
         digest.update(_bytes(value) if variable.dtype == tf.string else value.tobytes())
     return f"scann-{digest.hexdigest()}"
+
+
+def _defined(tensor: tf.Tensor) -> tf.Tensor:
+    """A tensor of ScaNN's state; the numbers of absent ones are whatever was in memory."""
+    absent = tensor.shape.rank == 0 and tensor.dtype != tf.string
+    return tf.zeros_like(tensor) if absent else tensor
 
 
 def _read(folder: Path, name: str) -> tf.Tensor:
