@@ -1,20 +1,21 @@
 """What docs/reliability.md promises, measured: odd images, order, fuzz, kills.
 
     scripts/bench reliability [--run saved_models/synthetic] [--images data/test/SEM]
-                              [--parts numbers,order,fuzz,kill] [--kills 10]
+                              [--parts numbers,order,fuzz,kill,load] [--kills 8]
+                              [--data data] [--commands pack,train,…]
 
 - numbers: images that no run was trained for: flagged, sigma beside that of usual images, NaN.
 - order: the largest change of a depth by the order and the batch size of images.
 - fuzz: the slow fuzz tests; how many cases each ran.
-- kill: `semtf predict` killed at random moments; what readers see, and how it ends.
+- kill: packing, training, prediction, report, export and benchmark killed at random moments
+  (`kills.py`); what readers see, and how each ends.
 
-Load, swaps of versions and memory are `scripts/bench serving --parts soak`.
+- load: the slow load test: 64 clients beside rude ones for five minutes, 20 swaps of versions, on
+  workers without a model. With one it is `scripts/bench serving --parts soak`.
 """
 
 import argparse
-import hashlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,11 +25,12 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from commands import SEMTF
+from kills import commands
+from kills import kill as kill_command
 from odd_images import ODD
 
 HERE = Path(__file__).parent
-PARTS = ("numbers", "order", "fuzz", "kill")
+PARTS = ("numbers", "order", "fuzz", "kill", "load")
 COUNT = 64
 FUZZ = {
     "tests/data/test_fuzz.py": "220,000 PNG and TIFF files",
@@ -91,52 +93,22 @@ def fuzz() -> None:
             print(done.stdout[-2000:])
 
 
-def kill(run: Path, images: Path, kills: int) -> None:
-    """Kill a prediction at random moments and look at what it leaves."""
+def load() -> None:
+    """Run the slow load test, and print what it prints."""
+    file = "tests/serving/server/test_load.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-s", "-m", "slow", file]
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True)  # noqa: S603 - our own interpreter
+    print(done.stdout[-2000:])
+    if done.returncode:
+        raise SystemExit(f"{file}: failed")
+
+
+def kill(run: Path, data: Path, kills: int, names: list[str] | None) -> None:
+    """Kill commands at random moments and look at what they leave."""
+    chosen = commands(data, run)
     with tempfile.TemporaryDirectory() as work:
-        whole, out = Path(work) / "whole", Path(work) / "out"
-        start = time.perf_counter()
-        predict(run, images, whole).wait()
-        seconds = time.perf_counter() - start
-        wanted, killed = contents(whole), 0
-        moments = np.random.default_rng(0).uniform(0, seconds, kills)
-        for moment in moments:
-            process = predict(run, images, out)
-            try:
-                process.wait(timeout=float(moment))
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                killed += 1
-            seen = contents(out)
-            table = "predictions.csv" in seen
-            right = all(wanted.get(name) == digest for name, digest in seen.items())
-            if not right or (table and seen != wanted):
-                raise SystemExit(f"a reader sees half a prediction after {moment:.2f} s")
-        predict(run, images, out).wait()
-        same = "the same bytes" if contents(out) == wanted else "OTHER BYTES"
-        hidden = [path for path in out.iterdir() if path.name.startswith(".")]
-        left = ", files left behind" if hidden else ", nothing left behind"
-        print(f"predict: killed {killed} times in {kills}, then ended in {same}{left}")
-
-
-def predict(run: Path, images: Path, out: Path) -> subprocess.Popen[bytes]:
-    options = ["predict", "--run", str(run), "--images", str(images), "--out", str(out)]
-    return subprocess.Popen(  # noqa: S603 - our own interpreter
-        [*SEMTF, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """By name, the SHA-256 of the files of a folder that a reader sees."""
-    if not folder.is_dir():
-        return {}
-    files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    return {
-        name.as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in files.items()
-        if not any(part.startswith(".") for part in name.parts)
-    }
+        for name in names or chosen:
+            print(kill_command(name, chosen[name], Path(work), kills), flush=True)
 
 
 def main() -> None:
@@ -146,7 +118,9 @@ def main() -> None:
     parser.add_argument("--run", type=Path, default=Path("saved_models/synthetic"))
     parser.add_argument("--images", type=Path, default=Path("data/test/SEM"))
     parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--data", type=Path, default=Path("data"), help="what is packed, trained")
+    parser.add_argument("--kills", type=int, default=8, help="of each command")
+    parser.add_argument("--commands", help="which are killed; all where left out")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
     if unknown := set(parts) - set(PARTS):
@@ -158,8 +132,11 @@ def main() -> None:
             order(arguments.run, arguments.images)
         elif part == "fuzz":
             fuzz()
+        elif part == "load":
+            load()
         else:
-            kill(arguments.run, arguments.images, arguments.kills)
+            names = arguments.commands.split(",") if arguments.commands else None
+            kill(arguments.run, arguments.data, arguments.kills, names)
 
 
 if __name__ == "__main__":
