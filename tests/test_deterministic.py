@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from semtf.cli.train import _changes
 from semtf.data.dataset import open_dataset
 from semtf.manifest import MANIFEST
+from semtf.presets import preset
 from semtf.run import Run
 from tests.command import finish, start
 
@@ -58,3 +60,9 @@ def test_two_trainings_end_in_the_same_bytes(
     for name in ("depth", "sigma", "case"):
         np.testing.assert_array_equal(one[name], two[name], err_msg=name)
     assert Run.open(runs[0]).config.deterministic
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_the_option_is_the_setting(given: bool) -> None:
+    changes = _changes(None, None, None, given, (), None)
+    assert preset("quick").with_settings(changes).deterministic is given
