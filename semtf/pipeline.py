@@ -121,11 +121,7 @@ def train(
                 warn(f"{folder}: is trained already on this data; nothing was done")
                 return existing
             raise InputError(f"{folder}: has case {case} already; choose another --run")
-        check_environment(settings, len({*present, *cases}), classifier_weights)
-        if settings.preset == "challenge" and classifier_weights is None:
-            inform(NO_WEIGHTS)
-        if settings.deterministic:
-            make_deterministic()
+        _set_up(settings, len({*present, *cases}), classifier_weights)
         strategy = strategy or choose_strategy()
         _check_batches(settings, strategy)
         numbers = [n for n in case_numbers(settings.cases) if n in {*present, *cases}]
@@ -162,6 +158,15 @@ def train(
         )
         current.finish()
         return current
+
+
+def _set_up(settings: RunConfig, cases: int, classifier_weights: Path | None) -> None:
+    """Check the environment, and make it what the settings ask for."""
+    check_environment(settings, cases, classifier_weights)
+    if settings.preset == "challenge" and classifier_weights is None:
+        inform(NO_WEIGHTS)
+    if settings.deterministic:
+        make_deterministic()
 
 
 def _check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
