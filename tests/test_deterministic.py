@@ -9,7 +9,7 @@ from semtf.cli.train import _changes
 from semtf.data.dataset import open_dataset
 from semtf.manifest import MANIFEST
 from semtf.presets import preset
-from semtf.run import Run
+from semtf.run import TIMINGS, Run
 from tests.command import finish, start
 
 # A process of its own: TensorFlow has no way back from deterministic operations.
@@ -35,7 +35,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and "logs" not in path.parts and path.name != MANIFEST
+        if path.is_file() and "logs" not in path.parts and path.name not in (MANIFEST, TIMINGS)
     }
 
 
