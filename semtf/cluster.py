@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,6 +58,11 @@ class Cluster(NamedTuple):
     this_member: Member
 
     @property
+    def leads(self) -> bool:
+        """Whether this process is the chief, the first member, which alone writes."""
+        return self.this_member == self.members[0]
+
+    @property
     def others(self) -> tuple[Member, ...]:
         """All members but this one."""
         return tuple(member for member in self.members if member != self.this_member)
@@ -93,23 +98,27 @@ def configured_cluster() -> Cluster | None:
     return Cluster(members, _task(value.get("task"), members))
 
 
-def cluster_strategy(cluster: Cluster) -> "tf.distribute.Strategy":
+def cluster_strategy(cluster: Cluster, prepare: Callable[[], None]) -> "tf.distribute.Strategy":
     """The strategy over all workers of a cluster, once all of them have answered.
 
     It is made once a process. ``SEMTF_CLUSTER_TIMEOUT`` says how many seconds are waited.
+    TensorFlow is loaded when the workers have met, and ``prepare`` is called before it starts.
 
     Raises:
         InputError: this member's address is in use, or the time-out is no number.
         TrainingError: a worker did not answer in time.
     """
-    return _formed(cluster, _timeout())
+    return _formed(cluster, _timeout(), prepare)
 
 
 @functools.cache
-def _formed(cluster: Cluster, timeout: float) -> "tf.distribute.Strategy":
+def _formed(
+    cluster: Cluster, timeout: float, prepare: Callable[[], None]
+) -> "tf.distribute.Strategy":
+    _meet(cluster, timeout)
     import tensorflow as tf
 
-    _meet(cluster, timeout)
+    prepare()
     with _bounded(cluster, timeout), _termination_kept():
         return tf.distribute.MultiWorkerMirroredStrategy()
 

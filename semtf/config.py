@@ -17,6 +17,7 @@ Padding = Literal["replicate", "zero"]
 Loss = Literal["wgan-gp", "lsgan"]
 Identity = Literal["input", "target"]
 Precision = Literal["float32", "mixed_bfloat16"]
+Strategy = Literal["auto", "one", "mirrored", "multiworker", "tpu"]
 WEIGHTS = {
     "nearest": "the most similar pair alone",
     "uniform": "all alike",
@@ -75,6 +76,7 @@ class AdaptationConfig:
     critics' learning rate over the generators'; a case that starts from another takes
     ``other_rate`` times both, ``learning_rate`` and ``critic_rate``.
     ``epoch`` is which epoch's generators are kept: the criterion's choice or the last.
+    ``synchronized`` has batch normalisation take mean and variance of all replicas' images.
     ``fda_beta`` is the half width of FDA's window over the images' shorter side. ``nce_…`` belong
     to CUT: patches a layer, features a patch, temperature, weight of the loss, and whether it is
     taken on fab images too.
@@ -86,6 +88,7 @@ class AdaptationConfig:
     blocks: Whole = 2
     norm: Norm = "instance"
     critic_norm: Norm = "instance"
+    synchronized: bool = False
     padding: Padding = "zero"
     dropout: PartialShare = 0.0
     batch: Count = 16
@@ -135,7 +138,8 @@ class ClassificationConfig:
     ``shift`` is in pixels, ``noise`` in grey levels; ``warm_up`` is a share of all steps;
     ``wrong`` is the accepted share of wrong images among those that are not in doubt. ``hold_out``
     puts aside the share ``validation`` of the sites, or the first of ``folds`` stratified folds.
-    With ``blend`` the depth of an image in doubt blends two cases.
+    With ``blend`` the depth of an image in doubt blends two cases; ``synchronized`` has batch
+    normalisation take mean and variance of all replicas' images.
     """
 
     backbone: Backbone = "efficientnet_b0"
@@ -150,6 +154,7 @@ class ClassificationConfig:
     dropout: PartialShare = 0.2
     drop_connect: PartialShare = 0.0
     momentum: PartialShare = 0.9
+    synchronized: bool = False
     shift: Shift = 2
     flip: bool = False
     noise: NotNegative = 0.0
@@ -204,12 +209,14 @@ class RunConfig:
     """Everything that decides the result of a run, beside the data.
 
     ``cases`` are those of the data set where that brings its own. With ``deterministic`` TensorFlow
-    takes only operations that give the same bits every time (docs/reliability.md).
+    takes only operations that give the same bits every time (docs/reliability.md). ``strategy``
+    says on which devices networks are trained (`semtf.distribution.choose_strategy`).
     """
 
     preset: str = "quick"
     seed: Seed = 0
     deterministic: bool = False
+    strategy: Strategy = "auto"
     cases: Cases = CHALLENGE
     image: ImageConfig = field(default_factory=ImageConfig)
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)

@@ -3,36 +3,81 @@
 import functools
 from typing import TYPE_CHECKING
 
-from semtf.cluster import cluster_strategy, configured_cluster
+from semtf.cluster import VARIABLE, cluster_strategy, configured_cluster
 from semtf.errors import InputError
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+AUTO, ONE, MIRRORED, MULTIWORKER, TPU = "auto", "one", "mirrored", "multiworker", "tpu"
 
-def choose_strategy() -> "tf.distribute.Strategy":
-    """The strategy for the devices that are visible; GPUs take memory as they need it.
 
-    Returns:
-        MultiWorkerMirroredStrategy where the environment variable TF_CONFIG names a cluster,
-        MirroredStrategy over all GPUs where there are any, OneDeviceStrategy on the CPU else.
+def choose_strategy(name: str = AUTO) -> "tf.distribute.Strategy":
+    """The strategy of a name; GPUs take memory as they need it.
+
+    ``"auto"`` is ``"multiworker"`` where the environment variable TF_CONFIG names a cluster,
+    ``"mirrored"`` where there are GPUs, and ``"one"`` else.
+
+    Args:
+        name: ``"one"`` is the first GPU, or the CPU where there is none; ``"mirrored"`` all GPUs
+            of this machine, or all logical devices of its CPU; ``"multiworker"`` all workers of
+            TF_CONFIG; ``"tpu"`` the TPU of this machine.
+
+    Raises:
+        InputError: what the name asks for is not there, or TF_CONFIG is wrong.
+        TrainingError: a worker of the cluster does not answer.
     """
+    cluster = configured_cluster() if name in (AUTO, MULTIWORKER) else None
+    if cluster is not None:
+        return cluster_strategy(cluster, grow_memory)
+    if name == MULTIWORKER:
+        raise InputError(
+            f"--strategy {MULTIWORKER}: {VARIABLE} names no cluster; docs/scale.md shows how it "
+            "is set"
+        )
     import tensorflow as tf
 
     grow_memory()
-    if (cluster := configured_cluster()) is not None:
-        return cluster_strategy(cluster)
-    if tf.config.list_physical_devices("GPU"):
+    if name == TPU:
+        return _tpu_strategy()
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus and name != ONE:
         return tf.distribute.MirroredStrategy()
-    return _on_cpu()
+    if name == MIRRORED:
+        return tf.distribute.MirroredStrategy(
+            [device.name for device in tf.config.list_logical_devices("CPU")]
+        )
+    return _on("/gpu:0" if gpus else "/cpu:0")
 
 
 @functools.cache
-def _on_cpu() -> "tf.distribute.Strategy":
+def _on(device: str) -> "tf.distribute.Strategy":
     """One object for all trainings of a process: networks traced under it can be used again."""
     import tensorflow as tf
 
-    return tf.distribute.OneDeviceStrategy("/cpu:0")
+    return tf.distribute.OneDeviceStrategy(device)
+
+
+def follows(name: str) -> bool:
+    """Whether this process is a worker under a strategy of this name, and not the chief.
+
+    Raises:
+        InputError: TF_CONFIG is wrong.
+    """
+    cluster = configured_cluster() if name in (AUTO, MULTIWORKER) else None
+    return cluster is not None and not cluster.leads
+
+
+def _tpu_strategy() -> "tf.distribute.Strategy":
+    import tensorflow as tf
+
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect()
+    except (ValueError, tf.errors.OpError) as error:
+        raise InputError(
+            f"--strategy {TPU}: no TPU was found ({str(error).splitlines()[0]})"
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)
 
 
 def grow_memory() -> None:
@@ -81,5 +126,5 @@ def check_batch(field: str, batch: int, strategy: "tf.distribute.Strategy | None
     raise InputError(
         f"{field} {batch}: cannot be split evenly over {replicas} devices; set it to "
         f"{' or '.join(batches)}, or train on {' or '.join(fitting)} of them "
-        "(CUDA_VISIBLE_DEVICES says which are seen)"
+        f"(CUDA_VISIBLE_DEVICES says which are seen, {VARIABLE} which machines)"
     )

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,19 +19,21 @@ from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
 from semtf.checked_keras import keras
 from semtf.classification import train as classification
 from semtf.config import RunConfig
-from semtf.data.dataset import Dataset, open_dataset
-from semtf.data.image_folder import open_images
+from semtf.data.dataset import Dataset
 from semtf.data.layout import find_cases, open_layout
 from semtf.disk import explain_full_disk
-from semtf.distribution import check_batch, choose_strategy, make_deterministic
+from semtf.distribution import check_batch, choose_strategy, follows, make_deterministic
 from semtf.errors import InputError
+from semtf.following import follow, leading, share_data
 from semtf.lock import is_vacant, lock_folder
+from semtf.orders import is_chief
 from semtf.outputs import check_folder, protect
 from semtf.preflight import check_data, check_environment
 from semtf.presets import as_config, preset
 from semtf.progress import inform, warn
 from semtf.run import CONFIG, DATA, Run
 from semtf.stages import train_case, train_classifier
+from semtf.training_data import open_training_data
 
 NO_WEIGHTS = (
     "preset challenge: the recipe's classifier starts from the published weights "
@@ -52,7 +55,7 @@ def train(
     budget: float | None = None,
     skip_bad: bool = False,
     cache: Path | str | None = None,
-    strategy: tf.distribute.Strategy | None = None,
+    strategy: tf.distribute.Strategy | str | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Train adaptation, storage and classifier of the chosen cases.
@@ -82,8 +85,9 @@ def train(
         skip_bad: leave bad images out and list them in the run folder's ``skipped.csv``.
         cache: where the packed images are kept.
         strategy: where networks are trained, such as
-            ``tf.distribute.MirroredStrategy(["/gpu:0", "/gpu:1"])``; chosen by the visible
-            devices (`semtf.distribution.choose_strategy`) where None.
+            ``tf.distribute.MirroredStrategy(["/gpu:0", "/gpu:1"])``, or a name that
+            `semtf.distribution.choose_strategy` knows; the config's ``strategy`` where None.
+            Where several workers train, all of them call this, and the chief alone writes.
         callbacks: Keras callbacks that are given to every ``fit``: that of each case's adapter
             where it is trained (`semtf.adaptation.train.train`), and then that of the classifier
             (`semtf.classification.train.train`); not to those of ``folds``. ``self.model.name``
@@ -97,13 +101,19 @@ def train(
         InputError: bad data or options, the run exists and does not fit them, another process
             writes to it, something is missing that the training would need, or a batch cannot be
             split evenly over the strategy's replicas.
-        TrainingError: training went wrong, or the disk is full.
+        TrainingError: training went wrong, the disk is full, or a worker was lost.
     """
     _check_callbacks(callbacks)
     folder = _new_folder() if run is None else run.path if isinstance(run, Run) else Path(run)
     chosen = None if config is None else as_config(config)
     classifier_weights = None if classifier_weights is None else Path(classifier_weights)
     files = None if isinstance(data, Dataset) else data
+    open_data = functools.partial(
+        open_training_data, data, fab=fab, range16=range16, skip_bad=skip_bad, cache=cache
+    )
+    if _follows(strategy, chosen, folder):
+        joined = _chosen_strategy(strategy, "auto")
+        return Run(folder, follow(joined, open_data) or chosen or preset("quick"))
     with (
         lock_folder(folder, "trained"),
         explain_full_disk(folder, "the same command with --resume goes on"),
@@ -121,43 +131,50 @@ def train(
                 warn(f"{folder}: is trained already on this data; nothing was done")
                 return existing
             raise InputError(f"{folder}: has case {case} already; choose another --run")
-        _set_up(settings, len({*present, *cases}), classifier_weights)
-        strategy = strategy or choose_strategy()
-        _check_batches(settings, strategy)
-        numbers = [n for n in case_numbers(settings.cases) if n in {*present, *cases}]
-        if isinstance(data, Dataset):
-            dataset = _arrays_for(data, numbers, settings, fab)
-        else:
-            dataset = open_dataset(
-                data,
-                cases=numbers,
-                fab={
-                    number: open_images(
-                        path, size=settings.image.shape, skip_bad=skip_bad, range16=range16
-                    )
-                    for number, path in (fab or {}).items()
-                },
-                cache=None if cache is None else Path(cache),
-                skip_bad=skip_bad,
-                size=settings.image.shape,
+        strategy = _chosen_strategy(strategy, settings.strategy)
+        with leading(strategy):
+            _set_up(settings, len({*present, *cases}), classifier_weights)
+            _check_batches(settings, strategy)
+            numbers = [n for n in case_numbers(settings.cases) if n in {*present, *cases}]
+            dataset = open_data(settings, numbers)
+            new = [number for number in dataset.cases if number not in present]
+            check_data(settings, dataset, folder, new, folds)
+            for number in new:
+                check_polarity(dataset.simulator(number), dataset.fab(number))
+            shares = None if budget is None else training_budget(budget, settings, dataset.cases)
+            if shares is not None:
+                inform(f"budget of {budget:g} minutes: {shares.told()}")
+            current = existing or Run.create(folder, settings)
+            current.begin()
+            _write_data_summary(current, dataset)
+            share_data(strategy, settings, dataset)
+            for number in dataset.cases:
+                train_case(current, dataset, number, strategy, callbacks, shares)
+            train_classifier(
+                current, dataset, classifier_weights, folds, resume, strategy, callbacks, shares
             )
-        new = [number for number in dataset.cases if number not in present]
-        check_data(settings, dataset, folder, new, folds)
-        for number in new:
-            check_polarity(dataset.simulator(number), dataset.fab(number))
-        shares = None if budget is None else training_budget(budget, settings, dataset.cases)
-        if shares is not None:
-            inform(f"budget of {budget:g} minutes: {shares.told()}")
-        current = existing or Run.create(folder, settings)
-        current.begin()
-        _write_data_summary(current, dataset)
-        for number in dataset.cases:
-            train_case(current, dataset, number, strategy, callbacks, shares)
-        train_classifier(
-            current, dataset, classifier_weights, folds, resume, strategy, callbacks, shares
-        )
-        current.finish()
-        return current
+            current.finish()
+            return current
+
+
+def _chosen_strategy(
+    strategy: tf.distribute.Strategy | str | None, setting: str
+) -> tf.distribute.Strategy:
+    """The strategy that was given, by itself or by its name; else that of the settings."""
+    if strategy is None or isinstance(strategy, str):
+        return choose_strategy(strategy or setting)
+    return strategy
+
+
+def _follows(
+    strategy: tf.distribute.Strategy | str | None, config: RunConfig | None, folder: Path
+) -> bool:
+    """Whether another process leads the training; no cluster is formed to find that out."""
+    if strategy is not None and not isinstance(strategy, str):
+        return not is_chief(strategy)
+    if config is None and (folder / CONFIG).exists():
+        config = Run.open(folder).config
+    return follows(strategy or (config or RunConfig()).strategy)
 
 
 def _set_up(settings: RunConfig, cases: int, classifier_weights: Path | None) -> None:
@@ -180,21 +197,6 @@ def _check_callbacks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
 
 def _new_folder() -> Path:
     return Path("saved_models") / datetime.now().strftime("run-%Y%m%d-%H%M%S")
-
-
-def _arrays_for(
-    dataset: Dataset, cases: Sequence[int], config: RunConfig, fab: Mapping[int, Any] | None
-) -> Dataset:
-    """An open data set, once it is certain that a run can be trained on it."""
-    if fab:
-        raise InputError("--fab: the data set is open already; give its folder, or leave fab out")
-    if dataset.shape != config.image.shape:
-        rows, columns = dataset.shape
-        raise InputError(
-            f"images of {rows} x {columns} pixels, the settings say {config.image.height} x "
-            f"{config.image.width}; set image.height and image.width"
-        )
-    return dataset.with_cases(cases)
 
 
 def _same_data(run: Run, data: Path | str | Dataset) -> bool:
@@ -269,6 +271,8 @@ def _write_data_summary(run: Run, dataset: Dataset) -> None:
 
 def _check_batches(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
     """Raise InputError before anything is made: the classifier's first step comes after hours."""
+    if config.adaptation.xla and strategy.num_replicas_in_sync > 1:
+        raise InputError("adaptation.xla: works on one device only; set it to false")
     if adapter.trained(config.adaptation):
         check_batch(BATCH, config.adaptation.batch, strategy)
     check_batch(classification.BATCH, config.classification.batch, strategy)

@@ -11,7 +11,6 @@ from semtf.classification import train as classification
 from semtf.classification.classifier import NETWORKS
 from semtf.classification.efficientnet import keras_cv
 from semtf.classification.folds import stratified_folds
-from semtf.cluster import cluster_strategy, configured_cluster
 from semtf.config import RunConfig
 from semtf.data.dataset import Dataset
 from semtf.disk import require_room
@@ -32,7 +31,7 @@ OTHER_BYTES = 8 << 20
 
 
 def check_environment(config: RunConfig, cases: int, classifier_weights: Path | None) -> None:
-    """Load what the settings need, and form the cluster where TF_CONFIG names one.
+    """Load what the settings need.
 
     Args:
         config: the settings of the run.
@@ -40,13 +39,9 @@ def check_environment(config: RunConfig, cases: int, classifier_weights: Path | 
         classifier_weights: file of published weights to start the classifier from.
 
     Raises:
-        InputError: ScaNN or KerasCV cannot be loaded, the weights do not fit, or TF_CONFIG is
-            wrong.
-        TrainingError: a worker of the cluster does not answer.
+        InputError: ScaNN or KerasCV cannot be loaded, or the weights do not fit.
     """
     settings = config.classification
-    if (cluster := configured_cluster()) is not None:
-        cluster_strategy(cluster)
     if resolve_index(config.retrieval.index) == "scann":
         scann_operations()
     if settings.backbone == "efficientnet_b0":

@@ -13,7 +13,7 @@ COMMAND = r"`?semtf(?:-train| [a-z-]+)(?: --?[a-z][a-z0-9-]*(?: [A-Z][A-Z0-9,=]*
 """A whole command: it stays as it is, for a terminal is a way out, too."""
 VALUE = r"WORDS|[A-Za-z_.]+=\S+?|\S+(?=:)"
 OPTION = rf"(?<![\w/-])--(?P<name>[a-z][a-z0-9-]*)(?: (?P<value>{VALUE})(?![\w.=]))?"
-WORDS = ("exact", "scann", "auto", "none", "percentile", "shift", "centre")
+WORDS = ("exact", "scann", "auto", "none", "percentile", "shift", "centre", "multiworker", "tpu")
 FLAGS = ("resume", "skip-bad", "arrays")
 PATTERN = re.compile(f"(?P<command>{COMMAND})|{OPTION.replace('WORDS', '|'.join(WORDS))}")
 

@@ -112,7 +112,7 @@ class Run:
         """The folders whose contents depend on a section of the settings, begun or complete."""
         storages = tuple(map(self.storage, case_numbers(self.config.cases)))
         classifier = (self.classifier, self.classifier.with_name(self.classifier.name + PARTIAL))
-        folders = {"retrieval": storages, "classification": classifier}
+        folders = {"retrieval": storages, "classification": classifier, "strategy": ()}
         return folders.get(section, (self.path / "cases", *storages, *classifier))
 
     def _write_config(self) -> None:

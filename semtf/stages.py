@@ -8,17 +8,22 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from semtf import orders
 from semtf.adaptation import adapter
 from semtf.adaptation.task import AdaptationTask
 from semtf.budget import CLASSIFIER, Budget, case_stage
 from semtf.checked_keras import keras
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
+from semtf.config import RunConfig
 from semtf.data.dataset import Dataset
 from semtf.data.image_sets import SimulatorSet
 from semtf.estimation.preparation import prepare
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
+
+CLASSIFIER_TASK = "classifier"
+"""What workers are told of the classifier's training."""
 
 
 def train_case(
@@ -70,39 +75,74 @@ def train_classifier(
     """Train the classifier of all cases, unless the run has one of just these cases."""
     if run.classifier.is_dir() and Classifier.load(run.classifier).cases == dataset.cases:
         return
+    order = json.dumps({"train": CLASSIFIER_TASK, "folds": folds}).encode()
+    orders.send(strategy, orders.Kind.TASK, order)
+    with run.stage(run.classifier) as folder:
+        accuracy = fit_classifier(
+            dataset,
+            run.config,
+            folder=folder,
+            strategy=strategy,
+            folds=folds,
+            resume=resume,
+            weights_file=weights_file,
+            seconds=budget.seconds(CLASSIFIER) if budget else None,
+            callbacks=callbacks,
+        )
+        if accuracy:
+            scores = {"accuracy": accuracy, "mean": float(np.mean(accuracy))}
+            (folder / "folds.json").write_text(json.dumps(scores) + "\n", encoding="utf-8")
+
+
+def fit_classifier(
+    dataset: Dataset,
+    config: RunConfig,
+    *,
+    folder: Path,
+    strategy: tf.distribute.Strategy,
+    folds: int | None,
+    resume: bool,
+    weights_file: Path | None = None,
+    seconds: float | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> list[float]:
+    """Train the classifier of a data set's cases, and cross-validate it where ``folds`` is given.
+
+    Arguments as in `semtf.classification.train.train`; all workers call this.
+
+    Returns:
+        The accuracy of each fold.
+    """
     fabs = [dataset.fab(case) for case in dataset.cases]
     images = np.concatenate([fab.images for fab in fabs])
     cases = np.repeat(dataset.cases, [len(fab) for fab in fabs])
     sites = np.concatenate([fab.sites for fab in fabs])
-    config, seed = run.config.classification, run.config.seed
-    with run.stage(run.classifier) as folder:
-        classification.train(
-            images,
-            cases,
-            sites,
-            config,
-            seed=seed,
-            folder=folder,
-            strategy=strategy,
-            weights_file=weights_file,
-            resume=resume,
-            seconds=budget.seconds(CLASSIFIER) if budget else None,
-            callbacks=callbacks,
-        )
-        if folds is not None:
-            trained, _ = classification.cross_validate(
-                images,
-                cases,
-                sites,
-                dataclasses.replace(config, folds=folds),
-                seed=seed,
-                folder=folder / "folds",
-                strategy=strategy,
-                weights_file=weights_file,
-            )
-            accuracy = [classifier.metrics["accuracy"] for classifier in trained]
-            scores = {"accuracy": accuracy, "mean": float(np.mean(accuracy))}
-            (folder / "folds.json").write_text(json.dumps(scores) + "\n", encoding="utf-8")
+    classification.train(
+        images,
+        cases,
+        sites,
+        config.classification,
+        seed=config.seed,
+        folder=folder,
+        strategy=strategy,
+        weights_file=weights_file,
+        resume=resume,
+        seconds=seconds,
+        callbacks=callbacks,
+    )
+    if folds is None:
+        return []
+    trained, _ = classification.cross_validate(
+        images,
+        cases,
+        sites,
+        dataclasses.replace(config.classification, folds=folds),
+        seed=config.seed,
+        folder=folder / "folds",
+        strategy=strategy,
+        weights_file=weights_file,
+    )
+    return [classifier.metrics["accuracy"] for classifier in trained if classifier.metrics]
 
 
 def adapted_keys(run: Run, simulator: SimulatorSet) -> np.ndarray:

@@ -1,6 +1,5 @@
 """TF_CONFIG: what is wrong with it is said at once, and no wait is without an end and a voice."""
 
-import json
 import os
 import signal
 import socket
@@ -12,6 +11,7 @@ import pytest
 
 from semtf.cluster import Member, configured_cluster
 from semtf.errors import InputError
+from tests.addresses import config, ports
 from tests.command import finish, start
 
 # Forms the cluster as a training does, computes with it, and waits to be ended.
@@ -22,8 +22,8 @@ import click
 @click.command()
 def command():
     from semtf.distribution import choose_strategy
-    import tensorflow as tf
     strategy = choose_strategy()
+    import tensorflow as tf
     assert choose_strategy() is strategy
     @tf.function
     def add():
@@ -35,20 +35,6 @@ def command():
         time.sleep(60)
 _main(command, [], "command")
 """
-
-
-def ports(count: int) -> list[int]:
-    """Ports that are free now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    numbers = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return numbers
-
-
-def config(addresses: list[str], index: int) -> str:
-    task = {"type": "worker", "index": index}
-    return json.dumps({"cluster": {"worker": addresses}, "task": task})
 
 
 def worker(
@@ -135,24 +121,21 @@ def test_a_waiting_worker_can_be_ended(sent: signal.Signals) -> None:
     assert time.monotonic() - begun < 60
 
 
-def test_two_workers_that_start_apart_compute_together() -> None:
+def test_two_workers_that_start_apart_compute_together_and_can_be_ended() -> None:
+    """TensorFlow's coordination takes SIGTERM for itself; it still ends a worker."""
     addresses = [f"127.0.0.1:{port}" for port in ports(2)]
-    first = worker(addresses, 1)
+    first = worker(addresses, 1, "stay")
     assert first.stderr is not None
     assert "waiting for worker 0" in first.stderr.readline()
-    second = worker(addresses, 0)
-    assert finish(second)[:2] == (0, "2 2.0\n")
-    assert finish(first)[:2] == (0, "2 2.0\n")
-
-
-def test_a_worker_can_be_ended_when_tensorflow_has_started() -> None:
-    """TensorFlow's coordination takes SIGTERM for itself."""
-    process = worker([f"127.0.0.1:{ports(1)[0]}"], 0, "stay")
-    assert process.stdout is not None
-    assert process.stdout.readline() == "1 1.0\n"
-    process.terminate()
-    process.communicate(timeout=300)
-    assert process.returncode == -signal.SIGTERM
+    second = worker(addresses, 0, "stay")
+    for process in (first, second):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "2 2.0\n"
+    for process in (first, second):
+        process.terminate()
+    for process in (first, second):
+        process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGTERM
 
 
 def test_a_port_in_use_is_told() -> None:

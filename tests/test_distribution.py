@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from semtf.adaptation.epoch_selection import MARGIN
-from semtf.distribution import check_batch, choose_strategy, grow_memory
+from semtf.distribution import check_batch, choose_strategy, follows, grow_memory
 from semtf.errors import InputError
 from semtf.run import Run
 
@@ -70,7 +70,7 @@ def weights(path: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("replicas", "kind"),
     [
-        (1, "wgan-gp"),
+        pytest.param(1, "wgan-gp", marks=pytest.mark.slow),
         (2, "wgan-gp"),
         pytest.param(1, "cut", marks=pytest.mark.slow),
         pytest.param(2, "cut", marks=pytest.mark.slow),
@@ -172,3 +172,20 @@ def test_a_gpu_in_use_already_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) 
         tf.config.experimental.set_memory_growth(gpu, True)
     grow_memory()
     assert isinstance(choose_strategy(), tf.distribute.MirroredStrategy)
+
+
+def test_strategies_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, kind in (("auto", "OneDevice"), ("one", "OneDevice"), ("mirrored", "Mirrored")):
+        assert type(choose_strategy(name)).__name__.startswith(kind)
+    with pytest.raises(InputError, match="--strategy multiworker: TF_CONFIG names no cluster"):
+        choose_strategy("multiworker")
+    with pytest.raises(InputError, match="--strategy tpu: no TPU was found"):
+        choose_strategy("tpu")
+    two = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(two))
+    assert follows("auto")
+    assert not follows("one")
+    two["task"]["index"] = 0
+    monkeypatch.setenv("TF_CONFIG", json.dumps(two))
+    assert not follows("multiworker")

@@ -1,17 +1,22 @@
 """The adapters that are the generator of a trained network."""
 
+import json
 from pathlib import Path
 from typing import ClassVar
 
+import tensorflow as tf
+
+from semtf import orders
 from semtf.adaptation import train as training
 from semtf.adaptation.base import FittedAdapter, Generated
 from semtf.adaptation.cut import CUT
 from semtf.adaptation.cyclegan import CycleGAN
 from semtf.adaptation.gan import GAN
-from semtf.adaptation.registry import register
+from semtf.adaptation.registry import CLASSES, register
 from semtf.adaptation.task import AdaptationTask
 from semtf.adaptation.traced_networks import keep
 from semtf.config import AdaptationConfig, ImageConfig
+from semtf.orders import Kind
 
 
 class GANAdapter(Generated, FittedAdapter):
@@ -24,6 +29,20 @@ class GANAdapter(Generated, FittedAdapter):
     network: ClassVar[type[GAN]]
 
     @classmethod
+    def follow(cls, task: AdaptationTask) -> None:
+        """Take a worker's part in the training that `fit` leads."""
+        training.train(
+            task.simulator,
+            task.fab,
+            task.image,
+            task.config,
+            folder=Path(),
+            seed=task.seed,
+            strategy=task.strategy,
+            kind=cls.network,
+        )
+
+    @classmethod
     def fit(
         cls, task: AdaptationTask, folder: Path, warm_start: Path | None = None
     ) -> "GANAdapter":
@@ -32,6 +51,9 @@ class GANAdapter(Generated, FittedAdapter):
         Raises:
             TrainingError: training went wrong before any epoch was better than no adaptation.
         """
+        strategy = task.strategy or tf.distribute.get_strategy()
+        order = {"train": next(name for name, kind in CLASSES.items() if kind is cls)}
+        orders.send(strategy, Kind.TASK, json.dumps(order | {"case": task.fab.case}).encode())
         trained = training.train(
             task.simulator,
             task.fab,

@@ -93,11 +93,14 @@ class ReplicateConv2D(layers.Conv2D):
 
 @keras.utils.register_keras_serializable(package="semtf")
 class BatchNormalization(layers.BatchNormalization):
-    """Keras' layer; in training TensorFlow's fused operation computes it."""
+    """Keras' layer; in training TensorFlow's fused operation computes it, on one replica's images.
+
+    Where it is synchronized, Keras computes it.
+    """
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if not (training and self.trainable):
-            return super().call(inputs, training=False)
+        if self.synchronized or not (training and self.trainable):
+            return super().call(inputs, training=training)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.convert_to_tensor(self.gamma),

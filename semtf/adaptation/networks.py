@@ -28,14 +28,14 @@ def generator(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.
     x = ReplicatePadding(3)(inputs) if config.padding == "replicate" else inputs
     padding = "same" if config.padding == "zero" else "valid"
     x = FromOneChannelConv2D(config.width, 7, padding=padding, use_bias=_bias(config))(x)
-    x = layers.ReLU()(_normalise(x, config.norm))
+    x = layers.ReLU()(_normalise(x, config.norm, config))
     x = _block(x, 2 * config.width, 4, config, stride=2)
     for _ in range(config.blocks):
         x = _residual(x, config)
     x = layers.Conv2DTranspose(config.width, 4, strides=2, padding="same", use_bias=_bias(config))(
         x
     )
-    x = layers.ReLU()(_normalise(x, config.norm))
+    x = layers.ReLU()(_normalise(x, config.norm, config))
     if config.padding == "replicate":
         x = ReplicatePadding(3)(x)
     x = OneChannelConv2D(1, 7, padding=padding)(x)
@@ -55,7 +55,7 @@ def critic(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.Mod
     for level in range(3):
         x = _convolve(x, config.width * 2**level, 4, config, stride=2, bias=True)
         if level > 0:
-            x = _normalise(x, config.critic_norm)
+            x = _normalise(x, config.critic_norm, config)
         x = layers.LeakyReLU(LEAK)(x)
         if config.dropout > 0:
             x = layers.Dropout(config.dropout)(x)
@@ -73,13 +73,13 @@ def _block(
     x: tf.Tensor, width: int, kernel: int, config: AdaptationConfig, stride: int = 1
 ) -> tf.Tensor:
     x = _convolve(x, width, kernel, config, stride=stride, bias=_bias(config))
-    return layers.ReLU()(_normalise(x, config.norm))
+    return layers.ReLU()(_normalise(x, config.norm, config))
 
 
 def _residual(x: tf.Tensor, config: AdaptationConfig) -> tf.Tensor:
     width = x.shape[-1]
     y = _block(x, width, 3, config)
-    y = _normalise(_convolve(y, width, 3, config, bias=_bias(config)), config.norm)
+    y = _normalise(_convolve(y, width, 3, config, bias=_bias(config)), config.norm, config)
     return layers.Add()([x, y])
 
 
@@ -94,9 +94,9 @@ def _convolve(
     return layers.Conv2D(width, kernel, strides=stride, padding="valid", use_bias=bias)(x)
 
 
-def _normalise(x: tf.Tensor, norm: Norm) -> tf.Tensor:
+def _normalise(x: tf.Tensor, norm: Norm, config: AdaptationConfig) -> tf.Tensor:
     if norm == "batch":
-        return BatchNormalization()(x)
+        return BatchNormalization(synchronized=config.synchronized)(x)
     if norm == "instance":
         return layers.GroupNormalization(groups=-1)(x)
     if norm == "group":

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from semtf import orders, training_loop
 from semtf.adaptation import networks
 from semtf.adaptation.callbacks import (
     MovingAverage,
@@ -35,6 +36,7 @@ from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.pipelines import unpaired
 from semtf.distribution import check_batch
 from semtf.errors import InputError, TrainingError
+from semtf.orders import LostWorkerError
 from semtf.progress import progress, warn
 from semtf.run import HISTORY
 
@@ -57,6 +59,9 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> GAN:
     """Train the networks of one case; goes on from the folder's checkpoint where it has one.
+
+    Where several workers train, all of them call this. The chief alone reads and writes the
+    folder, judges epochs and calls ``callbacks``; the networks of the others end as trained last.
 
     Args:
         simulator: the pairs of the case, the source domain.
@@ -89,7 +94,6 @@ def train(
     """
     # The batch of one step: a critic's steps take parts of `critic_steps` such batches.
     check_batch(BATCH, config.batch, strategy)
-    folder.mkdir(parents=True, exist_ok=True)
     # Keras draws initial weights and the seeds of dropout from Python's generator. Nothing needs
     # TensorFlow's seed, and setting it would make TensorFlow compile every traced step anew.
     random.seed(seed)
@@ -99,10 +103,17 @@ def train(
             learning_rate=config.learning_rate * config.other_rate,
             critic_rate=config.critic_rate * config.other_rate,
         )
-    with (strategy or tf.distribute.get_strategy()).scope(), _precision(config.precision):
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope(), _precision(config.precision):
         network = kind(image, config, seed, name=f"{kind.__name__.lower()}_case_{fab.case}")
         network.compile(jit_compile=config.xla)
-        network = with_traces(network, image)
+        if not training_loop.replicated(strategy):
+            network = with_traces(network, image)
+    data = batches(network, simulator, fab, seed)
+    if not orders.is_chief(strategy):
+        training_loop.follow(network, data, state=network.state())
+        return network
+    folder.mkdir(parents=True, exist_ok=True)
     if warm_start is not None:
         load(network, warm_start)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
@@ -136,7 +147,7 @@ def fit(
     seconds: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Checkpoint:
-    """Run ``keras.Model.fit``, and put the averages of the best epoch into the generators.
+    """Run `semtf.training_loop.fit`, and put the averages of the best epoch into the generators.
 
     Arguments are those of `train`.
 
@@ -144,8 +155,9 @@ def fit(
         The checkpoint, to be removed when the weights are saved.
     """
     config = network.config
-    batch = config.batch * config.critic_steps
-    steps = config.steps_per_epoch or math.ceil(len(simulator) / batch)
+    steps = config.steps_per_epoch or math.ceil(
+        len(simulator) / (config.batch * config.critic_steps)
+    )
     average = MovingAverage(network, config.ema)
     schedule = Schedule(network, evaluator.sites, epochs=epochs, seconds=seconds)
     selection = EpochSelection(network, average, evaluator, folder, schedule)
@@ -172,30 +184,39 @@ def fit(
         checkpoint,
         *callbacks,
     ]
-    data = unpaired(simulator, fab, batch=batch, seed=seed, start=done * steps)
     name = f"{type(network).__name__}, case {fab.case}"
     try:
-        # Nothing is left to do after the last epoch, or without time.
-        if done < schedule.end:
-            with progress(name, (schedule.end - done) * steps) as advance:
-                report = ProgressReport(
-                    advance, lambda: ((schedule.end - done) * steps, schedule.status)
-                )
-                network.fit(
-                    data,
-                    epochs=epochs,
-                    initial_epoch=done,
-                    steps_per_epoch=steps,
-                    verbose=0,
-                    callbacks=[*all_callbacks, report],
-                )
+        with progress(name, (schedule.end - done) * steps) as advance:
+            report = ProgressReport(
+                advance, lambda: ((schedule.end - done) * steps, schedule.status)
+            )
+            training_loop.fit(
+                network,
+                batches(network, simulator, fab, seed),
+                state=network.state(),
+                done=done,
+                # Nothing is left to do after the last epoch, or without time.
+                epochs=epochs if done < schedule.end else done,
+                steps=steps,
+                callbacks=[*all_callbacks, report],
+            )
         selection.apply(None)
+    except LostWorkerError:
+        raise
     except TrainingError as error:
         if not selection.helps():
             raise TrainingError(f"{name}: {error} (with --set, in a new --run)") from error
         warn(f"{name}: stopped, {error}; keeping epoch {selection.epoch}")
         selection.apply(str(error))
     return checkpoint
+
+
+def batches(
+    network: GAN, simulator: SimulatorSet, fab: FabSet, seed: int
+) -> Callable[[int], tf.data.Dataset]:
+    """The batches of a network's training, from the step to begin with."""
+    size = network.config.batch * network.config.critic_steps
+    return lambda start: unpaired(simulator, fab, batch=size, seed=seed, start=start)
 
 
 @contextmanager

@@ -9,7 +9,12 @@ PERCENTILES = (1, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 99)
 
 
 def small_convnet(
-    shape: tuple[int, int], outputs: int, *, dropout: float = 0.0, momentum: float = 0.9
+    shape: tuple[int, int],
+    outputs: int,
+    *,
+    dropout: float = 0.0,
+    momentum: float = 0.9,
+    synchronized: bool = False,
 ) -> keras.Model:
     """Four strided convolutions with batch normalisation, pooled to one linear head.
 
@@ -18,6 +23,7 @@ def small_convnet(
         outputs: number of logits.
         dropout: rate before the head.
         momentum: of the moving statistics of batch normalisation.
+        synchronized: take the statistics of all replicas' images in batch normalisation.
 
     Returns:
         A model from float32 ``[batch, height, width, 1]`` to float32 logits ``[batch, outputs]``.
@@ -27,7 +33,9 @@ def small_convnet(
         x = keras.layers.Conv2D(
             filters, 3, strides=2, padding="same", use_bias=False, name=f"conv{stage}"
         )(x)
-        x = keras.layers.BatchNormalization(momentum=momentum, name=f"bn{stage}")(x)
+        x = keras.layers.BatchNormalization(
+            momentum=momentum, synchronized=synchronized, name=f"bn{stage}"
+        )(x)
         x = keras.layers.Activation("relu", name=f"relu{stage}")(x)
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     x = keras.layers.Dropout(dropout, name="dropout")(x)
@@ -36,7 +44,7 @@ def small_convnet(
 
 
 def logistic_regression(
-    shape: tuple[int, int], outputs: int, *, momentum: float = 0.9
+    shape: tuple[int, int], outputs: int, *, momentum: float = 0.9, synchronized: bool = False
 ) -> keras.Model:
     """Multinomial logistic regression on standardised pixel statistics.
 
@@ -44,13 +52,16 @@ def logistic_regression(
         shape: height and width of the images, in pixels.
         outputs: number of logits.
         momentum: of the moving mean and variance that standardise the statistics.
+        synchronized: take mean and variance of all replicas' images in training.
 
     Returns:
         A model from float32 ``[batch, height, width, 1]`` to float32 logits ``[batch, outputs]``.
     """
     inputs = keras.Input((*shape, 1), name="image")
     x = PixelStatistics(name="statistics")(inputs)
-    x = keras.layers.BatchNormalization(momentum=momentum, name="standardise")(x)
+    x = keras.layers.BatchNormalization(
+        momentum=momentum, synchronized=synchronized, name="standardise"
+    )(x)
     logits = keras.layers.Dense(outputs, dtype="float32", name="logits")(x)
     return keras.Model(inputs, logits, name="statistics")
 

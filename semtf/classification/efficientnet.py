@@ -43,6 +43,7 @@ def efficientnet_b0(
     dropout: float = 0.2,
     drop_connect: float = 0.2,
     momentum: float = 0.99,
+    synchronized: bool = False,
 ) -> keras.Model:
     """EfficientNet-B0 with one input channel and a linear head.
 
@@ -58,6 +59,7 @@ def efficientnet_b0(
             blocks are skipped less, in proportion to their place.
         momentum: of the moving statistics of batch normalisation. The published 0.99 needs
             several hundred steps to forget its start.
+        synchronized: take the statistics of all replicas' images in batch normalisation.
 
     Returns:
         A model from float32 ``[batch, height, width, 1]`` to float32 logits ``[batch, outputs]``.
@@ -76,7 +78,7 @@ def efficientnet_b0(
         if layer.name.endswith("project_activation"):
             layer.activation = keras.activations.linear
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = momentum
+            layer.momentum, layer.synchronized = momentum, synchronized
             if layer.name in closed:
                 layer.gamma.assign(tf.zeros_like(layer.gamma))
     x = keras.layers.GlobalAveragePooling2D(name="pool")(backbone.output)

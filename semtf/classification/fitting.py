@@ -7,8 +7,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
+from semtf import training_loop
 from semtf.checkpoint import Checkpoint
 from semtf.classification.augmentation import augmentation, with_noise
 from semtf.classification.callbacks import Plateau, TimeLimit, state
@@ -55,7 +57,7 @@ def fit(
     seconds: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Checkpoint:
-    """Run `keras.Model.fit`, with a CSV history and a checkpoint in ``folder``.
+    """Run `semtf.training_loop.fit`, with a CSV history and a checkpoint in ``folder``.
 
     Args:
         model: compiled; its optimizer is built.
@@ -77,38 +79,23 @@ def fit(
     if not resume:
         checkpoint.remove()
     done = checkpoint.restore()
-    data = labelled(
-        *training,
-        batch=config.batch,
-        seed=seed,
-        augmentation=augmentation(config),
-        start=done * steps,
-    )
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    judged, size = even_batches(len(validation[0]), replicas)
+    judged = _judged(model, validation, seed)
     schedule: list[keras.callbacks.Callback] = []
     if config.schedule == "plateau":
-        monitor = "val_loss" if judged else "loss"
+        monitor = "loss" if judged is None else "val_loss"
         history = folder / HISTORY if done else None
         schedule.append(
             Plateau(config.learning_rate, history, monitor=monitor, patience=config.patience)
         )
     with progress("classifier", (config.epochs - done) * steps) as advance:
-        model.fit(
-            with_noise(data, config.noise, seed=seed, start=done * steps),
-            steps_per_epoch=steps,
-            initial_epoch=done,
+        training_loop.fit(
+            model,
+            _batches(training, config, seed),
+            state=state(model),
+            done=done,
             epochs=config.epochs,
-            validation_data=labelled(
-                validation[0][:judged],
-                validation[1][:judged],
-                batch=size,
-                seed=seed,
-                shuffle=False,
-                repeat=False,
-            )
-            if judged
-            else None,
+            steps=steps,
+            validation=judged,
             callbacks=[
                 *schedule,
                 *([] if seconds is None else [TimeLimit(seconds)]),
@@ -119,9 +106,53 @@ def fit(
                     on_train_batch_end=lambda _, logs: advance(1, _note(logs))
                 ),
             ],
-            verbose=0,
         )
     return checkpoint
+
+
+def follow(
+    model: keras.Model,
+    training: Labelled,
+    validation: Labelled,
+    config: ClassificationConfig,
+    *,
+    seed: int,
+) -> None:
+    """A worker's part in the training that the chief's `fit` leads, with the same arguments."""
+    training_loop.follow(
+        model,
+        _batches(training, config, seed),
+        state=state(model),
+        validation=_judged(model, validation, seed),
+    )
+
+
+def _batches(training: Labelled, config: ClassificationConfig, seed: int) -> training_loop.Data:
+    """The batches of a training, from the step to begin with."""
+
+    def data(start: int) -> tf.data.Dataset:
+        batches = labelled(
+            *training,
+            batch=config.batch,
+            seed=seed,
+            augmentation=augmentation(config),
+            start=start,
+        )
+        return with_noise(batches, config.noise, seed=seed, start=start)
+
+    return data
+
+
+def _judged(model: keras.Model, validation: Labelled, seed: int) -> tf.data.Dataset | None:
+    """What is judged after an epoch, in batches that all replicas share alike."""
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    count, size = even_batches(len(validation[0]), replicas)
+    if not count:
+        return None
+    images, labels = validation
+    return labelled(
+        images[:count], labels[:count], batch=size, seed=seed, shuffle=False, repeat=False
+    )
 
 
 def even_batches(count: int, replicas: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from semtf import orders
 from semtf.classification.calibration import (
     Reliability,
     abstention_threshold,
@@ -21,7 +22,7 @@ from semtf.classification.calibration import (
     scaled_softmax,
 )
 from semtf.classification.classifier import NETWORKS, Classifier
-from semtf.classification.fitting import fit, optimizer
+from semtf.classification.fitting import fit, follow, optimizer
 from semtf.classification.folds import stratified_folds
 from semtf.classification.pretrained import load_published_weights
 from semtf.classification.voting import site_vote
@@ -53,6 +54,9 @@ def train(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Classifier:
     """Train, calibrate on held-out sites and save into ``folder``.
+
+    Where several workers train, all of them call this. The chief alone reads and writes the
+    folder, calls ``callbacks`` and calibrates.
 
     Args:
         images: grey levels, uint8 ``[n, height, width]``.
@@ -89,9 +93,10 @@ def train(
     if held_out is None:
         held_out = _hold_out(cases, sites, config, seed)
     keras.utils.set_random_seed(seed)
-    with (strategy or tf.distribute.get_strategy()).scope():
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
         model = NETWORKS[config.backbone](images.shape[1:], len(names), **network_settings(config))
-        if weights_file is not None:
+        if weights_file is not None and orders.is_chief(strategy):
             start_from(model, weights_file, config)
         steps = config.steps_per_epoch or math.ceil(int((~held_out).sum()) / config.batch)
         model.compile(
@@ -103,10 +108,15 @@ def train(
             jit_compile=False,
         )
         model.optimizer.build(model.trainable_variables)
+    training = images[~held_out], labels[~held_out]
+    validation = images[held_out], labels[held_out]
+    if not orders.is_chief(strategy):
+        follow(model, training, validation, config, seed=seed)
+        return Classifier(model, names, config.backbone)
     checkpoint = fit(
         model,
-        (images[~held_out], labels[~held_out]),
-        (images[held_out], labels[held_out]),
+        training,
+        validation,
         config,
         steps=steps,
         seed=seed,
@@ -245,8 +255,9 @@ def network_settings(config: ClassificationConfig) -> dict[str, Any]:
             "dropout": config.dropout,
             "drop_connect": config.drop_connect,
             "momentum": config.momentum,
+            "synchronized": config.synchronized,
         }
-    return {"momentum": config.momentum}
+    return {"momentum": config.momentum, "synchronized": config.synchronized}
 
 
 def start_from(model: keras.Model, path: Path, config: ClassificationConfig) -> None:

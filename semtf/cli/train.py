@@ -17,7 +17,9 @@ from semtf.cli.options import (
     size_option,
     skip_bad_option,
 )
-from semtf.config import IndexChoice, RunConfig
+from semtf.cluster import configured_cluster
+from semtf.config import IndexChoice, RunConfig, Strategy
+from semtf.distribution import follows
 from semtf.errors import InputError
 from semtf.presets import PRESETS, preset
 
@@ -49,6 +51,11 @@ ZIP = "open.zip"
     "--index",
     type=click.Choice(typing.get_args(IndexChoice)),
     help="How stored pairs are searched: with ScaNN, or exactly with TensorFlow alone.",
+)
+@click.option(
+    "--strategy",
+    type=click.Choice(typing.get_args(Strategy)),
+    help="Devices to train on; auto takes the workers of TF_CONFIG, else all GPUs, else the CPU.",
 )
 @click.option("--seed", type=int, help="Seed of everything random.")
 @click.option("--deterministic", is_flag=True, help="The same bytes every time, a little slower.")
@@ -85,6 +92,7 @@ def command(
     name: str | None,
     adapter: str | None,
     index: str | None,
+    strategy: str | None,
     seed: int | None,
     deterministic: bool,
     settings: tuple[str, ...],
@@ -100,13 +108,14 @@ def command(
     as_json: bool,
 ) -> None:
     """Train adaptation, storage and classifier, into one run folder."""
-    changes = _changes(adapter, index, seed, deterministic, settings, size)
+    changes = _changes(adapter, index, strategy, seed, deterministic, settings, size)
     config = (
         None if name is None and not changes else _base_config(name, run).with_settings(changes)
     )
     folders = fab_folders(fab)
     if resume and run is None:
         raise InputError("--resume: say which run with --run")
+    configured_cluster()  # says at once what is wrong with it
     if data is None:
         data = find_data()
     _refuse_trained(run, case, resume)
@@ -126,13 +135,15 @@ def command(
         skip_bad=skip_bad,
         cache=cache,
     )
-    _report(trained, data, folders, range16, cache)
+    if not follows(trained.config.strategy):
+        _report(trained, data, folders, range16, cache)
     if as_json:
         import json
 
         click.echo(json.dumps({"run": str(trained.path), "cases": list(trained.cases)}))
     else:
-        click.echo(f"{trained.path}: trained case {', '.join(map(str, trained.cases))}")
+        cases = ", ".join(map(str, trained.cases)) or "all that the chief named"
+        click.echo(f"{trained.path}: trained case {cases}")
 
 
 def _report(
@@ -168,6 +179,8 @@ def find_data() -> Path:
     for candidate in (Path(), Path(ZIP), SYNTHETIC):
         if candidate.is_file() or (candidate / "simulation_data").is_dir():
             return candidate
+    if (cluster := configured_cluster()) is not None and cluster.others:
+        raise InputError("--data: say which data set, where several workers train on it")
     click.echo(
         f"No data set here (simulation_data/ or {ZIP}): making a synthetic fab in {SYNTHETIC}/. "
         "Depth from it says nothing about your own fab.",
@@ -204,6 +217,7 @@ def _base_config(name: str | None, run: Path | None) -> RunConfig:
 def _changes(
     adapter: str | None,
     index: str | None,
+    strategy: str | None,
     seed: int | None,
     deterministic: bool,
     settings: tuple[str, ...],
@@ -222,6 +236,8 @@ def _changes(
         changes["adaptation.adapter"] = adapter
     if index is not None:
         changes["retrieval.index"] = index
+    if strategy is not None:
+        changes["strategy"] = strategy
     if seed is not None:
         changes["seed"] = str(seed)
     if deterministic:
