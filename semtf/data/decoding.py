@@ -13,7 +13,7 @@ import queue
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -76,7 +76,7 @@ class Decoder:
         starts = range(0, len(files), CHUNK)
         if self._pool is None and (not self._count or len(files) <= MAX_SERIAL):
             for start in starts:
-                yield _decode_chunk(self.task, start, files[start : start + CHUNK])
+                yield decode_chunk(self.task, start, files[start : start + CHUNK])
             return
         pool = self._pool = self._pool or self._start()
         waiting: deque[Future[Chunk]] = deque()
@@ -102,14 +102,27 @@ class Decoder:
             self._idle.put(worker)
 
 
-def _decode_chunk(task: Task, start: int, files: Sequence[File]) -> Chunk:
+def decode_chunk(
+    task: Task,
+    start: int,
+    files: Sequence[File],
+    read: Callable[[Path, File], bytes] = read_file,
+) -> Chunk:
+    """Decode a few files in this process.
+
+    Args:
+        task: how to decode.
+        start: where the files stand in their list.
+        files: the files; the endings of their paths say which format they are of.
+        read: gives the bytes of a file of ``task.root``; raises OSError.
+    """
     images = np.zeros((len(files), *task.size), np.uint8)
     digests, problems = [], []
     for image, file in zip(images, files, strict=True):
         digest = problem = ""
         try:
             check_bytes(file.size, task.size)
-            data = read_file(task.root, file)
+            data = read(task.root, file)
             digest = hashlib.sha256(data).hexdigest()
             image[:] = decode_image(data, file.path, size=task.size, range16=task.range16)
         except BadImageError as error:
@@ -166,7 +179,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             File(path, length, stamp, span and Span(*span))
             for path, length, stamp, span in json.loads(line)
         ]
-        chunk = _decode_chunk(task, 0, files)
+        chunk = decode_chunk(task, 0, files)
         answers.write(json.dumps((chunk.digests, chunk.problems)).encode() + b"\n")
         answers.write(chunk.images.tobytes())
         answers.flush()

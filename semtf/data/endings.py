@@ -42,7 +42,7 @@ def without_ending(name: str) -> str:
     return str(path.with_suffix("")) if path.suffix.lower() in PICTURES else str(path)
 
 
-def warn_passed_over(root: Path, files: Sequence[File], reason: str) -> None:
+def warn_passed_over(root: Path | str, files: Sequence[File], reason: str) -> None:
     """Say which pictures are passed over and why: how many, of which endings, the first ones."""
     if not files:
         return

@@ -45,8 +45,7 @@ def open_images(
     if range16 is not None and not range16[0] < range16[1]:
         raise InputError(f"--range16 {range16[0]:g},{range16[1]:g}: the second must be larger")
     source = open_source(folder)
-    listing = _listed(source)
-    listing.warn(source.root)
+    listing = image_listing(source.root, source.files())
     files, sites = listing.files, listing.sites
     size = _first_size(source, files) if size is None else size
     images = np.zeros((len(files), *size), np.uint8)
@@ -65,13 +64,8 @@ def open_images(
     if len(skipped) == len(files):
         raise InputError(f"{source.root}: it has no usable images; the first: {skipped[0].reason}")
     usable = np.array([not problem for problem in problems])
-    file_names = name_array(file.path.rpartition("/")[2] for file in files)
-    pixels, names = selected(usable, images, file_names)
-    if sites is None:
-        return ImageSet(pixels, names, skipped)
-    usable_sites = name_array(sites)[usable]
-    pairs = zip(usable_sites, names, strict=True)
-    names = name_array(f"{site}/{name}" for site, name in pairs)
+    pixels, names = selected(usable, images, name_array(listing.names))
+    usable_sites = None if sites is None else name_array(sites)[usable]
     return ImageSet(pixels, names, skipped, usable_sites)
 
 
@@ -80,7 +74,8 @@ def image_files(folder: Path | str) -> list[Path]:
     source = open_source(folder)
     if not source.root.is_dir():
         return [source.root]
-    return [source.root / file.path for file in _listed(source).files]
+    files = image_listing(source.root, source.files(), quiet=True).files
+    return [source.root / file.path for file in files]
 
 
 def first_image_size(source: Source, folder: str) -> Size:
@@ -97,35 +92,48 @@ def _first_size(source: Source, files: Sequence[File]) -> Size:
     return SHAPE
 
 
-class _Listing(NamedTuple):
-    """The images of a plain folder, their sites, and the pictures that are passed over."""
+class ImageListing(NamedTuple):
+    """The images of a plain folder, and their sites where they lie in site folders."""
 
     files: list[File]
     sites: list[str] | None
-    unread: list[File]
-    beside: list[File]
 
-    def warn(self, root: Path) -> None:
-        warn_passed_over(root, self.unread, "only PNG and TIFF files are read")
-        warn_passed_over(root, self.beside, "they lie in folders beside other images")
+    @property
+    def names(self) -> list[str]:
+        """The file names, ``site/name`` where the images lie in site folders."""
+        names = [file.path.rpartition("/")[2] for file in self.files]
+        if self.sites is None:
+            return names
+        return [f"{site}/{name}" for site, name in zip(self.sites, names, strict=True)]
 
 
-def _listed(source: Source) -> _Listing:
-    """The image files of a plain folder, and the site of each where they lie in site folders.
+def image_listing(root: Path | str, found: Sequence[File], quiet: bool = False) -> ImageListing:
+    """The image files among those of a plain folder, and the site of each in site folders.
 
     A site is a folder with images, at any depth. Where images lie beside folders, the folders are
-    passed over.
+    passed over, which is told unless ``quiet``.
+
+    Args:
+        root: the folder, for messages.
+        found: its files.
+        quiet: say nothing of the pictures that are passed over.
+
+    Raises:
+        InputError: there are no images.
     """
-    files, unread = split_images(source.files())
+    files, unread = split_images(found)
     if not files:
         kinds = sorted({PurePosixPath(file.path).suffix for file in unread})
         instead = f", but {', '.join(kinds)}; save them as PNG" if kinds else ""
-        raise InputError(f"{source.root}: no PNG or TIFF images lie in it{instead}")
+        raise InputError(f"{root}: no PNG or TIFF images lie in it{instead}")
     folders = [file.path.rpartition("/")[0] for file in files]
     top = os.path.commonpath([f"/{folder}" for folder in folders])[1:]
+    inside = [folder == top for folder in folders]
+    beside = [] if top not in folders else list(compress(files, [not here for here in inside]))
+    if not quiet:
+        warn_passed_over(root, unread, "only PNG and TIFF files are read")
+        warn_passed_over(root, beside, "they lie in folders beside other images")
     if top not in folders:
         start = len(top) + 1 if top else 0
-        return _Listing(files, [folder[start:] for folder in folders], unread, [])
-    inside = [folder == top for folder in folders]
-    beside = [file for file, here in zip(files, inside, strict=True) if not here]
-    return _Listing(list(compress(files, inside)), None, unread, beside)
+        return ImageListing(files, [folder[start:] for folder in folders])
+    return ImageListing(list(compress(files, inside)), None)

@@ -145,12 +145,14 @@ def _row(name: str, result: DepthResult, i: int, sigma: np.float32) -> tuple[str
         f"{result.similarity[i]:.6f}",
         f"{sigma:.4f}",
         " ".join(result.flags[i]),
-        " ".join(map(_neighbour, _heaviest(result.neighbours[i]))),
+        heaviest_neighbours(result.neighbours[i]),
     )
 
 
-def _heaviest(neighbours: Sequence[Neighbour]) -> list[Neighbour]:
-    return sorted(neighbours, key=lambda neighbour: -abs(neighbour.weight))[:NAMED]
+def heaviest_neighbours(neighbours: Sequence[Neighbour]) -> str:
+    """The neighbours of most weight as a table names them, as in ``hole_7:+1:-2:0.5321``."""
+    heaviest = sorted(neighbours, key=lambda neighbour: -abs(neighbour.weight))[:NAMED]
+    return " ".join(map(_neighbour, heaviest))
 
 
 def _neighbour(neighbour: Neighbour) -> str:
