@@ -123,6 +123,10 @@ class Estimator:
         fields = (np.concatenate(parts)[:count] for parts in zip(*estimates, strict=True))
         return self._result(Estimate(*fields), names)
 
+    def _pair_names(self) -> dict[int, npt.NDArray[np.str_]]:
+        """By case, the name of each pair that an estimate has the number of."""
+        return {case: r.storage.names for case, r in self.models.retrievers.items()}
+
     def _checked(self, images: Any) -> Inputs:
         inputs = read_inputs(images, self.shape)
         check_grey_levels(inputs.images)
@@ -134,14 +138,13 @@ class Estimator:
             [name for field, name in FLAGS.items() if getattr(estimate, field)[i]]
             for i in range(len(estimate.depth))
         ]
-        pairs = {case: r.storage.names for case, r in self.models.retrievers.items()}
         return DepthResult(
             depth=estimate.depth,
             sigma=estimate.sigma,
             case=estimate.case,
             case_probability=estimate.case_probability[np.arange(len(logits)), logits],
             similarity=estimate.similarity,
-            neighbours=Evidence(pairs, estimate),
+            neighbours=Evidence(self._pair_names(), estimate),
             flags=flags,
             errors=self.models.errors if self.calibrated else {},
             names=names,

@@ -142,7 +142,7 @@ def estimate(
     if blendings is None:
         blendings = models.blendings()
     columns = max(blending.k for blending in blendings.values())
-    share, low_confidence = shares(probability, models)
+    share, low_confidence = case_shares(probability, models)
     best = tf.argmax(share, axis=1, output_type=tf.int32)
     trained = _has_retriever(models)
     peak = tf.reduce_max(images, axis=[1, 2])
@@ -180,7 +180,7 @@ def _has_retriever(models: EstimatorModels) -> tf.Tensor:
     return tf.constant([case in models.retrievers for case in models.cases])
 
 
-def shares(probability: tf.Tensor, models: EstimatorModels) -> tuple[tf.Tensor, tf.Tensor]:
+def case_shares(probability: tf.Tensor, models: EstimatorModels) -> tuple[tf.Tensor, tf.Tensor]:
     """How much the depth of each case counts ``[q, c]``, and which images are in doubt ``[q]``."""
     trained = _has_retriever(models)
     possible = tf.where(trained, probability, 0.0) + 1e-12 * tf.cast(trained, tf.float32)

@@ -3,7 +3,7 @@ TensorFlow operations, for Python and for the exported model alike.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +18,7 @@ from semtf.retrieval.embeddings import (
     embeddings_per_pair,
     sample_queries,
 )
-from semtf.retrieval.index import Index
+from semtf.retrieval.index import ExactIndex, Index, Matches
 from semtf.retrieval.index_kind import index_class
 from semtf.retrieval.neighbours import Neighbours
 from semtf.retrieval.pixels import Pixels
@@ -29,6 +29,33 @@ from semtf.retrieval.storage import Storage
 
 CANDIDATES_PER_PAIR = 4
 """Embeddings to search for, for each pair that is wanted: several may belong to one pair."""
+
+
+class SearchSize(NamedTuple):
+    """How much is searched for ``k`` pairs of an image.
+
+    Attributes:
+        k: pairs that come back, at most those of the storage.
+        wanted: pairs that the index finds.
+        compared: how many of them are compared on all pixels.
+        num_candidates: embeddings that an approximate index finds.
+        min_groups: pairs that it must find; a large pool may lack a few.
+    """
+
+    k: int
+    wanted: int
+    compared: int
+    num_candidates: int
+    min_groups: int
+
+    @classmethod
+    def of(cls, config: RetrievalConfig, pairs: int, k: int) -> "SearchSize":
+        """The sizes for a storage of so many pairs."""
+        k = min(k, pairs)
+        wanted = min(max(k, config.rerank), pairs)
+        compared = wanted if config.align == "centre" else min(config.rerank, wanted)
+        num_candidates = max(config.candidates, CANDIDATES_PER_PAIR * wanted)
+        return cls(k, wanted, compared, num_candidates, max(min(k, compared), k // 2))
 
 
 class Retriever(tf.Module):
@@ -77,7 +104,7 @@ class Retriever(tf.Module):
         """
         pca = PCA.fit(storage.keys, config.shift, config.dimensions, seed)
         embeddings, norms = embeddings_and_norms(storage.keys, config, pca)
-        index = _build_index(embeddings, storage, config, pca, seed)
+        index = build_index(embeddings, storage, config, pca, seed)
         return cls(storage, config, pca, index, Pixels(storage, config, norms), Coordinates(pca))
 
     def extended(self, storage: Storage, seed: int) -> "Retriever":
@@ -89,7 +116,7 @@ class Retriever(tf.Module):
         embeddings, norms = embeddings_and_norms(new_keys, self.config, self.pca)
         embeddings = np.concatenate([self.index.embeddings.numpy(), embeddings])
         norms = np.concatenate([self.pixels.norms.numpy(), norms])
-        index = _build_index(embeddings, storage, self.config, self.pca, seed)
+        index = build_index(embeddings, storage, self.config, self.pca, seed)
         pixels = Pixels(storage, self.config, norms)
         return Retriever(storage, self.config, self.pca, index, pixels, self.coordinates)
 
@@ -97,7 +124,7 @@ class Retriever(tf.Module):
         """This retriever with keys and images aligned in another way, the index built anew."""
         config = dataclasses.replace(self.config, align=align)
         embeddings, _ = embeddings_and_norms(self.storage.keys, config, self.pca)
-        index = _build_index(embeddings, self.storage, config, self.pca, seed)
+        index = build_index(embeddings, self.storage, config, self.pca, seed)
         return self._with(config=config, index=index)
 
     def with_recall(self, recall: float, seed: int) -> "Retriever":
@@ -168,19 +195,11 @@ class Retriever(tf.Module):
                 f"{self.shape[0]}, {self.shape[1]}] (rows, columns)"
             )
         images = normalise(images)
-        config, pairs = self.config, len(self.storage)
-        k = min(k, pairs)
-        wanted = min(max(k, config.rerank), pairs)
-        compared = wanted if config.align == "centre" else min(config.rerank, wanted)
+        config = self.config
+        size = SearchSize.of(config, len(self.storage), k)
+        k, compared = size.k, size.compared
         group_size = embeddings_per_pair(config)
-        similarity, embedding = self.index.search_groups(
-            self.pca.embed_queries(aligned_for_search(images, config)),
-            wanted,
-            group_size,
-            num_candidates=max(config.candidates, CANDIDATES_PER_PAIR * wanted),
-            # A large pool may lack a few of its pairs.
-            min_groups=max(min(k, compared), k // 2),
-        )
+        similarity, embedding = self._search_index(images, size)
         pair, present = embedding // group_size, similarity > -np.inf
         first = self.pixels.most_similar(
             images, pair[:, :compared], present[:, :compared], min(k, compared)
@@ -192,9 +211,53 @@ class Retriever(tf.Module):
         fraction = tf.zeros_like(shift, tf.float32)
         return first.joined(Neighbours(pair[:, rest], shift, similarity[:, rest], fraction))
 
+    def queries(self, images: tf.Tensor) -> tf.Tensor:
+        """What the index is searched with for normalised images, float32 ``[q, d]``."""
+        return self.pca.embed_queries(aligned_for_search(images, self.config))
 
-def _build_index(
+    def _search_index(self, images: tf.Tensor, size: SearchSize) -> Matches:
+        """The best embedding of each pair that the index finds for normalised images."""
+        return self.index.search_groups(
+            self.queries(images),
+            size.wanted,
+            embeddings_per_pair(self.config),
+            size.num_candidates,
+            size.min_groups,
+        )
+
+
+class FoundRetriever(Retriever):
+    """A retriever of pairs that a search of other storages has found already.
+
+    Attributes:
+        matches: what was found for the images that it is searched with.
+    """
+
+    matches: Matches
+
+    @classmethod
+    def of(
+        cls,
+        storage: Storage,
+        embeddings: np.ndarray,
+        norms: np.ndarray,
+        matches: Matches,
+        like: Retriever,
+    ) -> "FoundRetriever":
+        """Of found pairs, their embeddings and norms; projection and settings are another's."""
+        pixels = Pixels(storage, like.config, norms)
+        index = ExactIndex(embeddings)
+        retriever = cls(storage, like.config, like.pca, index, pixels, like.coordinates)
+        retriever.matches = matches
+        return retriever
+
+    def _search_index(self, images: tf.Tensor, size: SearchSize) -> Matches:
+        return self.matches
+
+
+def build_index(
     embeddings: np.ndarray, storage: Storage, config: RetrievalConfig, pca: PCA, seed: int
 ) -> Index:
+    """Index the embeddings of a storage's pairs; the seed picks the queries that tune it."""
     sample = sample_queries(storage.keys, config, pca, seed)
     return index_class(config.index).build(embeddings, sample, config.recall)

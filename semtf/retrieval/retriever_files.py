@@ -5,15 +5,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from semtf.config import IndexChoice, RetrievalConfig
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
 from semtf.retrieval.coordinates import Coordinates
+from semtf.retrieval.embeddings import embeddings_per_pair
+from semtf.retrieval.index import EMBEDDINGS
 from semtf.retrieval.index_kind import index_class
 from semtf.retrieval.pixels import Pixels
 from semtf.retrieval.projection import PCA
-from semtf.retrieval.retriever import Retriever
+from semtf.retrieval.retriever import Retriever, build_index
 from semtf.retrieval.storage import Storage
 
 SETTINGS = "retrieval.json"
@@ -52,8 +55,7 @@ def load_retriever(
     """
     folder = Path(folder)
     try:
-        document = json.loads((folder / SETTINGS).read_text("utf-8"))
-        config = RetrievalConfig(**migrated("index", document, str(folder / SETTINGS)))
+        config = _read_settings(folder)
         pca = PCA.load(folder)
         norms = np.load(folder / NORMS, allow_pickle=False)
         pixel_weights = np.load(folder / PIXEL_WEIGHTS, allow_pickle=False)
@@ -71,3 +73,42 @@ def load_retriever(
     config = dataclasses.replace(config, index=choice)
     coordinates = Coordinates(pca, pixel_weights)
     return Retriever(storage, config, pca, built, Pixels(storage, config, norms), coordinates)
+
+
+def _read_settings(folder: Path) -> RetrievalConfig:
+    document = json.loads((folder / SETTINGS).read_text("utf-8"))
+    return RetrievalConfig(**migrated("index", document, str(folder / SETTINGS)))
+
+
+def save_some_pairs(
+    folder: Path, target: Path, pairs: npt.NDArray[np.intp], seed: int, index: IndexChoice | None
+) -> None:
+    """Write the storage and the retriever of some pairs of those in ``folder``.
+
+    Projection, weights of the pixels and settings stay; the index is built on those pairs. Only
+    they are read.
+
+    Args:
+        folder: a storage with what `save_retriever` wrote.
+        target: where the new one goes.
+        pairs: positions in the storage, at least one.
+        seed: picks the sample that an approximate index is tuned with.
+        index: the kind of index; as in the settings where None.
+    """
+    storage, config, pca = Storage.open(folder), _read_settings(folder), PCA.load(folder)
+    config = dataclasses.replace(config, index=index or config.index)
+    some = Storage.create(
+        target,
+        case=storage.case,
+        keys=storage.keys[pairs],
+        values=storage.values[pairs],
+        names=storage.names[pairs],
+    )
+    stored = np.load(folder / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
+    by_pair = stored.reshape(len(storage), embeddings_per_pair(config), -1)
+    embeddings = by_pair[pairs].reshape(-1, stored.shape[1])
+    norms = np.load(folder / NORMS, mmap_mode="r", allow_pickle=False)[pairs]
+    weights = np.load(folder / PIXEL_WEIGHTS, allow_pickle=False)
+    built = build_index(embeddings, some, config, pca, seed)
+    pixels, coordinates = Pixels(some, config, norms), Coordinates(pca, weights)
+    save_retriever(Retriever(some, config, pca, built, pixels, coordinates), target)
