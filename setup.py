@@ -20,6 +20,7 @@ SERVE = [
 ]
 GRPC = ["tensorflow-serving-api>=2.20,<2.21"]
 BENCH = ["opencv-python-headless>=4.10"]
+RAY = ["pyarrow>=18", "ray>=2.40"]
 TORCH = ["torch>=2.6"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocstrings-python>=1.16"]
 TEST = [
@@ -83,6 +84,7 @@ setup(
         "bench": BENCH,
         "docs": DOCS,
         "grpc": GRPC,
+        "ray": RAY,
         "serve": SERVE,
         "test": TEST,
         "torch": TORCH,

@@ -17,7 +17,7 @@ from semtf.data.image_folder import open_images
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
 from semtf.estimation.estimator import BATCH, load_models
-from semtf.estimation.graph import EstimatorModels, classify, shares
+from semtf.estimation.graph import EstimatorModels, case_shares, classify
 from semtf.estimation.predictions import read_column
 from semtf.evaluation.rmse import read_cases
 from semtf.run import Run
@@ -131,7 +131,7 @@ class World:
         models, parts = self.models, []
         for start in range(0, len(self.test.images), BATCH):
             images = tf.constant(self.test.images[start : start + BATCH], tf.float32)
-            parts.append(shares(classify(images, models), models)[0].numpy())
+            parts.append(case_shares(classify(images, models), models)[0].numpy())
         columns = [models.cases.index(number) for number in self.numbers]
         return np.concatenate(parts)[:, columns]
 

@@ -19,8 +19,10 @@ COMMANDS = {
     "export": "Write a run as one SavedModel",
     "measure": "Measure the holes of depth maps, into one table",
     "predict": "Estimate depth maps from SEM images with a trained run",
+    "predict-batch": "Estimate many images in shards, by workers on Ray",
     "report": "Write the HTML page of a run",
     "serve": "Serve a model over REST, with a page to look at",
+    "shard": "Spread the storage of a run over folders, for several machines",
     "simulate": "Make a synthetic fab's data set in the challenge's layout",
     "train": "Train everything on a data set, into one run folder",
 }

@@ -1,0 +1,1 @@
+"""Batches of images that outgrow one machine: divided into shards, estimated by workers on Ray."""
