@@ -26,6 +26,9 @@ COLUMNS = (
     "cd_columns_3s", "depth_bias", "depth_3s", "fit_s", "image_ms", "peak_gib",
 )  # fmt: skip
 
+TEXTS = ("method", "name", "seed", "images")
+"""Columns that are no fractions."""
+
 
 def benchmark(
     dataset: Dataset,
@@ -99,7 +102,9 @@ def table(rows: Sequence[Row]) -> pd.DataFrame:
         return pd.DataFrame(columns=list(COLUMNS))
     made["gap_closed"] = gaps_closed(made)
     cases = sorted((c for c in map(str, made) if c.startswith("case_")), key=_number)
-    return made[[*COLUMNS[:2], *cases, *COLUMNS[2:]]]
+    made = made[[*COLUMNS[:2], *cases, *COLUMNS[2:]]]
+    # A column in which no row has a number is one of numbers all the same.
+    return made.astype({c: float for c in made if c not in TEXTS})
 
 
 def _number(column: str) -> int:

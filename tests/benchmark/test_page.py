@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from semtf.benchmark.benchmark import COLUMNS
+from semtf.benchmark.benchmark import table as as_table
 from semtf.benchmark.page import over_seeds, write_page
 
 NAMES = ("none/nearest", "adapted/tuned", "target/tuned")
@@ -23,6 +24,12 @@ def table() -> pd.DataFrame:
     made = pd.DataFrame(rows)
     made.loc[0, "coverage"] = np.nan
     return made
+
+
+def test_rows_without_any_number_in_a_column_make_a_page(tmp_path: Path) -> None:
+    rows = [{**row, "coverage": None} for row in table().to_dict("records")]
+    write_page(as_table(rows), tmp_path / "page.html", Path("data"))
+    assert as_table(rows)["coverage"].isna().all()
 
 
 def test_the_page_has_all_methods_and_needs_no_other_file(tmp_path: Path) -> None:
