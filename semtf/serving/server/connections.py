@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 KEPT_DESCRIPTORS = 128
 """Descriptors for models' processes, files and libraries."""
 MOST_CONNECTIONS = 16_384
+GRACE_SECONDS = 0.05
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
     b"Connection: close\r\nContent-Length: 44\r\n\r\n"
@@ -73,6 +74,10 @@ class TimedProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _end(self) -> None:
+        """Close soon: what came while this process was busy elsewhere is read first."""
+        self._timer = self.loop.call_later(GRACE_SECONDS, self._close)
+
+    def _close(self) -> None:
         self._timer = None
         if not self.transport.is_closing():
             self.transport.close()

@@ -1,5 +1,6 @@
 """Connections that say nothing, slowly, or are too many: real sockets, and no model."""
 
+import asyncio
 import contextlib
 import gzip
 import json
@@ -9,9 +10,12 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+import uvloop
 
 from semtf.serving.server.connections import (
     KEPT_DESCRIPTORS,
@@ -79,6 +83,41 @@ def test_a_second_head_on_a_connection_must_come_in_time_as_well(port: int) -> N
         assert connection.recv(100_000).startswith(b"HTTP/1.1 200 OK")
         connection.sendall(request[:20])
         assert connection.recv(1000) == b""
+
+
+def test_what_came_while_the_server_was_busy_is_answered() -> None:
+    async def answer(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"here"})
+
+    async def late() -> bytes:
+        settings = uvicorn.Config(
+            answer, port=0, http=timed_protocol(HEAD_SECONDS, 3), lifespan="off", log_level="error"
+        )
+        server = uvicorn.Server(settings)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        address = server.servers[0].sockets[0].getsockname()
+        ours, theirs = socket.socketpair()
+        with ours, theirs, socket.create_connection(address, timeout=20) as connection:
+            await asyncio.sleep(HEAD_SECONDS / 5)
+
+            def be_busy() -> None:
+                asyncio.get_running_loop().remove_reader(ours)
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                time.sleep(1.5 * HEAD_SECONDS)
+
+            asyncio.get_running_loop().add_reader(ours, be_busy)
+            theirs.sendall(b"now")
+            await asyncio.sleep(2 * HEAD_SECONDS)
+            server.should_exit = True
+            await serving
+            return connection.recv(1000)
+
+    # This loop, the server's own, calls timers before it reads.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(late()).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_too_many_connections_are_told_so(port: int) -> None:
