@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,24 @@ KINDS: dict[str, Any] = {
     "stopped": {},
     "classifier": {},
 }
-# Plain gradient descent: the first steps of Adam turn the rounding of a gradient near 0 into a
-# whole step.
-RATE = 1e-3
+# Plain gradient descent in float64: the first steps of Adam turn the rounding of a gradient near 0
+# into a whole step, and sums in another order differ in float32 by as much as a small mistake.
+RATE = 1e-2
+
+
+@contextlib.contextmanager
+def float64() -> Iterator[None]:
+    """Let networks that are made in the block compute in float64."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy(before)
 
 
 def pairs() -> tuple[Any, Any]:
@@ -133,7 +149,7 @@ def train(
         if kind == "classifier":
             arrays = classify(place, strategy)
         else:
-            with contextlib.suppress(KeyboardInterrupt):
+            with float64(), contextlib.suppress(KeyboardInterrupt):
                 arrays = adapt(kind, place, strategy, stop=stop and kind == "stopped")
         results[kind] = [np.asarray(array) for array in arrays]
     return results

@@ -58,7 +58,7 @@ class MovingAverage(keras.callbacks.Callback):
 @tf.function(reduce_retracing=True)
 def _average(average: list[tf.Variable], weights: list[tf.Tensor], decay: tf.Tensor) -> None:
     for mean, weight in zip(average, weights, strict=True):
-        mean.assign_sub((1.0 - decay) * (mean - tf.cast(weight, mean.dtype)))
+        mean.assign_sub(tf.cast(1.0 - decay, mean.dtype) * (mean - tf.cast(weight, mean.dtype)))
 
 
 class TerminateOnDivergence(keras.callbacks.Callback):
