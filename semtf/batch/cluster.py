@@ -14,11 +14,12 @@ PORT = 6379
 
 
 def import_ray() -> Any:
-    """Ray; raises InputError where it is not installed."""
+    """Ray; raises InputError where it or pyarrow is not installed."""
     # Without word from the user nothing about the batch leaves the machine.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
+        import pyarrow  # noqa: F401
         import ray
     except ModuleNotFoundError as error:
         raise InputError(

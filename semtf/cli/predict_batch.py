@@ -75,11 +75,12 @@ def command(
     command goes on after an interruption, from the shards that are complete.
     """
     from semtf.batch.cluster import connected, import_ray
+
+    import_ray()
     from semtf.batch.job import run_batch
     from semtf.batch.options import BatchOptions
     from semtf.batch.workers import make_on_ray
 
-    import_ray()
     options = BatchOptions(
         format="png" if form == "png" else "parquet",
         dtype=None if dtype is None else ("float16" if dtype == "float16" else "float32"),
