@@ -3,8 +3,9 @@
 import os
 import shutil
 import signal
-import time
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -14,7 +15,7 @@ import pytest
 from semtf.batch.job import run_batch
 from semtf.batch.options import BatchOptions
 from semtf.cli.main import run as semtf
-from semtf.errors import InputError
+from semtf.errors import InputError, TrainingError
 from semtf.estimation.storage_shards import shard_run
 from semtf.run import Run
 
@@ -27,19 +28,19 @@ def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def workers() -> list[psutil.Process]:
+def workers(title: str = "ray::Worker") -> list[psutil.Process]:
     """The processes of the actors that estimate, of this test's own cluster."""
-    below = psutil.Process().children(recursive=True)
-    return [
-        process
-        for process in below
-        if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::Worker")
-    ]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "".join(process.cmdline()[:1]).startswith(title):
+                found.append(process)
+    return found
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[object]:
-    """Two nodes, each with room for one worker, and one more for a replacement."""
+    """Two nodes, each with room for one worker."""
     from ray.cluster_utils import Cluster
 
     # A lost node is told within seconds.
@@ -123,17 +124,17 @@ def test_a_killed_worker(
 def test_a_killed_node(
     cluster, run: Run, spoiled: Path, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
-    node = cluster.add_node(num_cpus=1)
     lost = []
 
     def kill(count: int) -> None:
+        # Each node has room for one worker, so the lost one had one.
         if count == 0:
-            others = [n for n in cluster.worker_nodes if n is not node]
-            lost.append(others[0])
-            cluster.remove_node(others[0], allow_graceful=False)
+            lost.extend(cluster.worker_nodes)
+            cluster.remove_node(lost[0], allow_graceful=False)
+            cluster.add_node(num_cpus=1)
 
     batch(run.path, spoiled, tmp_path / "out", kill)
-    assert lost
+    assert len(lost) == 1
     assert content(tmp_path / "out") == expected
 
 
@@ -154,12 +155,18 @@ def test_a_run_that_is_broken_is_one_line(cluster, run: Run, spoiled: Path, tmp_
 def test_a_shard_that_kills_its_workers_is_named(
     cluster, run: Run, spoiled: Path, tmp_path: Path
 ) -> None:
-    from semtf.errors import TrainingError
+    ended = threading.Event()
 
-    def kill(count: int) -> None:
-        time.sleep(0.1)
-        for process in workers():
-            process.kill()
+    def kill_whoever_makes_a_shard() -> None:
+        while not ended.wait(0.02):
+            for process in workers("ray::Worker.make"):
+                process.kill()
 
-    with pytest.raises(TrainingError, match="workers died of it"):
-        batch(run.path, spoiled, tmp_path / "out", kill)
+    killer = threading.Thread(target=kill_whoever_makes_a_shard)
+    killer.start()
+    try:
+        with pytest.raises(TrainingError, match=r"shard-0.*: 3 workers died of it"):
+            batch(run.path, spoiled, tmp_path / "out", lambda _: None)
+    finally:
+        ended.set()
+        killer.join()
