@@ -13,6 +13,7 @@ IN_FLIGHT = 2
 """Shards that a worker has: one is estimated, and one waits, so that no worker does."""
 MOST_DEATHS = 3
 """So often a shard may lose its worker; then it is taken for the cause."""
+START = "the start of a worker"
 PATIENCE = 60.0
 """Seconds without any news after which the wait is told."""
 
@@ -83,7 +84,9 @@ class Pool:
                 self._replace(worker)
                 return
             worker.calls = deque(entry for entry in worker.calls if entry[0] != call)
-            worker.loaded = True
+            if not worker.loaded:
+                worker.loaded = True
+                self._deaths.pop(START, None)
             self._fill(worker)
             if done is not None:
                 yield done
@@ -97,7 +100,7 @@ class Pool:
         """Put the shards of a dead worker back, and start another one."""
         self._workers.remove(dead)
         tasks = [task for _, task in dead.calls if task is not None]
-        first = tasks[0].name if tasks else "the start of a worker"
+        first = tasks[0].name if tasks else START
         self._deaths[first] += 1
         warn(f"a worker died ({first}); another one takes over")
         if self._deaths[first] >= MOST_DEATHS:

@@ -1,7 +1,7 @@
 """`semtf predict-batch`: many images to depth maps in shards, by workers on Ray."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from semtf.batch.estimation import ShardDone, ShardTask
+    from semtf.batch.options import DType, Format
 
 
 @click.command(name="predict-batch")
@@ -82,8 +83,8 @@ def command(
     from semtf.batch.workers import make_on_ray
 
     options = BatchOptions(
-        format="png" if form == "png" else "parquet",
-        dtype=None if dtype is None else ("float16" if dtype == "float16" else "float32"),
+        format=cast("Format", form),
+        dtype=cast("DType | None", dtype),
         batch=batch,
         shard_size=shard_size,
         range16=range16,
