@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -140,6 +141,15 @@ def test_a_batch_goes_on(run: Run, spoiled: Path, batch: Path, making, tmp_path:
     assert done.made == 2
     assert content(out) == content(batch)
     assert run_batch(run.path, str(spoiled), str(out), SMALL, None).made == 0
+
+
+def test_a_folder_behind_a_url(run: Run, spoiled: Path, batch: Path, making) -> None:
+    system = fsspec.filesystem("memory")
+    for made in (3, 0):
+        done = run_batch(run.path, str(spoiled), "memory://batch-out", SMALL, making(SMALL))
+        assert done.made == made
+    found = system.find("/batch-out")
+    assert {path.rpartition("/")[2]: system.cat(path) for path in found} == content(batch)
 
 
 def test_sites_vote(run: Run, test_images: Path, making, estimator, tmp_path: Path) -> None:
