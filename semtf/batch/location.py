@@ -35,7 +35,8 @@ class Location:
         if "://" not in text:
             return cls(fs.LocalFileSystem(), str(Path(text).expanduser().resolve()), text)
         try:
-            return cls(*fs.FileSystem.from_uri(text), text)
+            system, path = fs.FileSystem.from_uri(text)
+            return cls(system, path, text)
         except pa.ArrowInvalid:
             return cls._of_fsspec(text)
         except OSError as error:

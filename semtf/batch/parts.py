@@ -23,13 +23,11 @@ Range16 = tuple[float, float] | None
 
 
 class Part(Protocol):
-    """Images that stand side by side in an input.
+    """Images that stand side by side in an input."""
 
-    Attributes:
-        names: of the images.
-    """
-
-    names: Sequence[str]
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the images."""
 
     def cut(self, start: int, stop: int) -> Self:
         """Some of the images."""
@@ -148,7 +146,8 @@ def parquet_names(file: Location) -> list[str]:
 
 def _row_groups(table: pq.ParquetFile, start: int, stop: int) -> tuple[list[int], int]:
     """The row groups in which rows lie, and the first row of the first of them."""
-    groups, first, row = [], start, 0
+    groups: list[int] = []
+    first, row = start, 0
     for group in range(table.num_row_groups):
         count = table.metadata.row_group(group).num_rows
         if row < stop and row + count > start:

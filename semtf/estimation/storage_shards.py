@@ -170,8 +170,8 @@ class StoragePart:
     def search(self, case: int, queries: npt.NDArray[np.float32], size: SearchSize) -> Found:
         """The best pairs here for queries ``[q, d]``; fewer columns where fewer are here."""
         if case not in self._retrievers:
-            nothing = np.zeros((len(queries), 0))
-            return Found(*(nothing.astype(t) for t in (np.float32, np.int64, np.int32)))
+            none = (len(queries), 0)
+            return Found(np.zeros(none, "f4"), np.zeros(none, "i8"), np.zeros(none, "i4"))
         retriever, positions = self._retrievers[case], self._positions[case]
         wanted = min(size.wanted, len(positions))
         group_size = embeddings_per_pair(retriever.config)
