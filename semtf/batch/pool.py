@@ -83,6 +83,8 @@ class Pool:
             except self._ray.exceptions.RayActorError:
                 self._replace(worker)
                 return
+            except self._ray.exceptions.RayTaskError as error:
+                raise self._cause(error) from None
             worker.calls = deque(entry for entry in worker.calls if entry[0] != call)
             if not worker.loaded:
                 worker.loaded = True
@@ -90,6 +92,13 @@ class Pool:
             self._fill(worker)
             if done is not None:
                 yield done
+
+    def _cause(self, error: Any) -> BaseException:
+        """What was raised in a worker, or in an actor that it asked, without their tracebacks."""
+        while isinstance(error, self._ray.exceptions.RayTaskError):
+            error = error.cause
+        cause: BaseException = error
+        return cause
 
     def _fill(self, worker: _Worker) -> None:
         while worker.loaded and self._waiting and len(worker.calls) < IN_FLIGHT:

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from semtf.batch.job import run_batch
 from semtf.batch.options import BatchOptions
 from semtf.cli.main import run as semtf
-from semtf.errors import InputError, TrainingError
+from semtf.errors import InputError
 from semtf.estimation.storage_shards import shard_run
 from semtf.run import Run
 
@@ -148,25 +147,5 @@ def test_a_storage_in_parts(cluster, run: Run, spoiled: Path, tmp_path: Path) ->
 def test_a_run_that_is_broken_is_one_line(cluster, run: Run, spoiled: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(run.path, tmp_path / "run"))
     next(broken.glob("storage/*/keys.npy")).unlink()
-    with pytest.raises(InputError, match=r"keys\.npy"):
+    with pytest.raises(InputError, match=r"^\S+keys\.npy: is missing, [^\n]+$"):
         batch(broken, spoiled, tmp_path / "out", lambda _: None)
-
-
-def test_a_shard_that_kills_its_workers_is_named(
-    cluster, run: Run, spoiled: Path, tmp_path: Path
-) -> None:
-    ended = threading.Event()
-
-    def kill_whoever_makes_a_shard() -> None:
-        while not ended.wait(0.02):
-            for process in workers("ray::Worker.make"):
-                process.kill()
-
-    killer = threading.Thread(target=kill_whoever_makes_a_shard)
-    killer.start()
-    try:
-        with pytest.raises(TrainingError, match=r"shard-0.*: 3 workers died of it"):
-            batch(run.path, spoiled, tmp_path / "out", lambda _: None)
-    finally:
-        ended.set()
-        killer.join()
