@@ -3,9 +3,10 @@
     scripts/bench batch [--run RUN --images DIR] [--count 1000]
 
 Needs ``semtf[ray]`` and two cores. Each worker has a node of a local cluster that is pinned to one
-core; `semtf predict` is pinned to the same cores. Twice ``--count`` images are estimated, and the
-second half is timed, when graphs are traced. Without a run a small one is trained on a simulated
-fab: the speed of a search depends on how many pairs a storage has. Bytes are compared, too.
+core; `semtf predict` is pinned to the same cores. Twice ``--count`` images are taken: of a batch
+the second half of the shards is timed, of `semtf predict` a second pass, when graphs are traced.
+Without a run a small one is trained on a simulated fab: the speed of a search depends on how many
+pairs a storage has. Bytes are compared, too.
 """
 
 import argparse
