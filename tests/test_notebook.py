@@ -110,9 +110,7 @@ def test_what_is_installed(kind: str, tmp_path: Path, monkeypatch: pytest.Monkey
             wheel.touch()
         expected = ["--no-index", "--no-deps", *map(str, wheels)]
     else:
-        monkeypatch.setattr(
-            "shutil.copytree", lambda source, to, dirs_exist_ok: f"copy of {source}"
-        )
+        monkeypatch.setattr("shutil.copytree", lambda source, to: f"copy of {source}")
         expected = [f"copy of {folder}"]
     exec(tagged("install"), names)  # noqa: S102
     assert commands == [[sys.executable, "-m", "pip", "install", "--quiet", *expected]]
