@@ -8,11 +8,11 @@ have, and it builds the model with batches that are still split over replicas. N
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from semtf import orders
+from semtf.checked_keras import keras
 from semtf.orders import Kind
 
 Data = Callable[[int], tf.data.Dataset]
