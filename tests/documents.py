@@ -27,7 +27,8 @@ def blocks(page: Path, kind: str) -> list[tuple[str, str]]:
 
 def command_lines(page: Path) -> list[str]:
     """The commands of semtf on a page, and those of its scripts."""
-    lines = [line for _, block in blocks(page, "console") for line in block.splitlines()]
+    texts = [block.replace("\\\n", " ") for _, block in blocks(page, "console")]
+    lines = [line for text in texts for line in text.splitlines()]
     return [line for line in lines if line.startswith(("semtf ", "semtf-train ", "scripts/"))]
 
 
