@@ -146,7 +146,7 @@ def test_export_and_report(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     text = page.read_text()
     assert "no adaptation, nearest" in text
-    assert text.count("<svg") == 4 + 3 * 4
+    assert text.count("<svg") == 5 + 3 * 4
     assert text.count('class="chosen"') == 4
     for case in run.cases:
         epochs = pd.read_csv(run.adaptation(case) / "criterion.csv")
