@@ -79,7 +79,7 @@ def test_auto_goes_on_with_the_candidates_that_are_left(tmp_path: Path) -> None:
 
 
 def trial(name: str, score: float | None) -> AdapterTrial:
-    found = None if score is None else Criterion(0, 0, 0, 0, 0, None, score)
+    found = None if score is None else Criterion(0, 0, 0, 0, 0, 0, None, score)
     return AdapterTrial(name, 1.0, found, None if score is not None else "it diverged")
 
 
