@@ -23,9 +23,10 @@ NAMES = np.array([f"n{i}" for i in range(40)])
 
 
 def task(name: str, **changes: object) -> AdaptationTask:
-    """A fab that shows the simulator's images with another grey curve."""
-    noise = np.random.default_rng(0).normal(size=(80, 24, 16))
-    field = scipy.ndimage.gaussian_filter(noise, (0, 2, 2)) / 0.14
+    """A fab that shows images of the simulator's kind, mixtures alike, with another grey curve."""
+    rng = np.random.default_rng(0)
+    parts = scipy.ndimage.gaussian_filter(rng.normal(size=(5, 24, 16)), (0, 2, 2)) / 0.14
+    field = np.einsum("ip,phw->ihw", rng.normal(size=(80, 5)) / 5**0.5, parts)
     images = np.clip(100 + 30 * field, 5, 212).astype(np.uint8)
     curve = np.rint(212 * (np.arange(256) / 212.0) ** 0.4).clip(0, 255).astype(np.uint8)
     sem = np.stack([images[:40]] * 2, axis=1)
