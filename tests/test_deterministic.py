@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semtf.cli.train import _changes
+from semtf.cli import main
+from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
+from semtf.errors import InputError
 from semtf.manifest import MANIFEST
-from semtf.presets import preset
 from semtf.run import TIMINGS, Run
 from tests.command import finish, start
 
@@ -63,6 +64,19 @@ def test_two_trainings_end_in_the_same_bytes(
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_the_option_is_the_setting(given: bool) -> None:
-    changes = _changes(None, None, None, given, (), None)
-    assert preset("quick").with_settings(changes).deterministic is given
+def test_the_option_is_the_setting(
+    given: bool, fab: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = []
+
+    def see(*_: object, config: RunConfig, **__: object) -> None:
+        configs.append(config)
+        raise InputError("that is all")
+
+    monkeypatch.setattr("semtf.pipeline.train", see)
+    options = ["--deterministic"] if given else []
+    arguments = ["--data", fab, "--run", tmp_path / "run", "--seed", 5, *options]
+    with pytest.raises(SystemExit):
+        main.run(["train", *map(str, arguments)])
+    (config,) = configs
+    assert (config.deterministic, config.seed) == (given, 5)

@@ -1,6 +1,7 @@
 """`semtf train` and `semtf-train`: train everything on a data set."""
 
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,7 +109,14 @@ def command(
     as_json: bool,
 ) -> None:
     """Train adaptation, storage and classifier, into one run folder."""
-    changes = _changes(adapter, index, strategy, seed, deterministic, settings, size)
+    fields = {
+        "adaptation.adapter": adapter,
+        "retrieval.index": index,
+        "strategy": strategy,
+        "seed": seed,
+        "deterministic": deterministic or None,
+    }
+    changes = _changes(fields, settings, size)
     config = (
         None if name is None and not changes else _base_config(name, run).with_settings(changes)
     )
@@ -215,16 +223,12 @@ def _base_config(name: str | None, run: Path | None) -> RunConfig:
 
 
 def _changes(
-    adapter: str | None,
-    index: str | None,
-    strategy: str | None,
-    seed: int | None,
-    deterministic: bool,
+    fields: Mapping[str, str | int | None],
     settings: tuple[str, ...],
     size: tuple[int, int] | None,
-) -> dict[str, str]:
-    """The settings that the options change, by field."""
-    changes: dict[str, str] = {}
+) -> dict[str, str | int]:
+    """The settings that the options change, by field; an option that is None changes nothing."""
+    changes: dict[str, str | int] = {}
     if size is not None:
         changes |= {"image.height": str(size[0]), "image.width": str(size[1])}
     for setting in settings:
@@ -232,14 +236,4 @@ def _changes(
         if not equals:
             raise InputError(f"--set {setting}: write FIELD=VALUE, as in adaptation.width=32")
         changes[field] = value
-    if adapter is not None:
-        changes["adaptation.adapter"] = adapter
-    if index is not None:
-        changes["retrieval.index"] = index
-    if strategy is not None:
-        changes["strategy"] = strategy
-    if seed is not None:
-        changes["seed"] = str(seed)
-    if deterministic:
-        changes["deterministic"] = "true"
-    return changes
+    return changes | {field: value for field, value in fields.items() if value is not None}

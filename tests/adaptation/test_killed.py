@@ -62,6 +62,4 @@ def test_killed_training_ends_in_the_same_weights(name: str, kills: int, tmp_pat
     for file in ("history.csv", "criterion.csv", "choice.json"):
         assert (whole / file).read_text() == (parts / file).read_text(), file
     lines = (parts / "history.csv").read_text().splitlines()
-    epochs = [int(line.split(",")[0]) for line in lines[1:]]
-    assert epochs == list(range(len(epochs)))
-    assert len(epochs) > 3
+    assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(40))

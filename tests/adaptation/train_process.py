@@ -15,7 +15,9 @@ from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
-CONFIG = AdaptationConfig(width=4, batch=2, first_epochs=40, steps_per_epoch=3, dropout=0.2)
+CONFIG = AdaptationConfig(
+    width=4, batch=2, first_epochs=40, early_stopping=False, steps_per_epoch=3, dropout=0.2
+)
 
 
 def main() -> None:
