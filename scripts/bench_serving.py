@@ -12,7 +12,6 @@ and used again. The load comes from a process of its own over loopback and sends
 import argparse
 import base64
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -29,7 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import httpx
 import numpy as np
 from commands import SEMTF
-from PIL import Image
+
+from semtf.data.png import encode_png
 
 HERE = Path(__file__).parent
 SWAPS, CLIENTS, QUERIES = 5, 32, 400
@@ -111,11 +111,10 @@ def bodies(images: np.ndarray, signature: str, each: int, path: Path) -> Path:
     """Requests of ``each`` images as a file for the load generator."""
     texts = []
     for start in range(0, len(images) - each + 1, each):
-        instances = []
-        for image in images[start : start + each]:
-            buffer = io.BytesIO()
-            Image.fromarray(image).save(buffer, format="PNG")
-            instances.append({"b64": base64.b64encode(buffer.getvalue()).decode()})
+        instances = [
+            {"b64": base64.b64encode(encode_png(image)).decode()}
+            for image in images[start : start + each]
+        ]
         texts.append(json.dumps({"signature_name": signature, "instances": instances}))
     path.write_text(json.dumps(texts))
     return path

@@ -101,9 +101,7 @@ def _parent(text: str) -> str:
 def _zip(location: Location) -> Listing:
     if not location.is_local:
         raise InputError(f"{location.text}: zip files are read from disks; copy it to one")
-    source = open_source(location.path)
-    found = source.files()
-    return _of_images(location, found)
+    return _of_images(location, open_source(location.path).files())
 
 
 def _pattern(location: Location) -> Listing:
@@ -147,7 +145,7 @@ def _of_files(folder: Location, found: Sequence[File]) -> Listing:
 def _tables(folder: Location, files: Sequence[File]) -> Iterator[Part]:
     for file in files:
         location = folder.inside(file.path)
-        yield ParquetPart(location, parquet_names(location))
+        yield ParquetPart(parquet_names(location), 0, location)
 
 
 def _records(folder: Location, files: Sequence[File]) -> Iterator[Part]:
@@ -155,16 +153,16 @@ def _records(folder: Location, files: Sequence[File]) -> Iterator[Part]:
         raise InputError(f"{folder.text}: TFRecord files are read from disks; copy them to one")
     for file in files:
         path = Path(folder.path) / file.path
-        yield RecordPart(path, [name for name, _ in read_records(path)])
+        yield RecordPart([name for name, _ in read_records(path)], 0, path)
 
 
 def _of_images(root: Location, found: Sequence[File]) -> Listing:
     listing = _sites_together(image_listing(root.text, found))
     part: Part
     if root.is_local:
-        part = FilePart(Path(root.path), listing.names, listing.files)
+        part = FilePart(listing.names, listing.files, Path(root.path))
     else:
-        part = RemotePart(root, listing.names, listing.files)
+        part = RemotePart(listing.names, listing.files, root)
     return Listing([part], listing.sites, _digest(listing.files))
 
 

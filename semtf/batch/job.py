@@ -76,7 +76,8 @@ def run_batch(run: Path, images: str, out: str, options: BatchOptions, make: Mak
     if complete:
         inform(f"{out}: goes on, {len(complete)} of {len(shards)} shards are complete")
     peak = _make(tasks, make, complete) if tasks else 0
-    every = _complete(target, names)
+    complete |= _complete(target, [task.name for task in tasks])
+    every = {name: complete[name] for name in names if name in complete}
     content = totals(every, len(listing), provenance)
     target.inside(REJECTED).write(rejected_bytes(every))
     target.inside(MANIFEST).write(manifest_bytes(content))

@@ -10,8 +10,7 @@ from pyarrow import fs
 
 from semtf.data.file_source import File, is_stray
 from semtf.errors import InputError
-
-PARTIAL = ".partial"
+from semtf.manifest import PARTIAL
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pyarrow import fs
 
 from semtf.batch.inputs import Listing
 from semtf.batch.location import Location
+from semtf.data.images import check_range16
 from semtf.errors import InputError
 from semtf.manifest import MANIFEST
 from semtf.run import CONFIG
@@ -47,9 +48,7 @@ class BatchOptions:
                 raise InputError(f"--{name} {value}: at least one image is needed")
         if self.dtype is not None and self.format == "png":
             raise InputError("--dtype: PNG files hold grey levels; it needs --format parquet")
-        if self.range16 is not None and not self.range16[0] < self.range16[1]:
-            low, high = self.range16
-            raise InputError(f"--range16 {low:g},{high:g}: the second must be larger")
+        check_range16(self.range16)
 
     @property
     def ending(self) -> str:

@@ -37,30 +37,31 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True)
-class FilePart:
-    """Files of a folder or members of a zip file, on a disk that every worker sees."""
+class _Files:
+    """Images that are files."""
 
-    root: Path
     names: Sequence[str]
     files: Sequence[File]
 
     def cut(self, start: int, stop: int) -> Self:
         return replace(self, names=self.names[start:stop], files=self.files[start:stop])
+
+
+@dataclass(frozen=True)
+class FilePart(_Files):
+    """Files of a folder or members of a zip file, on a disk that every worker sees."""
+
+    root: Path
 
     def decoded(self, size: Size, range16: Range16) -> Chunk:
         return decode_chunk(Task(self.root, size, range16), 0, self.files, read_file)
 
 
 @dataclass(frozen=True)
-class RemotePart:
+class RemotePart(_Files):
     """Files behind a URL."""
 
     folder: Location
-    names: Sequence[str]
-    files: Sequence[File]
-
-    def cut(self, start: int, stop: int) -> Self:
-        return replace(self, names=self.names[start:stop], files=self.files[start:stop])
 
     def decoded(self, size: Size, range16: Range16) -> Chunk:
         def read(_: Path, file: File) -> bytes:
@@ -70,15 +71,21 @@ class RemotePart:
 
 
 @dataclass(frozen=True)
-class ParquetPart:
-    """Rows of one Parquet file, from ``start`` on."""
+class _Rows:
+    """Images that stand in one file, from ``start`` on."""
 
-    file: Location
     names: Sequence[str]
-    start: int = 0
+    start: int
 
     def cut(self, start: int, stop: int) -> Self:
         return replace(self, names=self.names[start:stop], start=self.start + start)
+
+
+@dataclass(frozen=True)
+class ParquetPart(_Rows):
+    """Rows of a Parquet file."""
+
+    file: Location
 
     def decoded(self, size: Size, range16: Range16) -> Chunk:
         with pq.ParquetFile(self.file.path, filesystem=self.file.system) as table:
@@ -91,15 +98,10 @@ class ParquetPart:
 
 
 @dataclass(frozen=True)
-class RecordPart:
-    """Examples of one TFRecord file, from ``start`` on."""
+class RecordPart(_Rows):
+    """Examples of a TFRecord file."""
 
     path: Path
-    names: Sequence[str]
-    start: int = 0
-
-    def cut(self, start: int, stop: int) -> Self:
-        return replace(self, names=self.names[start:stop], start=self.start + start)
 
     def decoded(self, size: Size, range16: Range16) -> Chunk:
         examples = islice(read_records(self.path), self.start, self.start + len(self.names))

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
 from semtf.batch.location import Location
 from semtf.batch.options import BatchOptions
 from semtf.data.endings import without_ending
+from semtf.data.png import encode_png
 from semtf.estimation.result import DepthResult
 
 SUMMARY = "semtf"
@@ -87,8 +87,8 @@ def _parquet(
 ) -> bytes:
     columns = {name: pa.array(table[name].tolist(), _type(table[name])) for name in table}
     if options.dtype is None:
-        columns["depth"] = pa.array(list(map(png, result.grey())), pa.binary())
-        columns["sigma"] = pa.array(list(map(png, sigma_levels(result.sigma))), pa.binary())
+        columns["depth"] = pa.array(list(map(encode_png, result.grey())), pa.binary())
+        columns["sigma"] = pa.array(list(map(encode_png, sigma_levels(result.sigma))), pa.binary())
     else:
         columns["depth"] = _arrays(result.depth, options.dtype)
         columns["sigma"] = _arrays(result.sigma, options.dtype)
@@ -126,8 +126,8 @@ def _zip(
     for name, depth, sigma in zip(
         table["name"], result.grey(), sigma_levels(result.sigma), strict=True
     ):
-        members[f"{without_ending(name)}.png"] = png(depth)
-        members[f"{without_ending(name)}_sigma.png"] = png(sigma)
+        members[f"{without_ending(name)}.png"] = encode_png(depth)
+        members[f"{without_ending(name)}_sigma.png"] = encode_png(sigma)
     document = {"provenance": provenance, "sigma_levels": SIGMA_SCALE}
     members[SUMMARY_FILE] = json.dumps(
         {**document, SUMMARY: json.loads(summary.to_json())}, sort_keys=True
@@ -136,13 +136,6 @@ def _zip(
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content)
-    return buffer.getvalue()
-
-
-def png(pixels: npt.NDArray[np.generic]) -> bytes:
-    """The PNG file of an image, uint8 or uint16 ``[H, W]``."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
     return buffer.getvalue()
 
 

@@ -20,7 +20,6 @@ from semtf.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from semtf.data.dataset import Dataset
     from semtf.run import Run
 
 SHOWN = ("method", "rmse", "plate", "wall", "floor", "coverage", "fit_s", "image_ms")
@@ -83,8 +82,10 @@ def command(
     from semtf.benchmark.rows import MARK, Rows
     from semtf.benchmark.world import Settings
     from semtf.outputs import check_file, check_folder, replacing
+    from semtf.training_data import open_training_data
 
-    inputs = [data, truth, run, sites, *fab_folders(fab).values()]
+    folders = fab_folders(fab)
+    inputs = [data, truth, run, sites, *folders.values()]
     kept = out.with_suffix(".jsonl") if out else work / "rows.jsonl" if work else None
     if out is not None:
         check_file(out, ".csv", "method,rmse", inputs)
@@ -96,9 +97,17 @@ def command(
         check_folder(work)
     with ExitStack() as stack:
         folder = work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        trained = _run(run, data, fab, folder, cache)
+        trained = _run(run, data, folders, folder, cache)
         table = benchmark(
-            _dataset(trained, data, fab, cache),
+            open_training_data(
+                data,
+                trained.config,
+                trained.cases,
+                fab=folders,
+                range16=None,
+                skip_bad=True,
+                cache=cache,
+            ),
             truth or data / "truth",
             wanted,
             Settings(trained.config, folder / "networks", pairs),
@@ -128,7 +137,7 @@ def _seeds(text: str | None) -> list[int] | None:
 
 
 def _run(
-    run: Path | None, data: Path, fab: tuple[str, ...], folder: Path, cache: Path | None
+    run: Path | None, data: Path, fab: dict[int, Path], folder: Path, cache: Path | None
 ) -> "Run":
     """The given run, or one that is trained in the folder, where it may be there already."""
     from semtf import pipeline
@@ -140,16 +149,7 @@ def _run(
     resume = (path / CONFIG).exists() and not Run.open(path).finished
     if (path / CONFIG).exists() and not resume:
         return Run.open(path)
-    return pipeline.train(data, run=path, fab=fab_folders(fab), cache=cache, resume=resume)
-
-
-def _dataset(run: "Run", data: Path, fab: tuple[str, ...], cache: Path | None) -> "Dataset":
-    from semtf.data.dataset import open_dataset
-    from semtf.data.image_folder import open_images
-
-    size = run.config.image.shape
-    images = {c: open_images(p, size=size, skip_bad=True) for c, p in fab_folders(fab).items()}
-    return open_dataset(data, cases=run.cases, fab=images, cache=cache, size=size, skip_bad=True)
+    return pipeline.train(data, run=path, fab=fab, cache=cache, resume=resume)
 
 
 def _as_text(table: "pd.DataFrame") -> str:

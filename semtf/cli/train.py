@@ -162,20 +162,14 @@ def _report(
     cache: Path | None,
 ) -> None:
     """Write the report of a finished run; bad input that only it needs spoils no training."""
-    from semtf.data.dataset import open_dataset
-    from semtf.data.image_folder import open_images
     from semtf.progress import warn
     from semtf.report.page import write_report
     from semtf.run import REPORT
+    from semtf.training_data import open_training_data
 
-    size = run.config.image.shape
     try:
-        images = {
-            case: open_images(folder, size=size, skip_bad=True, range16=range16)
-            for case, folder in fab.items()
-        }
-        dataset = open_dataset(
-            data, cases=run.cases, fab=images, cache=cache, size=size, skip_bad=True
+        dataset = open_training_data(
+            data, run.config, run.cases, fab=fab, range16=range16, skip_bad=True, cache=cache
         )
         write_report(run, dataset)
     except Exception as error:  # the training is whole without its page

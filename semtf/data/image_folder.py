@@ -15,7 +15,7 @@ from semtf.data.endings import split_images, warn_passed_over
 from semtf.data.file_source import File, Source, open_source, read_file
 from semtf.data.image_file import image_size
 from semtf.data.image_sets import ImageSet, name_array, selected
-from semtf.data.images import BadImageError, Size
+from semtf.data.images import BadImageError, Size, check_range16
 from semtf.data.skipped import refuse, skipped_files
 from semtf.errors import InputError
 from semtf.progress import progress
@@ -42,8 +42,7 @@ def open_images(
         InputError: the folder is missing or has no images, or a file is no usable image (unless
             ``skip_bad``).
     """
-    if range16 is not None and not range16[0] < range16[1]:
-        raise InputError(f"--range16 {range16[0]:g},{range16[1]:g}: the second must be larger")
+    check_range16(range16)
     source = open_source(folder)
     listing = image_listing(source.root, source.files())
     files, sites = listing.files, listing.sites

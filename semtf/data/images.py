@@ -6,6 +6,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from semtf.errors import InputError
+
 Gray = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 
@@ -20,6 +22,12 @@ class BadImageError(Exception):
 OPAQUE = 255
 TRANSPARENT = "it has transparent pixels; save it as 8-bit grey"
 OTHER_PALETTE = "it has a colour palette, or one that changes grey levels; save it as 8-bit grey"
+
+
+def check_range16(range16: tuple[float, float] | None) -> None:
+    """Raise InputError where the values that become grey levels 0 and 255 are in no order."""
+    if range16 is not None and not range16[0] < range16[1]:
+        raise InputError(f"--range16 {range16[0]:g},{range16[1]:g}: the second must be larger")
 
 
 def grey_channel(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -6,6 +6,7 @@ unnoticed. So a PNG is read as its specification (ISO/IEC 15948) lays it out, ch
 its checksums, inflated by zlib, and only then decoded by Pillow.
 """
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -198,6 +199,13 @@ def read_png(path: Path | str, size: Size) -> Gray:
         raise InputError(f"{path}: {reason}") from error
 
 
+def encode_png(image: npt.NDArray[np.generic], **options: int) -> bytes:
+    """The grey PNG file of an image, uint8 or uint16 [rows, columns]; ``options`` as Pillow's."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", **options)
+    return buffer.getvalue()
+
+
 def write_png(path: Path | str, image: Gray) -> None:
     """Write uint8 [rows, columns] as an 8-bit grey PNG.
 
@@ -206,4 +214,4 @@ def write_png(path: Path | str, image: Gray) -> None:
     """
     if image.dtype != np.uint8 or image.ndim != 2:
         raise ValueError(f"expected uint8 [rows, columns], got {image.dtype} {image.shape}")
-    Image.fromarray(image).save(path, format="PNG")
+    Path(path).write_bytes(encode_png(image))

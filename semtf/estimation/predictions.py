@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import io
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -12,9 +11,9 @@ from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from semtf.data.endings import without_ending
+from semtf.data.png import encode_png
 from semtf.data.tables import read_table_file, require_cells
 from semtf.errors import InputError
 from semtf.estimation.destination import TABLE, Destination
@@ -98,11 +97,9 @@ class Predictions(AbstractContextManager["Predictions"]):
 
     def _write_png(self, name: str, grey: np.ndarray) -> None:
         if self.archive is None:
-            Image.fromarray(grey).save(self.stage / name, format="PNG")
-            return
-        buffer = io.BytesIO()
-        Image.fromarray(grey).save(buffer, format="PNG")
-        self.archive.writestr(name, buffer.getvalue())
+            (self.stage / name).write_bytes(encode_png(grey))
+        else:
+            self.archive.writestr(name, encode_png(grey))
 
 
 def read_column(path: Path | str, column: str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:

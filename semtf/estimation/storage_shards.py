@@ -20,6 +20,7 @@ import tensorflow as tf
 from semtf.cases import case_numbers
 from semtf.errors import InputError
 from semtf.estimation.preparation import FITTED
+from semtf.manifest import PARTIAL
 from semtf.outputs import check_folder, give_name, is_unused
 from semtf.retrieval.embeddings import embeddings_per_pair
 from semtf.retrieval.merging import Found, storage_of
@@ -29,7 +30,6 @@ from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
 HEAD, SHARDS, POSITIONS = "head", "shards.json", "positions.npy"
-PARTIAL = ".partial"
 
 
 def shard_run(run: Path | str | Run, count: int, out: Path) -> dict[int, list[int]]:

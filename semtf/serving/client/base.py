@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from semtf.data.png import encode_png
 from semtf.errors import InputError
 from semtf.estimation.result import DepthResult, Neighbour
 
@@ -133,13 +134,7 @@ def _files(images: Images) -> list[bytes]:
             f"images of {images.dtype} {list(images.shape)}: give uint8 [n, H, W] grey levels, "
             "or PNG files as bytes"
         )
-    return [_png(image) for image in images]
-
-
-def _png(image: npt.NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
+    return [encode_png(image, compress_level=1) for image in images]
 
 
 def _pixels(file: bytes) -> npt.NDArray[np.uint8]:

@@ -1,13 +1,12 @@
 """Images whose case is known: what the warm-up requests and the check of an export send."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from semtf.data.png import encode_png
 from semtf.estimation.graph import EstimatorModels
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
@@ -49,17 +48,10 @@ class Samples:
     @property
     def files(self) -> npt.NDArray[np.object_]:
         """The images as PNG files, bytes ``[n]``."""
-        return np.array([png_bytes(image) for image in self.images], object)
+        return np.array([encode_png(image) for image in self.images], object)
 
     @property
     def case_probabilities(self) -> npt.NDArray[np.float32]:
         """1 for the case of each image and 0 for the others, float32 ``[n, c]``."""
         known = self.cases[:, np.newaxis] == np.array(self.classifier_cases)
         return known.astype(np.float32)
-
-
-def png_bytes(image: npt.NDArray[np.uint8]) -> bytes:
-    """An image ``[H, W]`` as the bytes of a grey PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return buffer.getvalue()
