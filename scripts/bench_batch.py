@@ -13,12 +13,16 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from isolated import run_isolated
+
+if TYPE_CHECKING:
+    from semtf.batch.estimation import ShardDone, ShardTask
 
 SHARD = 128
 
@@ -78,7 +82,7 @@ def batch_speed(
     options = BatchOptions(shard_size=SHARD, measures=measures)
     arrivals: list[tuple[float, int]] = []
 
-    def make(tasks):  # type: ignore[no-untyped-def]
+    def make(tasks: Sequence["ShardTask"]) -> Iterator["ShardDone"]:
         for done in make_on_ray(ray, run, options, len(cores), tasks):
             arrivals.append((time.perf_counter(), done.summary.images))
             yield done

@@ -139,7 +139,7 @@ def _meet(cluster: Cluster, timeout: float) -> None:
             if now >= next_message:
                 next_message = now + MESSAGE_SECONDS
                 _show(f"waiting for {names}, {end - now:.0f} s at most")
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)  # a refused connection tells nothing of when to try again
 
 
 @contextlib.contextmanager

@@ -13,6 +13,9 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
+from semtf.disk import in_words, present
+from semtf.machine import available_cores
+
 PACKAGE = "semtf"
 FOUNDATION = "tensorflow"
 CHECKED_OF_TENSORFLOW = ("numpy", "protobuf")
@@ -25,9 +28,8 @@ IMPORTS = {
     "scann": "from scann.scann_ops.py import scann_ops",
 }
 OPTIONAL = {"scann": "the exact index searches in its place"}
-DEVICES = "import json, tensorflow as tf; print(json.dumps([d.name for d in tf.config.{}]))".format(
-    "list_physical_devices()"
-)
+DEVICES = """import json, tensorflow as tf
+print(json.dumps([device.name for device in tf.config.list_physical_devices()]))"""
 TIMEOUT = 300.0
 LEAST_MEMORY, LEAST_DISK = 4e9, 2e9
 
@@ -124,22 +126,20 @@ def machine() -> Iterator[Finding]:
     from semtf.data.packing import cache_root
 
     free = psutil.virtual_memory().available
-    cores = (
-        len(psutil.Process().cpu_affinity() or ()) if sys.platform == "linux" else os.cpu_count()
-    )
-    few = "" if free >= LEAST_MEMORY else f"training needs about {LEAST_MEMORY / 1e9:.0f} GB"
-    yield Finding("cores", str(cores))
-    yield Finding("memory", _gigabytes(free), few, few and "close other programs")
+    few = "" if free >= LEAST_MEMORY else f"training needs about {in_words(LEAST_MEMORY)}"
+    yield Finding("cores", str(available_cores()))
+    yield Finding("memory", f"{in_words(free)} free", few, few and "close other programs")
     yield _room("disk", Path.cwd(), "work in a folder of another disk")
     yield _room("cache", cache_root().absolute(), "set SEMTF_CACHE to a folder with room")
 
 
 def _room(subject: str, folder: Path, remedy: str) -> Finding:
-    present = next(path for path in (folder, *folder.parents) if path.exists())
-    found = f"{folder}: {_gigabytes(shutil.disk_usage(present).free)}"
-    if not present.is_dir() or not os.access(present, os.W_OK):
+    place = present(folder)
+    free = shutil.disk_usage(place).free
+    found = f"{folder}: {in_words(free)} free"
+    if not place.is_dir() or not os.access(place, os.W_OK):
         return Finding(subject, found, "nothing can be written there", remedy)
-    if shutil.disk_usage(present).free < LEAST_DISK:
+    if free < LEAST_DISK:
         return Finding(subject, found, "a run may not fit", remedy)
     return Finding(subject, found)
 
@@ -164,7 +164,3 @@ def _python(code: str) -> "subprocess.CompletedProcess[str]":
         )
     except subprocess.TimeoutExpired:
         return subprocess.CompletedProcess(command, 1, "", f"no end after {TIMEOUT:.0f} s")
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.1f} GB free"

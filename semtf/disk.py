@@ -28,13 +28,17 @@ def require_room(path: Path, needed: int, purpose: str) -> None:
         purpose: what needs the room, as in "the run".
     """
     path = path.absolute()
-    present = next(folder for folder in (path, *path.parents) if folder.exists())
-    free = shutil.disk_usage(present).free
+    free = shutil.disk_usage(present(path)).free
     if free < needed:
         raise InputError(
-            f"{path}: {purpose} needs about {_size(needed)} and the disk has {_size(free)} left; "
-            "free some or choose a folder on another disk"
+            f"{path}: {purpose} needs about {in_words(needed)} and the disk has {in_words(free)} "
+            "left; free some or choose a folder on another disk"
         )
+
+
+def present(path: Path) -> Path:
+    """An absolute path, or what is there of it: the nearest of its parents."""
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def probe_room(path: Path, size: int) -> None:
@@ -73,7 +77,8 @@ def explain_full_disk(folder: Path, remedy: str) -> Iterator[None]:
         ) from error
 
 
-def _size(count: float) -> str:
+def in_words(count: float) -> str:
+    """Bytes with a unit, as in ``1.34 GB``."""
     unit = "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if count < 1000 or unit == "TB":

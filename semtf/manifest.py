@@ -13,8 +13,11 @@ PARSED = (".json", ".csv", ".txt", ".html")
 """Endings of files whose readers check what they say; the others are bytes that nothing checks."""
 
 
-def write_manifest(folder: Path, files: Iterable[Path]) -> None:
-    """Write ``manifest.json`` of some files of a folder; it appears whole."""
+def write_manifest(folder: Path, files: Iterable[Path] | None = None) -> None:
+    """Write ``manifest.json`` of some files of a folder, of all where None; it appears whole."""
+    if files is None:
+        inside = (path for path in folder.rglob("*") if path.is_file())
+        files = [path for path in inside if path.name != MANIFEST]
     entries = {
         path.relative_to(folder).as_posix(): {
             "bytes": path.stat().st_size,

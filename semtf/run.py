@@ -187,9 +187,9 @@ class Run:
         """
         from semtf.pages.curves import training_curves
 
-        if not self.histories:
+        if not (histories := self.histories):
             raise InputError(f"{self.path}: its adapters were not trained epoch by epoch")
-        return training_curves(self.histories)
+        return training_curves(histories)
 
     @property
     def histories(self) -> dict[str, Path]:

@@ -3,11 +3,10 @@
 import time
 from pathlib import Path
 
-# Importing these two registers the adapters that come with semtf.
 from semtf.adaptation import (
     adapter_selection,
-    gan_adapters,  # noqa: F401
-    statistical_adapters,  # noqa: F401
+    gan_adapters,  # noqa: F401 - registers the adapters that come with semtf
+    statistical_adapters,  # noqa: F401 - the same
 )
 from semtf.adaptation.adapter_selection import AdapterTrial
 from semtf.adaptation.base import Adapter

@@ -109,8 +109,8 @@ def train(
         network.compile(jit_compile=config.xla)
         if not training_loop.replicated(strategy):
             network = with_traces(network, image)
-    data = batches(network, simulator, fab, seed)
     if not orders.is_chief(strategy):
+        data = batches(network, simulator, fab, seed)
         training_loop.follow(network, data, state=network.state())
         return network
     folder.mkdir(parents=True, exist_ok=True)

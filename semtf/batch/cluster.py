@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from semtf.errors import InputError
+from semtf.machine import available_cores
 from semtf.progress import inform
 
 PORT = 6379
@@ -19,7 +20,7 @@ def import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import pyarrow  # noqa: F401
+        import pyarrow  # noqa: F401 - whether it is there
         import ray
     except ModuleNotFoundError as error:
         raise InputError(
@@ -77,13 +78,6 @@ def _connect(ray: Any, address: str) -> None:
             f"--address {address}: no Ray cluster answers ({_first_line(error)}); start one with "
             "ray start --head, or use --address local"
         ) from error
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _first_line(error: BaseException) -> str:

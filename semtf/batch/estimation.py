@@ -1,7 +1,5 @@
 """What a worker does: one shard after the other, with one estimator. It knows no Ray."""
 
-import resource
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from semtf.batch.shard_file import ShardSummary, encode
 from semtf.data.decoding import Chunk
 from semtf.disk import explain_full_disk
 from semtf.estimation.result import DepthResult
+from semtf.machine import peak_memory
 
 
 class Estimating(Protocol):
@@ -86,13 +85,7 @@ def make_shard(estimator: Estimating, task: ShardTask, options: BatchOptions) ->
     folder = Path(task.file.path).parent
     with explain_full_disk(folder, "the same command goes on"):
         task.file.write(encode(table, result, summary, task.provenance, options))
-    return ShardDone(task.name, summary, peak_bytes())
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return ShardDone(task.name, summary, peak_memory())
 
 
 def _pixels(chunks: Sequence[Chunk]) -> npt.NDArray[np.uint8]:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,10 @@ from semtf.benchmark.rows import Row, Rows, fingerprint
 from semtf.benchmark.scores import Scores, gaps_closed
 from semtf.benchmark.world import MissingPartError, Settings, World, seeded
 from semtf.data.dataset import Dataset
+from semtf.machine import peak_memory, reset_peak_memory
 from semtf.progress import inform, progress
 from semtf.run import Run
 
-STATUS = Path("/proc/self/status")
-RESET = Path("/proc/self/clear_refs")
 COLUMNS = (
     "method", "rmse", "name", "seed", "pairs", "images", "low", "high", "plate", "wall", "floor",
     "level", "shape", "gap_closed", "coverage", "cd_rows_bias", "cd_rows_3s", "cd_columns_bias",
@@ -119,16 +117,14 @@ def _by_keys(methods: Sequence[Method]) -> list[Method]:
 
 def _measured(world: World, method: Method, scores: Scores, key: Row) -> Row | None:
     """The row of a method; None where something that it needs is not there."""
-    _reset_peak()
+    reset_peak_memory()
     try:
         found, times = estimates(world, method)
     except MissingPartError as error:
         inform(f"{method.name}: left out, {error}")
         return None
-    peak = _peak_gib()
-    return {**key, "method": method.title, **scores(found, world.settings.seed), **times} | {
-        "peak_gib": peak
-    }
+    peak = {"peak_gib": peak_memory() / 2**30}
+    return {**key, "method": method.title, **scores(found, world.settings.seed), **times, **peak}
 
 
 def estimates(world: World, method: Method) -> tuple[Estimates, dict[str, float]]:
@@ -156,20 +152,3 @@ def estimates(world: World, method: Method) -> tuple[Estimates, dict[str, float]
     sigma = np.sqrt(np.maximum(square - depth**2, 0.0)).astype(np.float32)
     times = {"fit_s": fitting, "image_ms": 1e3 * estimating / max(1, int((shares > 0).sum()))}
     return Estimates(depth.astype(np.float32), sigma if calibrated else None), times
-
-
-def _reset_peak() -> None:
-    """Let the peak of the resident memory begin anew, where the system can."""
-    if RESET.exists():
-        RESET.write_text("5", encoding="ascii")
-
-
-def _peak_gib() -> float:
-    """The peak of the resident memory since then; of the process where it cannot begin anew."""
-    if STATUS.exists():
-        lines = STATUS.read_text(encoding="ascii").splitlines()
-        values: dict[str, Any] = dict(line.split(":", 1) for line in lines if ":" in line)
-        return float(values["VmHWM"].split()[0]) / 2**20
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -128,13 +128,9 @@ def _tables(means: pd.DataFrame) -> list[dict[str, Any]]:
             "heading": heading,
             "head": ["method", *columns],
             "rows": [
-                [row["method"], *(_cell(row[column]) for column in columns.values())]
+                [row["method"], *(number(row[column]) for column in columns.values())]
                 for row in means.to_dict("records")
             ],
         }
         for heading, columns in parts
     ]
-
-
-def _cell(value: float | None) -> str:
-    return number(None if value is None else float(value))

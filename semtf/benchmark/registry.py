@@ -1,12 +1,12 @@
 """The methods of a benchmark by name, ``KEYS/ESTIMATOR``, which can be read without TensorFlow.
 
-KEYS says what the stored pairs look like, ESTIMATOR how depth is made from them. `KEYS` and
-`ESTIMATORS` are the tables of both; `references` need no keys. Their functions are registered in
-`semtf.benchmark.keys` and the modules of estimators.
+KEYS says what the stored pairs look like, ESTIMATOR how depth is made from them; `REFERENCES` need
+no keys. `semtf.benchmark.keys` has the keys of a name, `semtf.benchmark.estimators` its estimator.
 """
 
 import difflib
 import fnmatch
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -148,10 +148,9 @@ class Method:
 def methods() -> dict[str, Method]:
     """All methods by name; adapters and weights that were registered are among them."""
     named = {name: Method(name, None, name) for name in REFERENCES}
-    for keys in _keys():
-        for estimator in _estimators():
-            name = f"{keys}/{estimator}"
-            named[name] = Method(name, keys, estimator)
+    for keys, estimator in itertools.product(_keys(), _estimators()):
+        name = f"{keys}/{estimator}"
+        named[name] = Method(name, keys, estimator)
     return named
 
 

@@ -1,13 +1,12 @@
 """The columns of a row: errors by case and zone, of level and shape, of measurements, and of σ."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from semtf.analysis.bootstrap import Groups, interval, replicates
 from semtf.benchmark.estimates import Estimates
+from semtf.benchmark.rows import Row
 from semtf.benchmark.world import Truth
 from semtf.data.sampling import spread
 from semtf.estimation.calibration import covered
@@ -20,7 +19,6 @@ MEASURED = 200
 """Images whose holes are measured, spread evenly; a hole takes milliseconds."""
 MEASURES = {"cd_rows": "cd_rows_px", "cd_columns": "cd_columns_px", "depth": "depth_levels"}
 Maps = npt.NDArray[np.floating]
-Row = dict[str, Any]
 
 
 class Scores:

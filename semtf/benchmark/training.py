@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semtf.adaptation import adapter
-from semtf.adaptation.base import Adapter, Generated
+from semtf.adaptation.base import Adapter
 from semtf.adaptation.gan import GAN
 from semtf.adaptation.task import AdaptationTask
 from semtf.benchmark.registry import EPOCHS
@@ -42,7 +42,7 @@ class EpochKeys(keras.callbacks.Callback):
         spent = self.before + time.perf_counter() - self.began
         if epoch + 1 in self.epochs:
             with self.model.averaged():
-                keys = Generated(self.model.to_target).adapt(self.simulator.mean_sem())
+                keys = self.model.translators[0].adapt(self.simulator.mean_sem())
             with replacing(epoch_file(self.folder, epoch + 1)) as partial, partial.open("wb") as f:
                 np.save(f, keys, allow_pickle=False)
             self.began = time.perf_counter() - spent + self.before

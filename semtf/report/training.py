@@ -38,7 +38,8 @@ def classifier_settings(run: Run) -> dict[str, Any]:
 
 def curves(run: Run) -> PageFigure | None:
     """The losses by epoch; None where nothing was trained epoch by epoch."""
-    return figures.training(run.histories) if run.histories else None
+    histories = run.histories
+    return figures.training(histories) if histories else None
 
 
 def criterion(run: Run, case: int) -> dict[str, Any] | None:

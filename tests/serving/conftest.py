@@ -18,7 +18,7 @@ import pytest
 from semtf.data.dataset import open_dataset
 from semtf.estimation.estimator import Estimator, load
 from semtf.estimation.result import DepthResult
-from semtf.manifest import MANIFEST, write_manifest
+from semtf.manifest import write_manifest
 from semtf.run import Run
 from semtf.serving.saved_model.export import export
 from semtf.serving.saved_model.warmup import read_warmup, write_warmup
@@ -131,8 +131,7 @@ def serving(
     if warm:
         requests = read_warmup(exact)
         write_warmup(model / "1", {name: requests[name] for name in warm})
-        files = (path for path in (model / "1").rglob("*") if path.is_file())
-        write_manifest(model / "1", [path for path in files if path.name != MANIFEST])
+        write_manifest(model / "1")
     options = ("--max-body=1", "--max-pending=16", "--label=stable=1")
     server = Server(model, *options, "--timeout=15", f"--receive-timeout={receive_timeout}")
     try:

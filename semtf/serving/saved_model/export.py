@@ -86,9 +86,7 @@ def export(
         requests = {name: entry.sample_inputs(samples) for name, entry in SIGNATURES.items()}
         write_warmup(work / "model", requests)
         verification = verify(opened, work / "model", adapters, index, recall) if check else None
-        write_manifest(
-            work / "model", (path for path in (work / "model").rglob("*") if path.is_file())
-        )
+        write_manifest(work / "model")
         give_name(work / "model", out)
     finally:
         shutil.rmtree(work)

@@ -94,12 +94,10 @@ class Reference:
         for case, pair, shift in zip(samples.cases, samples.pairs, samples.shifts, strict=True):
             retriever = self.estimator.models.retrievers[int(case)]
             storage, config = retriever.storage, retriever.config
-            for images, moves, out in (
-                (storage.keys, True, sems), (storage.values, config.move_depth, depths)
-            ):  # fmt: skip
-                move = tuple(shift.tolist()) if moves else (0, 0)
-                image = tf.constant(images[pair : pair + 1], tf.float32)
-                out.append(shifted(image, move, config.edges)[0].numpy())
+            images = np.stack([storage.keys[pair], storage.values[pair]]).astype(np.float32)
+            moved = shifted(tf.constant(images), tuple(shift.tolist()), config.edges).numpy()
+            sems.append(moved[0])
+            depths.append(moved[1] if config.move_depth else images[1])
         return {"sem_png_bytes": np.stack(sems), "depth_png_bytes": np.stack(depths)}
 
     def _outputs(self, result: DepthResult, probabilities: npt.NDArray[np.float32]) -> Tensors:
