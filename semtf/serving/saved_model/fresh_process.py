@@ -8,7 +8,8 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from semtf.serving.saved_model.export_metadata import read_export_metadata
 from semtf.serving.saved_model.loading import load, register_operations
 
 LOADERS = ("saved_model", "graph")
+OPTIMISING = ("graph",)
+"""Loaders that let TensorFlow optimise graphs, as a server does; once is enough, it takes long."""
 OutputsBySignature = Mapping[str, Tensors]
 
 
@@ -54,9 +57,22 @@ def signature_outputs(
             return {head["name"]: outputs for head, outputs in frames(file)}
 
 
+@contextmanager
+def optimised_as_by(loader: str) -> Iterator[None]:
+    """Let functions that are called in the block be optimised only where the loader does so.
+
+    An optimised graph rounds otherwise: what is compared must be of one kind.
+    """
+    disable = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(disable, False)
+    tf.config.optimizer.set_experimental_options({disable: loader not in OPTIMISING})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({disable: before})
+
+
 def _open_saved_model(export: Path) -> Callable[[str, Tensors], Tensors]:
-    # The graph loader optimises the graph as a server does; once is enough, it takes long.
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     model = load(export)
 
     def run(name: str, inputs: Tensors) -> Tensors:
@@ -91,8 +107,12 @@ def main() -> None:
     parser.add_argument("replies", type=Path, help="file of frames to write")
     arguments = parser.parse_args()
     open_export = _open_saved_model if arguments.loader == "saved_model" else _open_graph
-    run = open_export(arguments.export)
-    with arguments.requests.open("rb") as requests, arguments.replies.open("wb") as replies:
+    with (
+        optimised_as_by(arguments.loader),
+        arguments.requests.open("rb") as requests,
+        arguments.replies.open("wb") as replies,
+    ):
+        run = open_export(arguments.export)
         for head, inputs in frames(requests):
             replies.write(pack(head, run(head["name"], inputs)))
 

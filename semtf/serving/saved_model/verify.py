@@ -12,7 +12,7 @@ from semtf.estimation.estimator import load as load_estimator
 from semtf.estimation.result import DepthResult
 from semtf.run import Run
 from semtf.serving.frames import Tensors
-from semtf.serving.saved_model.fresh_process import LOADERS, signature_outputs
+from semtf.serving.saved_model.fresh_process import LOADERS, optimised_as_by, signature_outputs
 from semtf.serving.saved_model.reference import Reference
 from semtf.serving.saved_model.samples import Samples
 from semtf.serving.saved_model.signature import Output, Signature
@@ -71,15 +71,16 @@ def verify(
     """
     estimator = load_estimator(run.path, index=index, recall=recall)
     samples = Samples.of_run(run, estimator.models, IMAGES_PER_CASE)
-    reference = Reference(estimator, adapters, samples)
     inputs = {name: entry.sample_inputs(samples) for name, entry in SIGNATURES.items()}
     difference = {}
     for loader in LOADERS:
         outputs = signature_outputs(export, inputs, loader)
+        with optimised_as_by(loader):
+            reference = Reference(estimator, adapters, samples)
+            expected = {name: entry.expected(reference) for name, entry in SIGNATURES.items()}
         try:
             compared = [
-                compare(entry, outputs[name], entry.expected(reference))
-                for name, entry in SIGNATURES.items()
+                compare(entry, outputs[name], expected[name]) for name, entry in SIGNATURES.items()
             ]
         except ValueError as error:
             raise RuntimeError(f"{export}: with the {loader} loader {error}") from error
