@@ -63,7 +63,7 @@ def test_room_is_asked_for_before(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "text"), [(999, "999 B"), (1500, "1.5 kB"), (2.5e9, "2.5 GB")])
 def test_sizes(count: float, text: str) -> None:
-    assert disk._size(count) == text
+    assert disk.in_words(count) == text
 
 
 def test_only_errors_of_a_full_disk_are_turned_into_one_line(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 import semtf
 from semtf.adaptation.cyclegan import CycleGAN
+from semtf.adaptation.train import load_generator
 from semtf.config import RunConfig
 from semtf.errors import InputError
 from semtf.run import Run
@@ -124,7 +125,8 @@ def test_a_callback_sees_every_network_with_its_losses(recorded: tuple[Run, Reco
 
 def test_a_callback_can_look_at_the_averaged_generator(recorded: tuple[Run, Recorder]) -> None:
     run, recorder = recorded
-    kept = recorder.models["cyclegan_case_1"].to_target.get_weights()[0]
+    image, adaptation = run.config.image, run.config.adaptation
+    kept = load_generator(run.adaptation(1), image, adaptation).get_weights()[0]
     chosen = json.loads((run.adaptation(1) / "choice.json").read_text())["epoch"] - 1
     np.testing.assert_array_equal(recorder.averages[chosen], kept)
     assert not np.array_equal(recorder.averages[1 - chosen], kept)
