@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 DATA = "data.json"
 REPORT = "report.html"
+RECORDS = "records.json"
+"""What was predicted with the run, and how it was judged."""
 """It is written by another command, at any time."""
 TIMINGS = "timings.json"
 OLD = ".old"
@@ -42,7 +44,7 @@ class Run:
 
     Layout::
 
-        config.json  manifest.json  data.json  skipped.csv  report.html
+        config.json  manifest.json  data.json  skipped.csv  report.html  records.json
         timings.json      the seconds that each folder below took
         cases/case_K/     the case's adapter; where it was trained, losses, criterion and logs, too
         storage/case_K/   adapted keys, depth values, index
@@ -262,7 +264,7 @@ class Run:
             path
             for path in self.path.rglob("*")
             if path.is_file()
-            and path.name not in (MANIFEST, REPORT)
+            and path.name not in (MANIFEST, REPORT, RECORDS)
             and not path.name.startswith(LOCK)
         ]
         write_manifest(self.path, files)

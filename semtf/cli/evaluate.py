@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     type=FOLDER,
     help="A data set whose fab images were predicted with --arrays, instead of --truth.",
 )
-@click.option("--run", type=FOLDER, help="The run that predicted, for --average-depth.")
+@click.option(
+    "--run",
+    type=FOLDER,
+    help="The run that predicted: its report shows the result; for --average-depth, too.",
+)
 @size_option
 @json_option
 def command(
@@ -62,7 +66,9 @@ def command(
     if truth is None:
         raise InputError("--truth: give the true depth maps, or --average-depth DATA")
     from semtf.evaluation.rmse import match, read_cases, score
+    from semtf.run import Run
 
+    evaluated = None if run is None else Run.open(run)
     depth, true, names = match(predictions, truth, size)
     true_cases = None if cases is None else read_cases(cases, names)
     result: dict[str, Any] = asdict(score(depth, true, true_cases))
@@ -78,6 +84,23 @@ def command(
     if sigma:
         result["sigma"] = _coverage(predictions, names, true, true_cases, table, sites)
     click.echo(json.dumps(result) if as_json else _text(result))
+    if evaluated is not None:
+        from semtf.report.records import record
+
+        record(evaluated, "evaluations", _record(predictions, result))
+
+
+def _record(predictions: Path, result: dict[str, Any]) -> dict[str, Any]:
+    """The result as the run's report shows it."""
+    zones = [row for row in result.get("sigma", []) if row["by"] == "all"]
+    return {
+        "predictions": str(predictions),
+        "count": result["images"],
+        "rmse": result["rmse"],
+        "rmse_by_case": result["rmse_by_case"],
+        "accuracy": result.get("classification", {}).get("accuracy"),
+        "coverage": sum(row["coverage"] * row["pixels"] for row in zones) if zones else None,
+    }
 
 
 def _site_means(predictions: Path, data: Path, run: Path | None, as_json: bool) -> str:

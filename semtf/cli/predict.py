@@ -1,5 +1,6 @@
 """`semtf predict`: SEM images to depth maps, with a run or from a server."""
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -184,7 +185,11 @@ def command(
                 f"--size {size[0]},{size[1]}: {run or server} was trained on "
                 f"{shape[0]},{shape[1]}; train another run with semtf-train --size"
             )
-        predict_files(estimator, images, out, range16, sites, vote, arrays, skip_bad)
+        entry = predict_files(estimator, images, out, range16, sites, vote, arrays, skip_bad)
+    if run is not None:
+        from semtf.report.records import record
+
+        record(run, "predictions", entry)
 
 
 @contextmanager
@@ -223,8 +228,12 @@ def predict_files(
     vote: int | None,
     arrays: bool,
     skip_bad: bool,
-) -> None:
-    """Read, classify, estimate and write: what the command does with its estimator."""
+) -> dict[str, Any]:
+    """Read, classify, estimate and write: what the command does with its estimator.
+
+    Returns:
+        The record of the prediction for the run's report.
+    """
     from semtf.data.image_folder import image_files, open_images
     from semtf.estimation.destination import check_form, safe_destination
     from semtf.estimation.flag_summary import FlagSummary
@@ -245,6 +254,8 @@ def predict_files(
     if vote is not None:
         probability = _after_vote(probability, vote)
     summary = FlagSummary(opened)
+    cases: Counter[int] = Counter()
+    sigma = 0.0
     # One chunk is written while the next is estimated.
     with Predictions(destination) as predictions, ThreadPoolExecutor(1) as writer:
         written = writer.submit(lambda: None)
@@ -254,11 +265,21 @@ def predict_files(
             written.result()
             written = writer.submit(predictions.write, names[chunk], result)
             summary.add(result.flags)
+            cases.update(result.case.tolist())
+            sigma += float(result.sigma.mean()) * len(result) / len(opened)
         written.result()
     for bad in opened.skipped:
         click.echo(f"left out {bad.path}: {bad.reason}", err=True)
     summary.warn()
     click.echo(f"{out}: {summary}")
+    return {
+        "images": str(images),
+        "count": len(opened),
+        "cases": dict(sorted(cases.items())),
+        "sigma": sigma,
+        "flagged": summary.flagged,
+        "flags": dict(summary.counts),
+    }
 
 
 def _after_vote(probability: "Shares", window: int) -> "Shares":

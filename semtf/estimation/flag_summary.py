@@ -27,25 +27,29 @@ class FlagSummary:
 
     Args:
         images: that are estimated.
+
+    Attributes:
+        flagged: how many of them have a flag.
+        counts: how many have it, by flag.
     """
 
     def __init__(self, images: ImageSet) -> None:
         self._images = images
-        self._flagged = 0
-        self._counts: Counter[str] = Counter()
+        self.flagged = 0
+        self.counts: Counter[str] = Counter()
 
     def add(self, flags: Iterable[Sequence[str]]) -> None:
         """Count the flags of some images."""
         for words in flags:
-            self._flagged += bool(words)
-            self._counts.update(words)
+            self.flagged += bool(words)
+            self.counts.update(words)
 
     def __str__(self) -> str:
         """How many images are flagged, and with what."""
         count = len(self._images)
-        share = self._flagged / count if count else 0.0
-        words = ", ".join(f"{number} {word}" for word, number in self._counts.most_common())
-        flagged = f"{self._flagged} flagged ({share:.1%}) in predictions.csv"
+        share = self.flagged / count if count else 0.0
+        words = ", ".join(f"{number} {word}" for word, number in self.counts.most_common())
+        flagged = f"{self.flagged} flagged ({share:.1%}) in predictions.csv"
         return f"{count} depth maps, {flagged}" + (f": {words}" if words else "")
 
     def warn(self) -> None:
@@ -57,7 +61,7 @@ class FlagSummary:
                 "images in 0-1 must be multiplied by 255 before they are saved"
             )
         count = len(self._images)
-        for word, number in self._counts.most_common():
+        for word, number in self.counts.most_common():
             if number > MANY * count:
                 meaning = MEANINGS.get(word, "see docs/retrieval.md")
                 warn(

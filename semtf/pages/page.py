@@ -42,6 +42,11 @@ def render(package: str, template: str, **values: Any) -> str:
     return page.render(style=style, script=markupsafe.Markup(script), **values)  # noqa: S704
 
 
+def render_part(package: str, template: str, **values: Any) -> str:
+    """A part of a page, as HTML; arguments as `render` has them."""
+    return _environment(package).get_template(template).render(**values)
+
+
 def number(value: float | int | None, digits: int = 3) -> str:
     """A number with so many significant digits; a dash where there is none."""
     if value is None or value != value:

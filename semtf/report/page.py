@@ -13,7 +13,7 @@ from semtf.errors import InputError
 from semtf.lock import lock_folder
 from semtf.outputs import check_file, replacing
 from semtf.pages.page import render
-from semtf.report import evidence, figures, summary, training
+from semtf.report import evidence, figures, records, summary, training
 from semtf.report.cases import case_values
 from semtf.report.evidence import examine
 from semtf.run import DATA, REPORT, Run
@@ -96,6 +96,7 @@ def _values(run: Run, dataset: Dataset, benchmark: Path | None) -> dict[str, Any
         "criterion_figure": training.criterion_figure(criteria),
         "seconds": training.seconds(run),
         "cases": cases,
+        **records.values(records.read_records(run)),
         "changed": summary.changed_settings(run),
         "versions": summary.versions(),
         "config": run.config.to_json(),
