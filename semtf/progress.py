@@ -100,23 +100,28 @@ def _bar(description: str, total: int | None) -> Iterator[Advance]:
 def _lines(description: str, total: int | None) -> Iterator[Advance]:
     start = last = time.monotonic()
     done, all_steps = 0, total
+    # The first step traces graphs and opens files: time left is told from those behind it.
+    first: tuple[int, float] | None = None
 
     def show(note: str) -> None:
-        seconds = time.monotonic() - start
-        remaining = ""
-        if all_steps is not None and 0 < done < all_steps:
-            remaining = f", {seconds * (all_steps - done) / done:.0f} s left"
+        now = time.monotonic()
+        seconds, remaining = now - start, ""
+        if all_steps is not None and first is not None and first[0] < done < all_steps:
+            pace = (now - first[1]) / (done - first[0])
+            remaining = f", {pace * (all_steps - done):.0f} s left"
         of_total = "" if all_steps is None else f"/{all_steps}"
         rate = f"{done / seconds:.3g}/s" if seconds else ""
         line = f"{description}: {done}{of_total} {seconds:.0f} s, {rate}{remaining} {note}"
         print(line.rstrip(), file=sys.stderr)
 
     def advance(steps: int, note: str, total: int | None = None) -> None:
-        nonlocal done, last, all_steps
+        nonlocal done, last, all_steps, first
         done += steps
         all_steps = total or all_steps
-        if time.monotonic() - last > PLAIN_SECONDS:
-            last = time.monotonic()
+        now = time.monotonic()
+        first = first or (done, now)
+        if now - last > PLAIN_SECONDS and done != all_steps:
+            last = now
             show(note)
 
     yield advance
