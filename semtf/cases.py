@@ -54,6 +54,19 @@ def find_case(cases: Sequence[Case], number: int) -> Case:
     raise InputError(f"case {number}: there is no such case; the cases are {numbers}")
 
 
+def chosen_cases(case: int | str, numbers: Sequence[int]) -> tuple[int, ...]:
+    """What ``--case`` asks for: one of the cases, or ``all`` of them.
+
+    Raises:
+        InputError: there is no such case.
+    """
+    if case == "all":
+        return tuple(numbers)
+    if str(case) not in map(str, numbers):
+        raise InputError(f"--case {case}: choose {', '.join(map(str, numbers))} or all")
+    return (int(case),)
+
+
 def parse_cases(text: str, name: str) -> Cases:
     """Read a table of cases from JSON.
 

@@ -15,7 +15,7 @@ from semtf.adaptation import adapter
 from semtf.adaptation.plausibility import check_polarity
 from semtf.adaptation.train import BATCH
 from semtf.budget import training_budget
-from semtf.cases import CASES_FILE, CHALLENGE, Cases, case_numbers, find_case
+from semtf.cases import CASES_FILE, CHALLENGE, case_numbers, chosen_cases, find_case
 from semtf.checked_keras import keras
 from semtf.classification import train as classification
 from semtf.config import RunConfig
@@ -120,7 +120,8 @@ def train(
     ):
         existing = _existing_run(folder, chosen, resume)
         settings = settings_with_cases(existing, chosen or preset("quick"), data)
-        cases = _case_numbers(case, settings.cases, data)
+        known = data.cases if isinstance(data, Dataset) else case_numbers(settings.cases)
+        cases = chosen_cases(case, known)
         for number in fab or {}:
             find_case(settings.cases, number)
         if existing:
@@ -209,15 +210,6 @@ def _same_data(run: Run, data: Path | str | Dataset) -> bool:
         return False
     root = data.root if isinstance(data, Dataset) else open_layout(data).root
     return str(root) == summary.get("data")
-
-
-def _case_numbers(case: int | str, cases: Cases, data: Path | str | Dataset) -> tuple[int, ...]:
-    numbers = data.cases if isinstance(data, Dataset) else case_numbers(cases)
-    if case == "all":
-        return numbers
-    if str(case) not in map(str, numbers):
-        raise InputError(f"--case {case}: choose {', '.join(map(str, numbers))} or all")
-    return (int(case),)
 
 
 def settings_with_cases(

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from semtf.benchmark.encoder_decoder import encoder_decoder
 from semtf.benchmark.estimates import Estimates, Estimator, Images, in_batches
-from semtf.benchmark.keys import keys_of, keys_storage, prepared
+from semtf.benchmark.keys import keys_of, keys_storage, prepared, retriever_of
 from semtf.benchmark.registry import Method
 from semtf.benchmark.world import CaseWorld, MissingPartError
-from semtf.config import RetrievalConfig
+from semtf.config import RetrievalConfig, Weights
 from semtf.estimation.graph import CaseEstimator
 from semtf.estimation.preparation import Prepared
 from semtf.evaluation.depth_differs import values_of_the_fab
@@ -24,6 +24,8 @@ QUIRKS: dict[str, dict[str, Any]] = {
     "nearest-unmoved": {"move_depth": False},
     "nearest-winner": {"edges": "wrap", "move_depth": False},
 }
+
+NEAREST: Weights = "nearest"
 
 
 def fit(case: CaseWorld, method: Method) -> Estimator:
@@ -41,6 +43,8 @@ def fit(case: CaseWorld, method: Method) -> Estimator:
         return encoder_decoder(case, method.keys, name)
     if name in QUIRKS:
         return _quirk(case, method.keys, QUIRKS[name])
+    if name == NEAREST:  # what tuning chooses does not move the most similar pair
+        return _blended(retriever_of(case, method.keys), Blending(1, NEAREST))
     found = prepared(case, method.keys)
     if name in ("tuned", "retrieval", "regression", "depth-differs"):
         return _tuned(case, name, found)
@@ -60,7 +64,7 @@ def _quirk(case: CaseWorld, keys: str, fields: dict[str, Any]) -> Estimator:
     config = dataclasses.replace(case.config.retrieval, index="exact", **fields)
     storage = keys_storage(keys_of(case, keys), case.simulator)
     retriever = Retriever.build(storage, config, case.config.seed)
-    return _blended(retriever, Blending(1, "nearest"))
+    return _blended(retriever, Blending(1, NEAREST))
 
 
 def _tuned(case: CaseWorld, name: str, found: Prepared) -> Estimator:

@@ -43,19 +43,41 @@ def prepared(case: CaseWorld, name: str) -> Prepared:
     """
 
     def make() -> Prepared:
-        models, number = case.world.models, case.number
-        run, whole = case.world.run, case.world.settings.pairs is None
-        if name == "adapted" and run is not None and models is not None and whole:
-            return Prepared(
-                models.retrievers[number],
-                [],
-                NoiseModel.load(run.storage(number)),
-                average=models.averages.get(number),
-                intervals=models.intervals.get(number),
-            )
-        return estimators(keys_of(case, name), case)
+        return _of_the_run(case, name) or estimators(keys_of(case, name), case)
 
     return case.once(f"estimators {name}", make)
+
+
+def retriever_of(case: CaseWorld, name: str) -> Retriever:
+    """A retriever of these keys that need not be tuned; raises as `keys_of`."""
+
+    def make() -> Retriever:
+        own = _of_the_run(case, name)
+        if own is not None:
+            return own.retriever
+        return _untuned(keys_of(case, name), case.simulator, case.config)
+
+    return case.once(f"retriever {name}", make)
+
+
+def _of_the_run(case: CaseWorld, name: str) -> Prepared | None:
+    """What the run's training fitted, where these are its keys and all of them."""
+    models, number = case.world.models, case.number
+    run, whole = case.world.run, case.world.settings.pairs is None
+    if name != "adapted" or run is None or models is None or not whole:
+        return None
+    return Prepared(
+        models.retrievers[number],
+        [],
+        NoiseModel.load(run.storage(number)),
+        average=models.averages.get(number),
+        intervals=models.intervals.get(number),
+    )
+
+
+def _untuned(keys: Keys, simulator: SimulatorSet, config: RunConfig) -> Retriever:
+    retrieval = dataclasses.replace(config.retrieval, index="exact")
+    return Retriever.build(keys_storage(keys, simulator), retrieval, config.seed)
 
 
 def estimators(keys: Keys, case: CaseWorld) -> Prepared:
@@ -76,8 +98,7 @@ def keys_estimators(
         fab: the fab's images of the case.
         config: the settings of a run.
     """
-    retrieval = dataclasses.replace(config.retrieval, index="exact")
-    retriever = Retriever.build(keys_storage(keys, simulator), retrieval, config.seed)
+    retriever = _untuned(keys, simulator, config)
     return fitted(retriever, fab_sample(fab.images, config.seed), config)
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from semtf.run import Run
 
-SHOWN = ("method", "rmse", "plate", "wall", "floor", "coverage", "fit_s", "image_ms")
+ERRORS = ("method", "seed", "rmse", "plate", "wall", "floor", "coverage")
+SHOWN = (*ERRORS, "fit_s", "image_ms")
 
 
 @click.command(name="benchmark")
@@ -121,6 +122,7 @@ def command(
             table.to_csv(partial, index=False)
     if page is not None:
         write_page(table, page, data)
+    _record(run, data, table)
     if as_json:
         click.echo(table.to_json(orient="records"))
     else:
@@ -152,9 +154,29 @@ def _run(
     return pipeline.train(data, run=path, fab=fab, cache=cache, resume=resume)
 
 
-def _as_text(table: "pd.DataFrame") -> str:
+def _record(run: Path | None, data: Path, table: "pd.DataFrame") -> None:
+    """Show the table in the report of the run that was given."""
+    if run is None:
+        return
+    from semtf.report.records import record
+
+    columns = [c for c in _shown(table) if c in ERRORS or c.startswith("case_")]
+    rows = [
+        [f"{value:.2f}" if isinstance(value, float) else str(value) for value in row]
+        for row in table[columns].itertuples(index=False)
+    ]
+    head = [column.replace("_", " ") for column in columns]
+    record(run, "benchmarks", {"data": str(data), "head": head, "rows": rows})
+
+
+def _shown(table: "pd.DataFrame") -> list[str]:
     """The columns that a terminal has room for."""
     columns = [c for c in map(str, table) if c in SHOWN or c.startswith("case_")]
-    if table["seed"].nunique() > 1:
-        columns.insert(1, "seed")
+    if table["seed"].nunique() <= 1:
+        columns.remove("seed")
+    return columns
+
+
+def _as_text(table: "pd.DataFrame") -> str:
+    columns = _shown(table)
     return str(table[columns].to_string(index=False, na_rep="-", float_format="{:.3f}".format))

@@ -125,7 +125,7 @@ def command(
         raise InputError("--resume: say which run with --run")
     configured_cluster()  # says at once what is wrong with it
     if data is None:
-        data = find_data()
+        data = find_data(case)
     _refuse_trained(run, case, resume)
     from semtf import pipeline
 
@@ -176,13 +176,20 @@ def _report(
         warn(f"no {REPORT} was written: {error}")
 
 
-def find_data() -> Path:
-    """The data set of the current folder; where it has none, a synthetic fab is made."""
+def find_data(case: str) -> Path:
+    """The data set of the current folder; where it has none, a synthetic fab is made.
+
+    Raises:
+        InputError: the synthetic fab would not have the case.
+    """
     for candidate in (Path(), Path(ZIP), SYNTHETIC):
         if candidate.is_file() or (candidate / "simulation_data").is_dir():
             return candidate
     if (cluster := configured_cluster()) is not None and cluster.others:
         raise InputError("--data: say which data set, where several workers train on it")
+    from semtf.cases import CHALLENGE, case_numbers, chosen_cases
+
+    chosen_cases(case, case_numbers(CHALLENGE))
     click.echo(
         f"No data set here (simulation_data/ or {ZIP}): making a synthetic fab in {SYNTHETIC}/. "
         "Depth from it says nothing about your own fab.",

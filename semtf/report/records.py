@@ -1,4 +1,4 @@
-"""What a run was used for: predictions and evaluations, kept beside it and shown in its report."""
+"""What a run was used for, kept beside it and shown in its report."""
 
 import json
 import os
@@ -15,7 +15,8 @@ from semtf.pages.page import render_part
 from semtf.progress import warn
 from semtf.run import RECORDS, REPORT, Run
 
-Kind = Literal["predictions", "evaluations"]
+Kind = Literal["predictions", "evaluations", "benchmarks"]
+KINDS: tuple[Kind, ...] = ("predictions", "evaluations", "benchmarks")
 Record = dict[str, Any]
 KEPT = 20
 """Records of a kind; older ones are dropped."""
@@ -32,10 +33,10 @@ def read_records(run: Run) -> dict[Kind, list[Record]]:
     """
     path = run.path / RECORDS
     if not path.exists():
-        return {"predictions": [], "evaluations": []}
+        return {kind: [] for kind in KINDS}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return {"predictions": document["predictions"], "evaluations": document["evaluations"]}
+        return {kind: list(document[kind]) for kind in KINDS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it") from error
 
@@ -78,6 +79,7 @@ def values(records: Mapping[Kind, list[Record]]) -> dict[str, Any]:
     return {
         "predictions": [_prediction(entry) for entry in records["predictions"]],
         "evaluations": [_evaluation(entry) for entry in records["evaluations"]],
+        "benchmark": next(iter(records["benchmarks"]), None),
     }
 
 

@@ -24,7 +24,8 @@ both = pytest.mark.parametrize("kind", [CycleGAN, CUT])
 def compiled(kind: type[GAN], **arguments: Any) -> GAN:
     keras.utils.set_random_seed(0)
     network = kind(IMAGE, CONFIG, 0)
-    network.compile(**{"jit_compile": False, **arguments})
+    # Eagerly: what is told to `compile` is the same, and tracing takes longer than the steps.
+    network.compile(**{"jit_compile": False, "run_eagerly": True, **arguments})
     return network
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from semtf.cli import main
+from semtf.errors import InputError
 from semtf.run import Run
 
 
@@ -139,8 +140,9 @@ def test_export_and_report(semtf, run: Run, fab: Path, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert (tmp_path / "m/1/saved_model.pb").exists()
     table = tmp_path / "benchmark.csv"
-    done = semtf("benchmark", "--run", run.path, "--data", fab, "--out", table, "--json")
-    assert [row["images"] for row in json.loads(done.out)] == [24] * 10
+    two = ("--methods", "none/nearest,mean-map", "--json")
+    done = semtf("benchmark", "--run", run.path, "--data", fab, "--out", table, *two)
+    assert [row["images"] for row in json.loads(done.out)] == [24] * 2
     page = tmp_path / "report.html"
     done = semtf("report", "--run", run.path, "--data", fab, "--benchmark", table, "--out", page)
     assert done.code == 0, done.err
@@ -253,14 +255,17 @@ def test_train_without_data_makes_the_synthetic_fab(
     small = world.simulate
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(world, "simulate", lambda out: small(out, pairs=4, train=4, test=1))
-    assert find_data() == Path("data")
+    with pytest.raises(InputError, match="--case 5: choose 1, 2, 3, 4 or all"):
+        find_data("5")
+    assert list(tmp_path.iterdir()) == []
+    assert find_data("all") == Path("data")
     assert "synthetic fab" in capsys.readouterr().err
-    assert find_data() == Path("data")
+    assert find_data("all") == Path("data")
     assert capsys.readouterr().err == ""
     (tmp_path / "open.zip").write_bytes(b"")
-    assert find_data() == Path("open.zip")
+    assert find_data("all") == Path("open.zip")
     monkeypatch.chdir(tmp_path / "data")
-    assert find_data() == Path()
+    assert find_data("all") == Path()
 
 
 def test_config_prints_the_preset(semtf) -> None:
@@ -323,14 +328,24 @@ def spoil_unpaired(data: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "spoil", [spoil_truncate, spoil_text, spoil_16_bit, spoil_transposed, spoil_unpaired]
+    ("spoil", "case"),
+    [
+        (spoil_truncate, "1"),
+        (spoil_text, "2"),
+        (spoil_16_bit, "3"),
+        (spoil_transposed, "1"),
+        (spoil_unpaired, "3"),
+    ],
 )
-def test_bad_images_are_named_or_left_out(semtf, fab: Path, tmp_path: Path, spoil) -> None:
+def test_bad_images_are_named_or_left_out(
+    semtf, fab: Path, tmp_path: Path, spoil, case: str
+) -> None:
     data = Path(shutil.copytree(fab, tmp_path / "data"))
     bad = spoil(data)
     base = bad.name.removesuffix(".png").removesuffix("_itr0")
     arguments = (
-        "train", "--data", data, "--run", tmp_path / "run", "--adapter", "none",
+        "train", "--data", data, "--run", tmp_path / "run", "--adapter", "none", "--case", case,
+        "--index", "exact", "--set", "retrieval.tune=false",
         "--set", "classification.backbone=statistics", "--set", "classification.epochs=1",
     )  # fmt: skip
     done = semtf(*arguments)

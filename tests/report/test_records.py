@@ -10,8 +10,9 @@ import pytest
 from semtf.cli import main
 from semtf.errors import InputError
 from semtf.lock import lock_folder
+from semtf.pages.page import render_part
 from semtf.report.page import write_report
-from semtf.report.records import KEPT, read_records, record
+from semtf.report.records import KEPT, read_records, record, values
 from semtf.run import RECORDS, REPORT, Run
 
 PREDICTION = {
@@ -44,6 +45,12 @@ def test_a_record_is_kept_and_shown(reported: Run) -> None:
     assert "1: 1 unlike_storage" in page
 
 
+def test_without_records_the_part_says_what_adds_them(reported: Run) -> None:
+    part = render_part("semtf.report", "records.html", **values(read_records(reported)))
+    assert "Nothing yet" in part
+    assert "semtf predict" in part
+
+
 def test_the_newest_are_kept_and_come_first(reported: Run) -> None:
     for count in range(KEPT + 2):
         record(reported, "predictions", {**PREDICTION, "count": count})
@@ -73,13 +80,17 @@ def test_what_hinders_a_record_is_a_warning(
 def test_the_commands_refresh_the_report(run: Run, fab: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run.path, copy)
+    entry = {"made": "2026-01-01 10:00", **PREDICTION}
+    known = {"predictions": [entry], "evaluations": [], "benchmarks": []}
+    (copy / RECORDS).write_text(json.dumps(known))
     write_report(copy, fab)
     page = copy / REPORT
-    assert "Nothing was predicted with the run since" in page.read_text()
+    assert "4 of case 1, 2 of case 3" in page.read_text()
     out, images, truth = tmp_path / "out", fab / "test/SEM", fab / "truth/Depth"
     for words in (
         ["predict", "--run", copy, "--images", images, "--out", out, "--arrays"],
         ["evaluate", "--predictions", out, "--truth", truth, "--sigma", "--run", copy],
+        ["benchmark", "--data", fab, "--run", copy, "--methods", "none/nearest"],
     ):
         with pytest.raises(SystemExit) as stop:
             main.run(list(map(str, words)))
@@ -90,6 +101,8 @@ def test_the_commands_refresh_the_report(run: Run, fab: Path, tmp_path: Path) ->
     text = page.read_text()
     assert f"{records['evaluations'][0]['rmse']:.2f}" in text
     assert str(images) in text
-    assert "Nothing was predicted" not in text
-    write_report(copy, fab)
-    assert str(images) in page.read_text()
+    head, (row,) = (records["benchmarks"][0][name] for name in ("head", "rows"))
+    assert head[:6] == ["method", "rmse", "case 1", "case 2", "case 3", "case 4"]
+    assert row[0] == "no adaptation, nearest"
+    assert f"<td>{row[1]}</td>" in text
+    assert "4 of case 1, 2 of case 3" in text

@@ -1,6 +1,7 @@
 """Load an export in fresh processes, with both of TensorFlow's loaders, and compare its outputs."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from semtf.adaptation.base import Adapter
 from semtf.config import IndexKind
+from semtf.estimation.estimator import Estimator
 from semtf.estimation.estimator import load as load_estimator
 from semtf.estimation.result import DepthResult
 from semtf.run import Run
@@ -73,14 +75,20 @@ def verify(
     samples = Samples.of_run(run, estimator.models, IMAGES_PER_CASE)
     inputs = {name: entry.sample_inputs(samples) for name, entry in SIGNATURES.items()}
     difference = {}
+    # At the same time: while TensorFlow optimises a graph, it leaves all cores but one idle.
+    with ThreadPoolExecutor(len(LOADERS)) as pool:
+        processes = {
+            loader: pool.submit(signature_outputs, export, inputs, loader) for loader in LOADERS
+        }
+        references = {
+            loader: _reference(estimator, adapters, samples, loader) for loader in LOADERS
+        }
+        outputs = {loader: process.result() for loader, process in processes.items()}
     for loader in LOADERS:
-        outputs = signature_outputs(export, inputs, loader)
-        with optimised_as_by(loader):
-            reference = Reference(estimator, adapters, samples)
-            expected = {name: entry.expected(reference) for name, entry in SIGNATURES.items()}
+        found, (reference, expected) = outputs[loader], references[loader]
         try:
             compared = [
-                compare(entry, outputs[name], expected[name]) for name, entry in SIGNATURES.items()
+                compare(entry, found[name], expected[name]) for name, entry in SIGNATURES.items()
             ]
         except ValueError as error:
             raise RuntimeError(f"{export}: with the {loader} loader {error}") from error
@@ -93,6 +101,15 @@ def verify(
     exact = load_estimator(run.path, index="exact").predict(samples.images)
     rmse = float(np.sqrt(np.mean(np.square(reference.result.depth - exact.depth))))
     return Verification(difference, count, _recall(reference.result, exact), rmse)
+
+
+def _reference(
+    estimator: Estimator, adapters: Mapping[int, Adapter], samples: Samples, loader: str
+) -> tuple[Reference, dict[str, Tensors]]:
+    """What Python computes, and that by signature, in the kind of graph that a loader runs."""
+    with optimised_as_by(loader):
+        reference = Reference(estimator, adapters, samples)
+        return reference, {name: entry.expected(reference) for name, entry in SIGNATURES.items()}
 
 
 def compare(signature: Signature, outputs: Tensors, expected: Tensors) -> dict[str, float]:
