@@ -189,9 +189,11 @@ def calibrate(
         classifier: changed in place.
         images: grey levels, uint8 ``[n, height, width]``; without any, nothing is calibrated.
         labels: ``[n]``, index of each image's case in ``classifier.cases``.
-        sites: ``[n]``, the site of each image.
+        sites: ``[n]``, the site of each image; sites of different cases are different sites.
         wrong: the largest accepted share of wrong images above the threshold.
     """
+    own = (f"{label}/{site}" for label, site in zip(labels, sites, strict=True))
+    sites = np.array(list(own), np.str_)
     logits = classifier.logits(images)
     classifier.temperature = fit_temperature(logits, labels)
     fitted = scaled_softmax(logits, classifier.temperature)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from semtf.classification.train import calibrate
 from semtf.classification.voting import CORRELATION, neighbour_vote, site_vote
 
 
@@ -52,3 +53,24 @@ def test_who_keeps_its_case_keeps_its_row() -> None:
     )
     np.testing.assert_allclose(voted[2], [0.65, 0.2, 0.15], rtol=1e-6)
     assert neighbour_vote(np.zeros((0, 3)), 9).shape == (0, 3)
+
+
+class Known:
+    """A classifier whose logits are known."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        self._logits = logits
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        return self._logits
+
+
+def test_sites_of_one_name_in_two_cases_do_not_vote_together() -> None:
+    """The challenge numbers the sites of each level anew."""
+    labels = np.repeat([0, 1], 10)
+    sites = np.tile(np.repeat(["site_00000", "site_00001"], 5), 2)
+    classifier = Known(np.eye(2)[labels] * 4 + np.random.default_rng(0).normal(size=(20, 2)) / 10)
+    calibrate(classifier, np.zeros((20, 8, 8), np.uint8), labels, sites, 1e-3)
+    assert classifier.metrics["accuracy"] == 1
+    assert classifier.metrics["accuracy_with_votes_of_sites"] == 1
+    assert classifier.metrics["reliability"][-1]["accuracy"] == 1
