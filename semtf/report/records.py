@@ -16,13 +16,22 @@ from semtf.progress import warn
 from semtf.run import RECORDS, REPORT, Run
 
 Kind = Literal["predictions", "evaluations", "benchmarks"]
-KINDS: tuple[Kind, ...] = ("predictions", "evaluations", "benchmarks")
 Record = dict[str, Any]
 KEPT = 20
 """Records of a kind; older ones are dropped."""
 TEMPLATE = "records.html"
 PART = re.compile(r"(<!-- records -->\n).*?(<!-- end of records -->)", re.DOTALL)
 """The part of the page that shows the records."""
+
+
+FIELDS: Mapping[Kind, frozenset[str]] = {
+    "predictions": frozenset({"images", "count", "cases", "sigma", "flagged", "flags"}),
+    "evaluations": frozenset(
+        {"predictions", "count", "rmse", "rmse_by_case", "accuracy", "coverage"}
+    ),
+    "benchmarks": frozenset({"data", "head", "rows"}),
+}
+"""What a record has beside the time."""
 
 
 def read_records(run: Run) -> dict[Kind, list[Record]]:
@@ -33,10 +42,14 @@ def read_records(run: Run) -> dict[Kind, list[Record]]:
     """
     path = run.path / RECORDS
     if not path.exists():
-        return {kind: [] for kind in KINDS}
+        return {kind: [] for kind in FIELDS}
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return {kind: list(document[kind]) for kind in KINDS}
+        records = {kind: list(document[kind]) for kind in FIELDS}
+        for kind, fields in FIELDS.items():
+            if any(set(entry) != fields | {"made"} for entry in records[kind]):
+                raise ValueError(f"{kind} lack fields")
+        return records
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it") from error
 
@@ -63,7 +76,7 @@ def record(run: Path | str | Run, kind: Kind, entry: Mapping[str, Any]) -> None:
             records[kind] = [{"made": made, **entry}, *records[kind]][:KEPT]
             _write(opened.path / RECORDS, json.dumps(records, indent=1) + "\n")
             _refresh(page, records)
-    except InputError as error:
+    except (InputError, OSError) as error:
         warn(f"the report of the run is not refreshed: {error}")
 
 

@@ -73,8 +73,11 @@ def test_what_hinders_a_record_is_a_warning(
     (reported.path / RECORDS).write_text("[")
     record(reported, "predictions", PREDICTION)
     assert f"{RECORDS}: cannot be read" in capsys.readouterr().err
-    with pytest.raises(InputError, match="delete it"):
-        read_records(reported)
+    lacking = {"predictions": [{"made": "now"}], "evaluations": [], "benchmarks": []}
+    for broken in ("[", "[]", json.dumps(lacking)):
+        (reported.path / RECORDS).write_text(broken)
+        with pytest.raises(InputError, match=r"records\.json: cannot be read .*; delete it"):
+            read_records(reported)
 
 
 def test_the_commands_refresh_the_report(run: Run, fab: Path, tmp_path: Path) -> None:
