@@ -200,7 +200,8 @@ def calibrate(
     classifier.threshold = abstention_threshold(fitted, labels, wrong)
     probabilities, kept = cross_calibrated(logits, labels, sites, wrong)
     right = probabilities.argmax(axis=1) == labels
-    voted = site_vote(probabilities, sites).argmax(axis=1) == labels
+    votes = site_vote(probabilities, sites).argmax(axis=1)
+    voted = votes == labels
     known = len(labels) > 0
     classifier.metrics = {
         "images": len(labels),
@@ -211,7 +212,25 @@ def calibrate(
         "kept": float(kept.mean()) if known else None,
         "kept_right": float(right[kept].mean()) if kept.any() else None,
         "reliability": _bins(reliability(probabilities, labels)),
+        "sites": _by_site(classifier.cases, labels, sites, right, votes),
     }
+
+
+def _by_site(
+    cases: Sequence[int], labels: Ints, sites: NDArray[np.str_], right: Mask, votes: Ints
+) -> list[dict[str, Any]]:
+    """How the images of each site were classified, and the case that they vote for."""
+    names, first, index = np.unique(sites, return_index=True, return_inverse=True)
+    return [
+        {
+            "case": int(cases[labels[first[i]]]),
+            "site": str(name).partition("/")[2],
+            "images": int((index == i).sum()),
+            "right": float(right[index == i].mean()),
+            "vote": int(cases[votes[first[i]]]),
+        }
+        for i, name in enumerate(names)
+    ]
 
 
 def _bins(diagram: Reliability) -> list[dict[str, float]]:

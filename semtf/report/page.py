@@ -88,6 +88,7 @@ def _values(run: Run, dataset: Dataset, benchmark: Path | None) -> dict[str, Any
         "scores": scores,
         "score_rows": [list(row.values()) for row in scores],
         "classifier_rows": training.classifier_rows(classifier),
+        "classifier_sites": training.site_rows(classifier),
         "confusion": [[case, *row.values()] for case, row in confusion.items()],
         "confusion_head": [f"as {case}" for case in next(iter(confusion.values()), {})],
         "reliability": figures.reliability(bins) if bins else None,

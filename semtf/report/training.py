@@ -10,6 +10,8 @@ from semtf.pages.figure import PageFigure
 from semtf.report import figures
 from semtf.run import Run
 
+SITES = 20
+"""Held-out sites that the page shows at most."""
 UNITS = {"cases": "adapter of case {}", "storage": "storage, index and calibration of case {}"}
 
 
@@ -22,11 +24,26 @@ def classifier_rows(classifier: dict[str, Any]) -> list[list[str]]:
         ["in doubt below a probability of", f"{classifier['threshold']:.4f}"],
     ]
     for name, value in classifier["metrics"].items():
-        if name != "reliability":
+        if name not in ("reliability", "sites"):
             known = isinstance(value, (int, float))
             text = f"{value:.4g}" if known else "unknown"
             rows.append([f"held-out sites: {name.replace('_', ' ')}", text])
     return rows
+
+
+def site_rows(classifier: dict[str, Any]) -> list[list[str]]:
+    """The held-out sites, the worst first."""
+    sites = sorted(classifier["metrics"].get("sites", []), key=lambda site: site["right"])
+    return [
+        [
+            site["site"],
+            str(site["case"]),
+            str(site["images"]),
+            f"{site['right']:.1%}",
+            str(site["vote"]),
+        ]
+        for site in sites[:SITES]
+    ]
 
 
 def classifier_settings(run: Run) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def test_who_keeps_its_case_keeps_its_row() -> None:
 class Known:
     """A classifier whose logits are known."""
 
+    cases = (3, 7)
+
     def __init__(self, logits: np.ndarray) -> None:
         self._logits = logits
 
@@ -74,3 +76,9 @@ def test_sites_of_one_name_in_two_cases_do_not_vote_together() -> None:
     assert classifier.metrics["accuracy"] == 1
     assert classifier.metrics["accuracy_with_votes_of_sites"] == 1
     assert classifier.metrics["reliability"][-1]["accuracy"] == 1
+    expected = [
+        {"case": case, "site": site, "images": 5, "right": 1.0, "vote": case}
+        for case in (3, 7)
+        for site in ("site_00000", "site_00001")
+    ]
+    assert classifier.metrics["sites"] == expected

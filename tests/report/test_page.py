@@ -62,6 +62,7 @@ def test_the_page_tells_all_and_needs_no_other_file(run: Run, fab: Path, tmp_pat
     assert page.count("<svg") == 5 + 3 * 4
     assert page.count('class="chosen"') == 4
     for word in (
+        "Held-out sites",
         "What to doubt",
         "Confusion",
         "adaptation.width",
