@@ -27,11 +27,11 @@ NotebookClient(cells, timeout=1800, resources={"metadata": {"path": folder}}).ex
 
 def kaggle_python() -> str:
     """A Python 3.12; the test is skipped where there is none."""
-    for name in (os.environ.get("KAGGLE_PYTHON", ""), "python3.12"):
+    for name in (os.environ.get("PYTHON312", ""), "python3.12"):
         path = shutil.which(name) if name else None
         if path and not subprocess.run([path, "-V"], capture_output=True, check=False).returncode:
             return path
-    pytest.skip("no Python 3.12: set KAGGLE_PYTHON to one")
+    pytest.skip("no Python 3.12: set PYTHON312 to one")
 
 
 @pytest.mark.slow
