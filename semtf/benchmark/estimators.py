@@ -1,6 +1,5 @@
 """Depth from keys, by the second half of a method's name: retrieval and regression."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import tensorflow as tf
 
 from semtf.benchmark.encoder_decoder import encoder_decoder
 from semtf.benchmark.estimates import Estimates, Estimator, Images, in_batches
-from semtf.benchmark.keys import keys_of, keys_storage, prepared, retriever_of
+from semtf.benchmark.keys import built, keys_of, prepared, retriever_of
 from semtf.benchmark.registry import Method
 from semtf.benchmark.world import CaseWorld, MissingPartError
 from semtf.config import RetrievalConfig, Weights
@@ -61,9 +60,7 @@ def _blending(name: str, config: RetrievalConfig) -> Blending:
 
 def _quirk(case: CaseWorld, keys: str, fields: dict[str, Any]) -> Estimator:
     """The nearest pair as the winning code found and moved it."""
-    config = dataclasses.replace(case.config.retrieval, index="exact", **fields)
-    storage = keys_storage(keys_of(case, keys), case.simulator)
-    retriever = Retriever.build(storage, config, case.config.seed)
+    retriever = built(keys_of(case, keys), case.simulator, case.config, **fields)
     return _blended(retriever, Blending(1, NEAREST))
 
 

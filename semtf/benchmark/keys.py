@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from semtf.benchmark.world import CaseWorld, MissingPartError
 from semtf.config import AdaptationConfig, RunConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.png import read_png
+from semtf.estimation.graph import EstimatorModels
 from semtf.estimation.preparation import Prepared, fab_sample, fitted
 from semtf.noise.model import NoiseModel
 from semtf.retrieval.retriever import Retriever
@@ -43,46 +45,44 @@ def prepared(case: CaseWorld, name: str) -> Prepared:
     """
 
     def make() -> Prepared:
-        return _of_the_run(case, name) or estimators(keys_of(case, name), case)
+        retriever, models, run = retriever_of(case, name), _own_models(case, name), case.world.run
+        if models is None or run is None:
+            images = fab_sample(case.fab.images, case.config.seed)
+            return fitted(retriever, images, case.config)
+        number = case.number
+        return Prepared(
+            retriever,
+            [],
+            NoiseModel.load(run.storage(number)),
+            average=models.averages.get(number),
+            intervals=models.intervals.get(number),
+        )
 
     return case.once(f"estimators {name}", make)
 
 
 def retriever_of(case: CaseWorld, name: str) -> Retriever:
-    """A retriever of these keys that need not be tuned; raises as `keys_of`."""
+    """The retriever of these keys, tuned only where they are the run's own; raises as `keys_of`."""
 
     def make() -> Retriever:
-        own = _of_the_run(case, name)
-        if own is not None:
-            return own.retriever
-        return _untuned(keys_of(case, name), case.simulator, case.config)
+        models = _own_models(case, name)
+        if models is not None:
+            return models.retrievers[case.number]
+        return built(keys_of(case, name), case.simulator, case.config)
 
     return case.once(f"retriever {name}", make)
 
 
-def _of_the_run(case: CaseWorld, name: str) -> Prepared | None:
+def _own_models(case: CaseWorld, name: str) -> EstimatorModels | None:
     """What the run's training fitted, where these are its keys and all of them."""
-    models, number = case.world.models, case.number
-    run, whole = case.world.run, case.world.settings.pairs is None
-    if name != "adapted" or run is None or models is None or not whole:
-        return None
-    return Prepared(
-        models.retrievers[number],
-        [],
-        NoiseModel.load(run.storage(number)),
-        average=models.averages.get(number),
-        intervals=models.intervals.get(number),
-    )
+    own = name == "adapted" and case.world.settings.pairs is None
+    return case.world.models if own else None
 
 
-def _untuned(keys: Keys, simulator: SimulatorSet, config: RunConfig) -> Retriever:
-    retrieval = dataclasses.replace(config.retrieval, index="exact")
+def built(keys: Keys, simulator: SimulatorSet, config: RunConfig, **fields: Any) -> Retriever:
+    """An exact retriever of pairs with these keys; ``fields`` go before the settings of a run."""
+    retrieval = dataclasses.replace(config.retrieval, index="exact", **fields)
     return Retriever.build(keys_storage(keys, simulator), retrieval, config.seed)
-
-
-def estimators(keys: Keys, case: CaseWorld) -> Prepared:
-    """What training fits to a case's pairs with other keys."""
-    return keys_estimators(keys, case.simulator, case.fab, case.config)
 
 
 def keys_estimators(
@@ -98,7 +98,7 @@ def keys_estimators(
         fab: the fab's images of the case.
         config: the settings of a run.
     """
-    retriever = _untuned(keys, simulator, config)
+    retriever = built(keys, simulator, config)
     return fitted(retriever, fab_sample(fab.images, config.seed), config)
 
 
