@@ -158,15 +158,11 @@ def _record(run: Path | None, data: Path, table: "pd.DataFrame") -> None:
     """Show the table in the report of the run that was given."""
     if run is None:
         return
-    from semtf.report.records import record
+    from semtf.report.records import Benchmark, record
+    from semtf.report.scores import score_table
 
-    columns = [c for c in _shown(table) if c in ERRORS or c.startswith("case_")]
-    rows = [
-        [f"{value:.2f}" if isinstance(value, float) else str(value) for value in row]
-        for row in table[columns].itertuples(index=False)
-    ]
-    head = [column.replace("_", " ") for column in columns]
-    record(run, "benchmarks", {"data": str(data), "head": head, "rows": rows})
+    shown = score_table(table, [column for column in _shown(table) if column in ERRORS])
+    record(run, Benchmark(data=str(data), **shown))
 
 
 def _shown(table: "pd.DataFrame") -> list[str]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from semtf.report.records import Evaluation
+
 
 @click.command(name="evaluate")
 @click.option("--predictions", required=True, type=FOLDER, help="Folder or zip of depth maps.")
@@ -87,20 +89,22 @@ def command(
     if evaluated is not None:
         from semtf.report.records import record
 
-        record(evaluated, "evaluations", _record(predictions, result))
+        record(evaluated, _record(predictions, result))
 
 
-def _record(predictions: Path, result: dict[str, Any]) -> dict[str, Any]:
+def _record(predictions: Path, result: dict[str, Any]) -> "Evaluation":
     """The result as the run's report shows it."""
+    from semtf.report.records import Evaluation
+
     zones = [row for row in result.get("sigma", []) if row["by"] == "all"]
-    return {
-        "predictions": str(predictions),
-        "count": result["images"],
-        "rmse": result["rmse"],
-        "rmse_by_case": result["rmse_by_case"],
-        "accuracy": result.get("classification", {}).get("accuracy"),
-        "coverage": sum(row["coverage"] * row["pixels"] for row in zones) if zones else None,
-    }
+    return Evaluation(
+        predictions=str(predictions),
+        count=result["images"],
+        rmse=result["rmse"],
+        rmse_by_case=result["rmse_by_case"],
+        accuracy=result.get("classification", {}).get("accuracy"),
+        coverage=sum(row["coverage"] * row["pixels"] for row in zones) if zones else None,
+    )
 
 
 def _site_means(predictions: Path, data: Path, run: Path | None, as_json: bool) -> str:

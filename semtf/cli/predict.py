@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from semtf.estimation.estimator import Estimator
     from semtf.estimation.result import DepthResult
+    from semtf.report.records import Prediction
     from semtf.serving.client.rest import Client
 
     Grey = npt.NDArray[np.uint8]
@@ -185,11 +186,11 @@ def command(
                 f"--size {size[0]},{size[1]}: {run or server} was trained on "
                 f"{shape[0]},{shape[1]}; train another run with semtf-train --size"
             )
-        entry = predict_files(estimator, images, out, range16, sites, vote, arrays, skip_bad)
+        made = predict_files(estimator, images, out, range16, sites, vote, arrays, skip_bad)
     if run is not None:
         from semtf.report.records import record
 
-        record(run, "predictions", entry)
+        record(run, made)
 
 
 @contextmanager
@@ -228,7 +229,7 @@ def predict_files(
     vote: int | None,
     arrays: bool,
     skip_bad: bool,
-) -> dict[str, Any]:
+) -> "Prediction":
     """Read, classify, estimate and write: what the command does with its estimator.
 
     Returns:
@@ -238,6 +239,7 @@ def predict_files(
     from semtf.estimation.destination import check_form, safe_destination
     from semtf.estimation.flag_summary import FlagSummary
     from semtf.estimation.predictions import Predictions, read_column
+    from semtf.report.records import Prediction
 
     check_form(out, arrays)
     opened = open_images(images, size=estimator.shape, skip_bad=skip_bad, range16=range16)
@@ -272,14 +274,14 @@ def predict_files(
         click.echo(f"left out {bad.path}: {bad.reason}", err=True)
     summary.warn()
     click.echo(f"{out}: {summary}")
-    return {
-        "images": str(images),
-        "count": len(opened),
-        "cases": dict(sorted(cases.items())),
-        "sigma": sigma,
-        "flagged": summary.flagged,
-        "flags": dict(summary.counts),
-    }
+    return Prediction(
+        images=str(images),
+        count=len(opened),
+        cases=dict(sorted(cases.items())),
+        sigma=sigma,
+        flagged=summary.flagged,
+        flags=dict(summary.counts),
+    )
 
 
 def _after_vote(probability: "Shares", window: int) -> "Shares":

@@ -13,15 +13,17 @@ from semtf.errors import InputError
 from semtf.lock import lock_folder
 from semtf.outputs import check_file, replacing
 from semtf.pages.page import render
-from semtf.report import evidence, figures, records, summary, training
+from semtf.report import evidence, figures, summary, training
 from semtf.report.cases import case_values
 from semtf.report.evidence import examine
+from semtf.report.records import Records
+from semtf.report.scores import score_table
 from semtf.run import DATA, REPORT, Run
 from semtf.version import __version__
 
 TEMPLATE = "report.html"
 SCORES = ("method", "rmse", "images")
-"""Columns of a benchmark that the page shows, beside the cases."""
+"""Columns of a benchmark's file that the page shows, beside the cases."""
 
 
 def write_report(
@@ -85,8 +87,7 @@ def _values(run: Run, dataset: Dataset, benchmark: Path | None) -> dict[str, Any
         "coverage": found.coverage,
         "zones": evidence.zones(found),
         "measures": evidence.measures(found),
-        "scores": scores,
-        "score_rows": [list(row.values()) for row in scores],
+        "scores": None if scores is None else score_table(scores, SCORES),
         "classifier_rows": training.classifier_rows(classifier),
         "classifier_sites": training.site_rows(classifier),
         "confusion": [[case, *row.values()] for case, row in confusion.items()],
@@ -97,7 +98,7 @@ def _values(run: Run, dataset: Dataset, benchmark: Path | None) -> dict[str, Any
         "criterion_figure": training.criterion_figure(criteria),
         "seconds": training.seconds(run),
         "cases": cases,
-        **records.values(records.read_records(run)),
+        "records": Records.of(run),
         "changed": summary.changed_settings(run),
         "versions": summary.versions(),
         "config": run.config.to_json(),
@@ -106,16 +107,11 @@ def _values(run: Run, dataset: Dataset, benchmark: Path | None) -> dict[str, Any
     }
 
 
-def _scores(path: Path | None) -> list[dict[str, Any]]:
-    """Rows of the RMSE table, numbers as text."""
+def _scores(path: Path | None) -> pd.DataFrame | None:
+    """The table of a benchmark; raises InputError where it cannot be read."""
     if path is None:
-        return []
+        return None
     try:
-        table = pd.read_csv(path)
+        return pd.read_csv(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    columns = [c for c in table if c in SCORES or str(c).startswith("case_")]
-    table = table[columns].map(
-        lambda value: f"{value:.2f}" if isinstance(value, float) else str(value)
-    )
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -31,17 +31,11 @@ def classifier_rows(classifier: dict[str, Any]) -> list[list[str]]:
     return rows
 
 
-def site_rows(classifier: dict[str, Any]) -> list[list[str]]:
+def site_rows(classifier: dict[str, Any]) -> list[list[Any]]:
     """The held-out sites, the worst first."""
     sites = sorted(classifier["metrics"].get("sites", []), key=lambda site: site["right"])
     return [
-        [
-            site["site"],
-            str(site["case"]),
-            str(site["images"]),
-            f"{site['right']:.1%}",
-            str(site["vote"]),
-        ]
+        [site["site"], site["case"], site["images"], f"{site['right']:.1%}", site["vote"]]
         for site in sites[:SITES]
     ]
 

@@ -1,5 +1,6 @@
 """What a run was used for is kept and shown in its report."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -12,13 +13,17 @@ from semtf.errors import InputError
 from semtf.lock import lock_folder
 from semtf.pages.page import render_part
 from semtf.report.page import write_report
-from semtf.report.records import KEPT, read_records, record, values
+from semtf.report.records import KEPT, Prediction, Records, record
 from semtf.run import RECORDS, REPORT, Run
 
-PREDICTION = {
-    "images": "<b>lot</b>", "count": 6, "cases": {1: 4, 3: 2}, "sigma": 1.5, "flagged": 1,
-    "flags": {"unlike_storage": 1},
-}  # fmt: skip
+PREDICTION = Prediction(
+    images="<b>lot</b>",
+    count=6,
+    cases={1: 4, 3: 2},
+    sigma=1.5,
+    flagged=1,
+    flags={"unlike_storage": 1},
+)
 
 
 @pytest.fixture
@@ -32,9 +37,9 @@ def reported(run: Run, tmp_path: Path) -> Run:
 
 
 def test_a_record_is_kept_and_shown(reported: Run) -> None:
-    record(reported, "predictions", PREDICTION)
-    (kept,) = read_records(reported)["predictions"]
-    assert kept["flags"] == {"unlike_storage": 1}
+    record(reported, PREDICTION)
+    (kept,) = Records.of(reported).predictions
+    assert kept.flags == {"unlike_storage": 1}
     page = (reported.path / REPORT).read_text()
     assert re.match(
         r"before\n<!-- records -->\n.*<!-- end of records -->\nafter\n$", page, re.DOTALL
@@ -46,21 +51,21 @@ def test_a_record_is_kept_and_shown(reported: Run) -> None:
 
 
 def test_without_records_the_part_says_what_adds_them(reported: Run) -> None:
-    part = render_part("semtf.report", "records.html", **values(read_records(reported)))
+    part = render_part("semtf.report", "records.html", records=Records.of(reported))
     assert "Nothing yet" in part
     assert "semtf predict" in part
 
 
 def test_the_newest_are_kept_and_come_first(reported: Run) -> None:
     for count in range(KEPT + 2):
-        record(reported, "predictions", {**PREDICTION, "count": count})
-    counts = [entry["count"] for entry in read_records(reported)["predictions"]]
+        record(reported, dataclasses.replace(PREDICTION, count=count))
+    counts = [entry.count for entry in Records.of(reported).predictions]
     assert counts == list(range(KEPT + 1, 1, -1))
 
 
 def test_a_run_without_a_report_stays_as_it_is(reported: Run) -> None:
     (reported.path / REPORT).unlink()
-    record(reported, "predictions", PREDICTION)
+    record(reported, PREDICTION)
     assert [path.name for path in reported.path.iterdir()] == ["config.json"]
 
 
@@ -68,24 +73,23 @@ def test_what_hinders_a_record_is_a_warning(
     reported: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with lock_folder(reported.path, "is being trained"):
-        record(reported, "predictions", PREDICTION)
+        record(reported, PREDICTION)
     assert "the report of the run is not refreshed" in capsys.readouterr().err
     (reported.path / RECORDS).write_text("[")
-    record(reported, "predictions", PREDICTION)
+    record(reported, PREDICTION)
     assert f"{RECORDS}: cannot be read" in capsys.readouterr().err
     lacking = {"predictions": [{"made": "now"}], "evaluations": [], "benchmarks": []}
     for broken in ("[", "[]", json.dumps(lacking)):
         (reported.path / RECORDS).write_text(broken)
         with pytest.raises(InputError, match=r"records\.json: cannot be read .*; delete it"):
-            read_records(reported)
+            Records.of(reported)
 
 
 def test_the_commands_refresh_the_report(run: Run, fab: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run.path, copy)
-    entry = {"made": "2026-01-01 10:00", **PREDICTION}
-    known = {"predictions": [entry], "evaluations": [], "benchmarks": []}
-    (copy / RECORDS).write_text(json.dumps(known))
+    known = Records().with_newest(PREDICTION)
+    (copy / RECORDS).write_text(json.dumps(dataclasses.asdict(known)))
     write_report(copy, fab)
     page = copy / REPORT
     assert "4 of case 1, 2 of case 3" in page.read_text()
