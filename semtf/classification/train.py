@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 from numpy.typing import NDArray
 
@@ -192,15 +193,14 @@ def calibrate(
         sites: ``[n]``, the site of each image; sites of different cases are different sites.
         wrong: the largest accepted share of wrong images above the threshold.
     """
-    own = (f"{label}/{site}" for label, site in zip(labels, sites, strict=True))
-    sites = np.array(list(own), np.str_)
+    own_sites = np.char.add(np.char.add(labels.astype(str), "/"), sites)
     logits = classifier.logits(images)
     classifier.temperature = fit_temperature(logits, labels)
     fitted = scaled_softmax(logits, classifier.temperature)
     classifier.threshold = abstention_threshold(fitted, labels, wrong)
-    probabilities, kept = cross_calibrated(logits, labels, sites, wrong)
+    probabilities, kept = cross_calibrated(logits, labels, own_sites, wrong)
     right = probabilities.argmax(axis=1) == labels
-    votes = site_vote(probabilities, sites).argmax(axis=1)
+    votes = site_vote(probabilities, own_sites).argmax(axis=1)
     voted = votes == labels
     known = len(labels) > 0
     classifier.metrics = {
@@ -212,25 +212,18 @@ def calibrate(
         "kept": float(kept.mean()) if known else None,
         "kept_right": float(right[kept].mean()) if kept.any() else None,
         "reliability": _bins(reliability(probabilities, labels)),
-        "sites": _by_site(classifier.cases, labels, sites, right, votes),
+        "sites": _by_site(np.array(classifier.cases), labels, sites, votes, right),
     }
 
 
 def _by_site(
-    cases: Sequence[int], labels: Ints, sites: NDArray[np.str_], right: Mask, votes: Ints
+    cases: Ints, labels: Ints, sites: NDArray[np.str_], votes: Ints, right: Mask
 ) -> list[dict[str, Any]]:
     """How the images of each site were classified, and the case that they vote for."""
-    names, first, index = np.unique(sites, return_index=True, return_inverse=True)
-    return [
-        {
-            "case": int(cases[labels[first[i]]]),
-            "site": str(name).partition("/")[2],
-            "images": int((index == i).sum()),
-            "right": float(right[index == i].mean()),
-            "vote": int(cases[votes[first[i]]]),
-        }
-        for i, name in enumerate(names)
-    ]
+    images = {"case": cases[labels], "site": sites, "vote": cases[votes], "right": right}
+    found = pd.DataFrame(images).groupby(["case", "site"], as_index=False)
+    table = found.agg(images=("right", "size"), right=("right", "mean"), vote=("vote", "first"))
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _bins(diagram: Reliability) -> list[dict[str, float]]:

@@ -77,15 +77,9 @@ def verify(
     difference = {}
     # At the same time: while TensorFlow optimises a graph, it leaves all cores but one idle.
     with ThreadPoolExecutor(len(LOADERS)) as pool:
-        processes = {
-            loader: pool.submit(signature_outputs, export, inputs, loader) for loader in LOADERS
-        }
-        references = {
-            loader: _reference(estimator, adapters, samples, loader) for loader in LOADERS
-        }
-        outputs = {loader: process.result() for loader, process in processes.items()}
-    for loader in LOADERS:
-        found, (reference, expected) = outputs[loader], references[loader]
+        outputs = pool.map(lambda loader: signature_outputs(export, inputs, loader), LOADERS)
+        references = [_reference(estimator, adapters, samples, loader) for loader in LOADERS]
+    for loader, found, (_, expected) in zip(LOADERS, outputs, references, strict=True):
         try:
             compared = [
                 compare(entry, found[name], expected[name]) for name, entry in SIGNATURES.items()
@@ -99,8 +93,9 @@ def verify(
     if index == "exact":
         return Verification(difference, count)
     exact = load_estimator(run.path, index="exact").predict(samples.images)
-    rmse = float(np.sqrt(np.mean(np.square(reference.result.depth - exact.depth))))
-    return Verification(difference, count, _recall(reference.result, exact), rmse)
+    result = references[-1][0].result
+    rmse = float(np.sqrt(np.mean(np.square(result.depth - exact.depth))))
+    return Verification(difference, count, _recall(result, exact), rmse)
 
 
 def _reference(
