@@ -16,8 +16,6 @@
 
 import argparse
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +23,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from commands import finish
 from kills import commands
 from kills import kill as kill_command
 from odd_images import ODD
@@ -85,8 +84,7 @@ def fuzz() -> None:
     """Run the slow fuzz tests."""
     for file, content in FUZZ.items():
         start = time.perf_counter()
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "slow", file]
-        done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True)  # noqa: S603 - our own interpreter
+        done = finish(["-m", "pytest", "-q", "-m", "slow", file], cwd=HERE.parent)
         outcome = "none failed" if done.returncode == 0 else "FAILED"
         print(f"{content}: {outcome}, {time.perf_counter() - start:.0f} s ({file})", flush=True)
         if done.returncode:
@@ -96,8 +94,7 @@ def fuzz() -> None:
 def load() -> None:
     """Run the slow load test, and print what it prints."""
     file = "tests/serving/server/test_load.py"
-    command = [sys.executable, "-m", "pytest", "-q", "-s", "-m", "slow", file]
-    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True)  # noqa: S603 - our own interpreter
+    done = finish(["-m", "pytest", "-q", "-s", "-m", "slow", file], cwd=HERE.parent)
     print(done.stdout[-2000:])
     if done.returncode:
         raise SystemExit(f"{file}: failed")

@@ -27,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import httpx
 import numpy as np
-from commands import SEMTF
+from commands import SEMTF, spawn
 
 from semtf.data.png import encode_png
 
@@ -52,7 +52,8 @@ def exported(run: Path, index: str, work: Path) -> Path:
     if not out.exists():
         start = time.perf_counter()
         command = ["export", "--run", str(run), "--out", str(out), "--index", index]
-        subprocess.run([*SEMTF, *command, "--no-verify"], check=True)  # noqa: S603 - our own interpreter
+        if spawn([*SEMTF, *command, "--no-verify"]).wait():
+            raise SystemExit(f"{run}: not exported")
         print(f"{index}: exported in {time.perf_counter() - start:.0f} s", flush=True)
     return out
 
@@ -61,7 +62,7 @@ class Server:
     """A `semtf serve` process on a folder of versions."""
 
     def __init__(self, model: Path) -> None:
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        self.process = spawn(
             [*SEMTF, "serve", "--model", str(model), "--port", "0"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -122,8 +123,8 @@ def bodies(images: np.ndarray, signature: str, each: int, path: Path) -> Path:
 
 def load(server: Server, path: Path, **options: float | Path) -> subprocess.Popen[bytes]:
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    command = [sys.executable, str(HERE / "http_load.py"), f"{server.url}:predict", str(path)]
-    return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE)  # noqa: S603 - our own interpreter
+    command = [str(HERE / "http_load.py"), f"{server.url}:predict", str(path)]
+    return spawn([*command, *arguments], stdout=subprocess.PIPE)
 
 
 def result(process: subprocess.Popen[bytes]) -> dict[str, float]:

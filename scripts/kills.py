@@ -9,14 +9,13 @@ import hashlib
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from commands import SEMTF
+from commands import SEMTF, finish, spawn
 
 PACK = """import sys
 from pathlib import Path
@@ -59,7 +58,7 @@ def commands(data: Path, run: Path) -> dict[str, Command]:
         return semtf("train", "--data", data, "--run", out, *SMALL, *resume)
 
     def pack(out: Path) -> list[str]:
-        return [sys.executable, "-c", PACK, str(data), str(out)]
+        return ["-c", PACK, str(data), str(out)]
 
     def predict(out: Path) -> list[str]:
         return semtf("predict", "--run", run, "--images", data / "test" / "SEM", "--out", out)
@@ -119,14 +118,14 @@ def kill(name: str, command: Command, work: Path, kills: int) -> str:
 
 def started(line: list[str]) -> subprocess.Popen[bytes]:
     null = subprocess.DEVNULL
-    return subprocess.Popen(line, stdout=null, stderr=null)  # noqa: S603 - our own interpreter
+    return spawn(line, stdout=null, stderr=null)
 
 
 def ended(line: list[str]) -> None:
     """Run a command to its end."""
-    done = subprocess.run(line, capture_output=True, text=True)  # noqa: S603 - our own interpreter
+    done = finish(line)
     if done.returncode:
-        raise SystemExit(f"{' '.join(line[3:])}: {done.stderr[-500:]}")
+        raise SystemExit(f"{' '.join(line[2:])}: {done.stderr[-500:]}")
 
 
 def is_hidden(path: Path) -> bool:

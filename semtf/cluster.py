@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from semtf.errors import InputError, TrainingError
@@ -195,7 +196,7 @@ def _bounded(cluster: Cluster, timeout: float) -> Iterator[None]:
             f"all {len(cluster.members)} workers answer; forming the cluster, which ends this "
             f"process if it takes {timeout:g} s"
         )
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - the null device is no path
+    with Path(os.devnull).open("w") as nowhere:
         faulthandler.dump_traceback_later(timeout, exit=True, file=nowhere)
         try:
             yield

@@ -1,5 +1,6 @@
 """The connection to Ray, which is imported nowhere else: a cluster, or workers on this machine."""
 
+import importlib
 import logging
 import os
 from collections.abc import Iterator
@@ -20,13 +21,12 @@ def import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import pyarrow  # noqa: F401 - whether it is there
-        import ray
+        importlib.import_module("pyarrow")
+        return importlib.import_module("ray")
     except ModuleNotFoundError as error:
         raise InputError(
             f'the package {error.name} is missing; install it with pip install "semtf[ray]"'
         ) from error
-    return ray
 
 
 @contextmanager

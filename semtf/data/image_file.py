@@ -1,10 +1,12 @@
 """One image file, PNG or TIFF, to 8-bit grey levels."""
 
 import io
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from semtf.data.images import (
     OTHER_PALETTE,
@@ -82,7 +84,8 @@ def decode_tiff(data: bytes, size: Size) -> npt.NDArray[np.generic]:
             check_size(image.size[::-1], size)
             if getattr(image, "n_frames", 1) != 1:
                 raise BadImageError("a TIFF of several pages; save one image a file")
-            white_is_zero = _check_tiff(image)
+            # That is the class of what is opened as TIFF.
+            white_is_zero = _check_tiff(cast("TiffImageFile", image))
             pixels = np.asarray(image)
     except BadImageError:
         raise
@@ -96,14 +99,14 @@ def decode_tiff(data: bytes, size: Size) -> npt.NDArray[np.generic]:
     return np.uint16(DEEPEST) - deep if white_is_zero else deep
 
 
-def _check_tiff(image: Image.Image) -> bool:
+def _check_tiff(image: TiffImageFile) -> bool:
     """Whether white is zero; Pillow inverts such images of 8 bits, but not those of 16.
 
     Raises:
         BadImageError: the samples are no grey levels, or Pillow would change them: it takes signed
             bytes for unsigned ones, and cuts 16-bit colour to 8 bits.
     """
-    tags = image.tag_v2  # type: ignore[attr-defined]
+    tags = image.tag_v2
     deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8
     white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == MIN_IS_WHITE
     if image.mode not in MODES:
