@@ -10,19 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NOTEBOOK = ROOT / "scripts/kaggle_notebook.ipynb"
+EXECUTE = ROOT / "tests/notebook_process.py"
 ATTACHED = ("scann", "keras-cv", "keras-core")
 """What Kaggle has not, and the attached folder of wheels has, beside semtf itself."""
-EXECUTE = """
-import sys, nbformat
-from nbclient import NotebookClient
-notebook, folder, settings = sys.argv[1:]
-cells = nbformat.read(notebook, as_version=4)
-for cell in cells.cells:
-    if "parameters" in cell.metadata.get("tags", []):
-        cell.source += "\\n" + settings
-NotebookClient(cells, timeout=1800, resources={"metadata": {"path": folder}}).execute()
-"""
 
 
 def kaggle_python() -> str:
@@ -58,9 +48,7 @@ def test_it_runs_on_attached_wheels_alone(fab: Path, tmp_path: Path) -> None:
     )
     # Should the notebook reach for an index, it fails.
     environment["PIP_NO_INDEX"] = "1"
-    subprocess.run(
-        [python, "-c", EXECUTE, NOTEBOOK, work, settings], cwd=work, env=environment, check=True
-    )
+    subprocess.run([python, EXECUTE, settings, work], cwd=work, env=environment, check=True)
     with zipfile.ZipFile(work / "submission.zip") as archive:
         assert len(archive.namelist()) == len(list((fab / "test/SEM").iterdir()))
     found = subprocess.run(

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-NOTEBOOK = Path(__file__).parents[1] / "scripts/kaggle_notebook.ipynb"
+from tests.notebook_process import NOTEBOOK, executed
+
 CELLS = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
 CHEAP = {
     "adaptation": {"adapter": "moment"},
@@ -24,19 +25,6 @@ def tagged(tag: str) -> str:
     """The code of the one cell with a tag."""
     (cell,) = [cell for cell in CELLS if tag in cell["metadata"].get("tags", [])]
     return "".join(cell["source"])
-
-
-def executed(settings: str, folder: Path) -> list[Any]:
-    """The code cells after a run of the notebook, with ``settings`` behind its parameters."""
-    import nbformat
-    from nbclient import NotebookClient
-
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    for cell in notebook.cells:
-        if "parameters" in cell.metadata.get("tags", []):
-            cell.source += "\n" + settings
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def shown(cell: Any) -> dict[str, str]:
