@@ -23,19 +23,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from isolated import run_isolated
-
-from semtf.estimation.intervals import ZONES
-
-Row = dict[str, Any]
-BATCH = 128
-SHOWN = ZONES[1:]
-RIGHT = 0.5
+from trust_rows import SHOWN, Row, judged
 
 
 class World(NamedTuple):
@@ -137,61 +131,6 @@ def formed_keys(world: World, case: int) -> np.ndarray:
         images = render(scene, found, quiet, draw.target_keys())[0]
         keys |= dict(zip(draw.names, images, strict=True))
     return np.stack([keys[name] for name in sorted(keys)])
-
-
-def judged(made: Any, images: np.ndarray, truth: np.ndarray) -> Row:
-    """What fitted estimators make of the test images."""
-    import tensorflow as tf
-
-    from semtf.estimation.averaging import average
-    from semtf.estimation.uncertainty import depth_and_spread, num_to_search
-
-    retriever, chosen = made.retriever, made.average
-    parts = []
-    for start in range(0, len(images), BATCH):
-        batch = tf.constant(images[start : start + BATCH], tf.float32)
-        candidates = retriever.search(batch, num_to_search(retriever, chosen.blending))
-        retrieved = depth_and_spread(retriever, batch, candidates, chosen.blending)
-        regressed = chosen.regression(batch)
-        columns = (retrieved.depth, retrieved.spread, regressed, candidates.similarity[:, 0])
-        parts.append([column.numpy() for column in columns])
-    depth, spread, regressed, similarity = map(np.concatenate, zip(*parts, strict=True))
-
-    def combined(share: float) -> Any:
-        return average(tf.constant(depth), tf.constant(spread), tf.constant(regressed), share)
-
-    def rmse(share: float) -> float:
-        return float(np.sqrt(np.mean(np.square(combined(share).depth.numpy() - truth))))
-
-    row: Row = {
-        "rmse": rmse(chosen.share),
-        "retrieval": rmse(0.0),
-        "regression": rmse(1.0),
-        "share": chosen.share,
-        "expected": chosen.rmse["average"],
-        "noise": {group: size for group, (size, _) in made.noise.groups.items()},
-        "found": dict(made.noise.found),
-    }
-    return row | coverage(made.intervals, combined(chosen.share), similarity, truth)
-
-
-def coverage(intervals: Any, estimated: Any, similarity: np.ndarray, truth: np.ndarray) -> Row:
-    """Coverage and width by zone, beside an oracle's, and whether certain pixels are right."""
-    from semtf.estimation.calibration import checked, scaled, summary
-
-    error = np.abs(estimated.depth.numpy() - truth)
-    covered, width, pixels = summary(checked(intervals, error, estimated, similarity))
-    oracle = scaled(intervals, error, estimated, similarity)
-    _, least, _ = summary(checked(oracle, error, estimated, similarity))
-    certain = error[intervals.zone(estimated.depth, estimated.spread).numpy() == 0]
-    return {
-        "coverage": covered,
-        "width": width,
-        "over_oracle": {zone: width[zone] / least[zone] for zone in SHOWN if zone in width},
-        "pixels": pixels,
-        "certain_right": float(np.mean(certain <= RIGHT)) if certain.size else 1.0,
-        "rare": intervals.rare,
-    }
 
 
 def table(rows: list[Row]) -> str:

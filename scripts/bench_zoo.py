@@ -33,6 +33,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from bench_adaptation import Bench, Row, epoch_errors, method_config
 from isolated import run_isolated
+from trust_rows import doubtful, judged, measures_covered
 from zoo_tables import CHEAP, cheap_table, full_table, gap_closed
 
 from semtf.config import RunConfig
@@ -167,26 +168,34 @@ def scored(folder: Path, bench: Bench, watch: Any) -> Row:
     from semtf.adaptation.epoch_selection import CHOICE
     from semtf.adapter_table import chosen_folder
     from semtf.estimation.estimator import Estimator, load_models
+    from semtf.estimation.preparation import Prepared
     from semtf.evaluation.rmse import rmse
+    from semtf.noise.model import NoiseModel
     from semtf.run import Run
 
     run = Run.open(folder)
     parts = load_models(run, "exact")
     estimator = Estimator(parts)
-    certain = np.tile(np.equal(parts.cases, bench.case), (len(bench.images), 1))
+    case, truth = bench.case, bench.depth.astype(np.float32)
+    certain = np.tile(np.equal(parts.cases, case), (len(bench.images), 1))
     given = estimator.predict(bench.images, certain.astype(np.float32))
     decided = estimator.predict(bench.images)
-    choice = chosen_folder(run.adaptation(bench.case)) / CHOICE
+    choice = chosen_folder(run.adaptation(case)) / CHOICE
     epoch = json.loads(choice.read_text(encoding="utf-8"))["epoch"] if choice.exists() else None
-    adapted = bench.rmse(parts.retrievers[bench.case].storage.keys)[0]
+    retriever, noise = parts.retrievers[case], NoiseModel.load(run.storage(case))
+    adapted = bench.rmse(retriever.storage.keys)[0]
+    fitted = Prepared(retriever, [], noise, parts.averages[case], parts.intervals[case])
     return {
         "adapted": adapted,
         "default": rmse(given.depth, bench.depth),
         "decided": rmse(decided.depth, bench.depth),
-        "accuracy": float((decided.case == bench.case).mean()),
+        "accuracy": float((decided.case == case).mean()),
         "epoch": epoch,
         "epochs": watch.rmse,
         "over_best": adapted / min(watch.rmse) - 1 if watch.rmse else None,
+        "trust": judged(fitted, bench.images, truth),
+        "measures": measures_covered(given, truth),
+        "doubtful": doubtful(decided, truth),
     }
 
 
