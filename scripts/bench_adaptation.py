@@ -181,6 +181,7 @@ def epoch_errors(bench: Bench) -> Any:
 
     from semtf.adaptation.base import Generated
     from semtf.adaptation.gan import GAN
+    from semtf.adaptation.mean_matching import mean_image, with_mean
 
     class EpochErrors(keras.callbacks.Callback):
         def __init__(self) -> None:
@@ -188,6 +189,7 @@ def epoch_errors(bench: Bench) -> Any:
             self.rmse: list[float] = []
             self.seconds = 0.0
             self.sem = bench.simulator.mean_sem()
+            self.mean = mean_image(bench.fab)
 
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             if not isinstance(self.model, GAN):  # a run trains its classifier, too
@@ -195,6 +197,8 @@ def epoch_errors(bench: Bench) -> Any:
             began = time.perf_counter()
             with self.model.averaged():
                 keys = Generated(self.model.to_target).adapt(self.sem)
+            if self.model.config.match_mean:
+                keys = with_mean(keys, self.mean)
             self.rmse.append(bench.rmse(keys)[0])
             self.seconds += time.perf_counter() - began
 

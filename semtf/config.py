@@ -76,6 +76,7 @@ class AdaptationConfig:
     critics' learning rate over the generators'; a case that starts from another takes
     ``other_rate`` times both, ``learning_rate`` and ``critic_rate``.
     ``epoch`` is which epoch's generators are kept: the criterion's choice or the last.
+    With ``match_mean`` the mean of a network's adapted images is moved to the fab's.
     ``synchronized`` has batch normalisation take mean and variance of all replicas' images.
     ``fda_beta`` is the half width of FDA's window over the images' shorter side. ``nce_…`` belong
     to CUT: patches a layer, features a patch, temperature, weight of the loss, and whether it is
@@ -111,6 +112,7 @@ class AdaptationConfig:
     halve_at: tuple[Whole, ...] = ()
     ema: PartialShare = 0.99
     epoch: Epoch = "best"
+    match_mean: bool = True
     precision: Precision = "float32"
     xla: bool = False
     tensorboard: bool = True

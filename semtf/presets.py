@@ -28,6 +28,7 @@ PRESETS = {
             early_stopping=False,
             decay=0.0,
             halve_at=(100, 200, 300),
+            match_mean=False,
             nce_patches=256,
             nce_features=256,
         ),
@@ -55,6 +56,7 @@ PRESETS["best"] = dataclasses.replace(
         early_stopping=True,
         decay=0.25,
         halve_at=(),
+        match_mean=True,
     ),
     retrieval=RetrievalConfig(),
 )

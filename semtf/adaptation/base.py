@@ -69,15 +69,18 @@ class Adapter(ABC):
 
 
 class Generated(Adapter):
-    """The images that a generator makes, in grey levels."""
+    """The images that a generator makes, in grey levels; all with one image added, if given."""
 
-    def __init__(self, generator: keras.Model) -> None:
-        self.generator = generator
+    def __init__(
+        self, generator: keras.Model, offset: npt.NDArray[np.float32] | None = None
+    ) -> None:
+        self.generator, self.offset = generator, offset
 
     @no_autograph
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         scaled = images[..., tf.newaxis] * (2 / FULL_SCALE) - 1
-        return (self.generator(scaled, training=False)[..., 0] + 1) * (FULL_SCALE / 2)
+        generated = (self.generator(scaled, training=False)[..., 0] + 1) * (FULL_SCALE / 2)
+        return generated if self.offset is None else generated + self.offset
 
     @property
     def tracked(self) -> tuple[tf.Module | keras.Model, ...]:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.criterion import KEYS, QUERIES, Comparison, Criterion, compare
 from semtf.adaptation.gan import GAN
+from semtf.adaptation.mean_matching import mean_image, with_mean
 from semtf.adaptation.plausibility import doubts
 from semtf.adaptation.schedule import Schedule
 from semtf.data.image_sets import FabSet, SimulatorSet
@@ -49,6 +50,7 @@ class CriterionEvaluator:
         self.sem = simulator.mean_sem(keys)
         self.fab = fab.images[queries]
         self.sites = fab.sites[queries]
+        self.mean = mean_image(fab)
         self.depth = simulator.depth[keys]
         self.average_depth = None if average_depth is None else average_depth[queries]
         self.plate = int(self.depth.max())
@@ -124,7 +126,7 @@ class EpochSelection(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         with self.average.applied():
-            adapted = self.adapter.adapt(self.evaluator.sem)
+            adapted = self._adapted()
         comparison = self.evaluator.compare(adapted)
         result = comparison.criterion
         self._write(epoch + 1, result)
@@ -153,7 +155,7 @@ class EpochSelection(keras.callbacks.Callback):
         weights = [weight for model in self.network.generators for weight in model.weights]
         for weight, best in zip(weights, self.best, strict=True):
             weight.assign(best)
-        comparison = self.evaluator.compare(self.adapter.adapt(self.evaluator.sem))
+        comparison = self.evaluator.compare(self._adapted())
         warnings = doubts(comparison)
         for doubt in warnings:
             warn(f"case {self.evaluator.case}: {doubt}")
@@ -165,6 +167,12 @@ class EpochSelection(keras.callbacks.Callback):
             "warnings": warnings,
         }
         (self.folder / CHOICE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+    def _adapted(self) -> npt.NDArray[np.uint8]:
+        """The evaluator's simulator images as a run with these generators would store them."""
+        adapted = self.adapter.adapt(self.evaluator.sem)
+        match = self.network.config.match_mean
+        return with_mean(adapted, self.evaluator.mean) if match else adapted
 
     def _write(self, epoch: int, result: Criterion) -> None:
         values = dataclasses.astuple(result)

@@ -12,6 +12,7 @@ from semtf.adaptation.base import FittedAdapter, Generated
 from semtf.adaptation.cut import CUT
 from semtf.adaptation.cyclegan import CycleGAN
 from semtf.adaptation.gan import GAN
+from semtf.adaptation.mean_matching import load_offset
 from semtf.adaptation.registry import CLASSES, register
 from semtf.adaptation.task import AdaptationTask
 from semtf.adaptation.traced_networks import keep
@@ -21,6 +22,8 @@ from semtf.orders import Kind
 
 class GANAdapter(Generated, FittedAdapter):
     """The generator from simulator to fab of a `GAN`, after the epoch that the criterion chose.
+
+    With ``config.match_mean`` the mean of its images is the fab's.
 
     Attributes:
         network: the class of the network that is trained.
@@ -74,7 +77,8 @@ class GANAdapter(Generated, FittedAdapter):
     @classmethod
     def load(cls, folder: Path, image: ImageConfig, config: AdaptationConfig) -> "GANAdapter":
         """Read the generator; raises InputError where its weights are not there."""
-        return cls(training.load_generator(folder, image, config))
+        generator = training.load_generator(folder, image, config)
+        return cls(generator, load_offset(folder, image.shape))
 
 
 @register("cyclegan")

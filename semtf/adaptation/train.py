@@ -27,6 +27,7 @@ from semtf.adaptation.epoch_selection import (
     EpochSelection,
 )
 from semtf.adaptation.gan import GAN
+from semtf.adaptation.mean_matching import SAMPLE, mean_image, mean_offset, save_offset
 from semtf.adaptation.schedule import Schedule
 from semtf.adaptation.tensorboard import TensorBoardSummaries
 from semtf.adaptation.traced_networks import with_traces
@@ -34,6 +35,7 @@ from semtf.checkpoint import Checkpoint, save_weights
 from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.pipelines import unpaired
+from semtf.data.sampling import spread
 from semtf.distribution import check_batch
 from semtf.errors import InputError, TrainingError
 from semtf.orders import LostWorkerError
@@ -69,7 +71,7 @@ def train(
         image: size of the images.
         config: networks, losses and schedule; ``other_epochs`` count after a warm start.
         folder: where the weights of the networks go, the tables ``history.csv`` and
-            ``criterion.csv``, ``choice.json`` and TensorBoard's ``logs/``.
+            ``criterion.csv``, ``choice.json``, ``mean_offset.npy`` and TensorBoard's ``logs/``.
         seed: of the initial weights, the order of the images and the gradient penalty.
         warm_start: folder of another case to start from.
         average_depth: average depth of each fab image's site, ``[m]`` grey levels, NaN where
@@ -131,6 +133,10 @@ def train(
     )
     for part in network.networks:
         save_weights(part, folder / f"{part.name}.weights.h5")
+    if config.match_mean:
+        sem = simulator.mean_sem(spread(len(simulator), SAMPLE))
+        adapted = network.translators[0].adapt(sem)
+        save_offset(mean_offset(adapted, mean_image(fab)), folder)
     checkpoint.remove()
     return network
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from semtf.adaptation import adapter
 from semtf.adaptation.base import Adapter
 from semtf.adaptation.gan import GAN
+from semtf.adaptation.mean_matching import mean_image, with_mean
 from semtf.adaptation.task import AdaptationTask
 from semtf.benchmark.registry import EPOCHS
-from semtf.data.image_sets import SimulatorSet
 from semtf.outputs import replacing
 
 SECONDS = "seconds.txt"
@@ -30,9 +30,9 @@ class EpochKeys(keras.callbacks.Callback):
     lower its learning rate at its end.
     """
 
-    def __init__(self, simulator: SimulatorSet, folder: Path, epochs: Sequence[int]) -> None:
+    def __init__(self, task: AdaptationTask, folder: Path, epochs: Sequence[int]) -> None:
         super().__init__()
-        self.simulator, self.folder, self.epochs = simulator, folder, epochs
+        self.task, self.folder, self.epochs = task, folder, epochs
         self.began = time.perf_counter()
         self.before = seconds(folder)
 
@@ -42,7 +42,9 @@ class EpochKeys(keras.callbacks.Callback):
         spent = self.before + time.perf_counter() - self.began
         if epoch + 1 in self.epochs:
             with self.model.averaged():
-                keys = self.model.translators[0].adapt(self.simulator.mean_sem())
+                keys = self.model.translators[0].adapt(self.task.simulator.mean_sem())
+            if self.task.config.match_mean:
+                keys = with_mean(keys, mean_image(self.task.fab))
             with replacing(epoch_file(self.folder, epoch + 1)) as partial, partial.open("wb") as f:
                 np.save(f, keys, allow_pickle=False)
             self.began = time.perf_counter() - spent + self.before
@@ -77,7 +79,7 @@ def fitted_adapter(
         return adapter.load(folder, task.image, task.config), took
     folder.mkdir(parents=True, exist_ok=True)
     earlier, began = seconds(folder), time.perf_counter()
-    watch = EpochKeys(task.simulator, folder, EPOCHS)
+    watch = EpochKeys(task, folder, EPOCHS)
     watched = dataclasses.replace(task, callbacks=(*task.callbacks, watch))
     fitted = adapter.fit(watched, folder, warm_start)
     took = seconds(folder) or earlier + time.perf_counter() - began
