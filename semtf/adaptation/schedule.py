@@ -21,7 +21,8 @@ WINDOW = 2
 ELASTICITY = 0.35
 """Least gain for which training goes on, as the slope of log residual over log epochs.
 
-One more epoch after e lengthens the training by a share 1/e, and must gain at least a third of it.
+One more epoch after e, those of the case it starts from included, lengthens the training by a
+share 1/e, and must gain at least a third of it.
 """
 SIGNIFICANT = 2.0
 """Standard errors that the gain must exceed."""
@@ -53,6 +54,7 @@ class Schedule(keras.callbacks.Callback):
         sites: npt.NDArray[np.str_],
         *,
         epochs: int,
+        before: int = 0,
         seconds: float | None = None,
     ) -> None:
         """Watch a training.
@@ -61,10 +63,13 @@ class Schedule(keras.callbacks.Callback):
             network: what is trained.
             sites: the site of each fab image whose residual is judged, ``[q]``.
             epochs: the cap.
+            before: epochs that the networks had in another case, from which they start. They
+                count where a gain is weighed against the length of the training.
             seconds: the time that the training may take from now on; any where None.
         """
         super().__init__()
         self.network, self.epochs, self.seconds = network, epochs, seconds
+        self.before = before
         _, self._site = np.unique(sites, return_inverse=True)
         self._recent = tf.Variable(np.full((2 * WINDOW, len(sites)), np.nan), trainable=False)
         self._fall = tf.Variable(UNDECIDED, dtype=tf.int64, trainable=False)
@@ -137,7 +142,7 @@ class Schedule(keras.callbacks.Callback):
             return
         if gain.mean() <= SIGNIFICANT * clustered_error(gain, self._site):
             self._decide(epoch, NOISE)
-        elif share < ELASTICITY / epoch:
+        elif share < ELASTICITY / (self.before + epoch):
             self._decide(epoch, SLOW)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:

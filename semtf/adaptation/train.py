@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import tensorflow as tf
 
 from semtf import orders, training_loop
@@ -126,6 +127,7 @@ def train(
         fab,
         evaluator,
         epochs=epochs,
+        before=0 if warm_start is None else _epochs(warm_start),
         folder=folder,
         seed=seed,
         seconds=seconds,
@@ -150,12 +152,13 @@ def fit(
     epochs: int,
     folder: Path,
     seed: int,
+    before: int = 0,
     seconds: float | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Checkpoint:
     """Run `semtf.training_loop.fit`, and put the averages of the best epoch into the generators.
 
-    Arguments are those of `train`.
+    Arguments are those of `train`; ``before`` are the epochs of the case it starts from.
 
     Returns:
         The checkpoint, to be removed when the weights are saved.
@@ -165,7 +168,7 @@ def fit(
         len(simulator) / (config.batch * config.critic_steps)
     )
     average = MovingAverage(network, config.ema)
-    schedule = Schedule(network, evaluator.sites, epochs=epochs, seconds=seconds)
+    schedule = Schedule(network, evaluator.sites, epochs=epochs, before=before, seconds=seconds)
     selection = EpochSelection(network, average, evaluator, folder, schedule)
     state = [
         *network.state(),
@@ -215,6 +218,12 @@ def fit(
         warn(f"{name}: stopped, {error}; keeping epoch {selection.epoch}")
         selection.apply(str(error))
     return checkpoint
+
+
+def _epochs(folder: Path) -> int:
+    """How many epochs the networks in a folder were trained."""
+    history = folder / HISTORY
+    return len(pd.read_csv(history)) if history.exists() else 0
 
 
 def batches(

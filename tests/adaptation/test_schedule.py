@@ -15,12 +15,12 @@ RATE = 1e-3
 
 
 def watched(
-    epochs: int, seconds: float | None = None, **changes: object
+    epochs: int, seconds: float | None = None, before: int = 0, **changes: object
 ) -> tuple[Schedule, keras.Model]:
     """A schedule of 25 % decay, and the model that it ends."""
     config = AdaptationConfig(learning_rate=RATE, **{"decay": 0.25, **changes})
     network = SimpleNamespace(config=config, optimizer=SimpleNamespace(learning_rate=None))
-    schedule = Schedule(network, SITES, epochs=epochs, seconds=seconds)
+    schedule = Schedule(network, SITES, epochs=epochs, before=before, seconds=seconds)
     model = keras.Sequential()
     model.stop_training = False
     schedule.set_model(model)
@@ -48,6 +48,15 @@ def test_a_training_that_gains_goes_on_to_the_cap_and_falls_to_zero_there() -> N
     expected = [RATE] * 9 + [RATE * share for share in (5 / 6, 3 / 6, 1 / 6)]
     np.testing.assert_allclose(rates, expected)
     assert schedule.reason == "the cap on epochs is near"
+
+
+@pytest.mark.parametrize(("before", "epochs"), [(0, 4 + 2), (20, 30)])
+def test_epochs_of_the_case_before_count_in_the_length_of_a_training(
+    before: int, epochs: int
+) -> None:
+    """A gain of 3 % is less than a third of an epoch in 4, and more than that of one in 24."""
+    schedule, model = watched(30, before=before)
+    assert len(run(schedule, model, {e: 0.97**e for e in range(1, 101)})) == epochs
 
 
 def test_a_training_that_stands_still_ends_early() -> None:
