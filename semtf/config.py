@@ -75,6 +75,8 @@ class AdaptationConfig:
     of the epochs, at their end, over which the learning rate falls to zero; ``critic_rate`` is the
     critics' learning rate over the generators'; a case that starts from another takes
     ``other_rate`` times both, ``learning_rate`` and ``critic_rate``.
+    ``warm_up_steps`` come before the first epoch of new networks: generators learn the images of
+    the adapter ``moment``, without critics.
     ``epoch`` is which epoch's generators are kept: the criterion's choice or the last.
     With ``match_mean`` the mean of a network's adapted images is moved to the fab's.
     ``synchronized`` has batch normalisation take mean and variance of all replicas' images.
@@ -107,6 +109,7 @@ class AdaptationConfig:
     first_epochs: Count = 72
     other_epochs: Count = 18
     steps_per_epoch: Count | None = 15
+    warm_up_steps: Whole = 60
     early_stopping: bool = True
     decay: PartialShare = 0.25
     halve_at: tuple[Whole, ...] = ()

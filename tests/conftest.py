@@ -42,6 +42,7 @@ def small_config() -> RunConfig:
             "adaptation.width": "4",
             "adaptation.batch": "4",
             "adaptation.first_epochs": "2",
+            "adaptation.warm_up_steps": "2",
             "adaptation.other_epochs": "1",
             "adaptation.steps_per_epoch": "2",
             "classification.backbone": "small",

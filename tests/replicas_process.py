@@ -23,7 +23,13 @@ from semtf.distribution import choose_strategy
 
 IMAGE = ImageConfig(24, 16)
 SMALL = AdaptationConfig(
-    width=4, batch=12, critic_steps=2, blocks=1, steps_per_epoch=3, tensorboard=False
+    width=4,
+    batch=12,
+    critic_steps=2,
+    blocks=1,
+    steps_per_epoch=3,
+    tensorboard=False,
+    warm_up_steps=0,
 )
 CLASSIFIER = ClassificationConfig(
     backbone="small", batch=12, epochs=3, steps_per_epoch=3, synchronized=True, validation=0.3

@@ -113,7 +113,7 @@ def test_weights_on_a_full_disk_neither_end_the_process_nor_the_old_file(tmp_pat
     [
         (SMALL, 200_000),  # rows.npy
         ((*SMALL, "--adapter", "cyclegan", *(
-            word for name in ("first_epochs", "steps_per_epoch", "batch")
+            word for name in ("first_epochs", "steps_per_epoch", "warm_up_steps", "batch")
             for word in ("--set", f"adaptation.{name}=1")
         )), 400_000),  # checkpoint.npz of two networks of width 16
     ],
@@ -150,7 +150,14 @@ def test_a_disk_that_fills_up_during_training(packed: Path, tmpfs: Path) -> None
 
 
 def test_too_small_a_disk_is_refused_before(packed: Path, tmpfs: Path) -> None:
-    options = ("--set", "adaptation.width=64", "--set", "classification.backbone=statistics")
+    options = (
+        "--set",
+        "adaptation.width=64",
+        "--set",
+        "adaptation.warm_up_steps=0",
+        "--set",
+        "classification.backbone=statistics",
+    )
     process = start("train", "--data", packed, "--run", tmpfs / "run", *options)
     code, _, errors = finish(process)
     assert code == 2

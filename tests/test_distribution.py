@@ -28,6 +28,7 @@ SMALL = {
     "adaptation.width": 4,
     "adaptation.batch": 4,
     "adaptation.first_epochs": 2,
+    "adaptation.warm_up_steps": 1,
     "adaptation.other_epochs": 1,
     "adaptation.steps_per_epoch": 2,
     "classification.backbone": "small",

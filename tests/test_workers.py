@@ -16,6 +16,7 @@ SETTINGS = {
     "adaptation.blocks": 1,
     "adaptation.batch": 6,
     "adaptation.first_epochs": 6,
+    "adaptation.warm_up_steps": 1,
     "adaptation.steps_per_epoch": 2,
     "adaptation.tensorboard": "false",
     "classification.backbone": "statistics",

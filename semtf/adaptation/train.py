@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,8 @@ from semtf.adaptation.mean_matching import SAMPLE, mean_image, mean_offset, save
 from semtf.adaptation.schedule import Schedule
 from semtf.adaptation.tensorboard import TensorBoardSummaries
 from semtf.adaptation.traced_networks import with_traces
-from semtf.checkpoint import Checkpoint, save_weights
+from semtf.adaptation.warm_up import warm_up
+from semtf.checkpoint import CHECKPOINT, Checkpoint, save_weights
 from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.pipelines import unpaired
@@ -119,6 +121,11 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     if warm_start is not None:
         load(network, warm_start)
+    elif config.warm_up_steps and not (folder / CHECKPOINT).exists():
+        began = time.monotonic()
+        first = batches(network, simulator, fab, seed)(0).take(config.warm_up_steps)
+        warm_up(network, simulator, fab, image, first)
+        seconds = None if seconds is None else seconds - (time.monotonic() - began)
     epochs = config.first_epochs if warm_start is None else config.other_epochs
     evaluator = CriterionEvaluator(simulator, fab, average_depth)
     checkpoint = fit(

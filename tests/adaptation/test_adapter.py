@@ -30,7 +30,7 @@ def task(name: str, **changes: object) -> AdaptationTask:
     images = np.clip(100 + 30 * field, 5, 212).astype(np.uint8)
     curve = np.rint(212 * (np.arange(256) / 212.0) ** 0.4).clip(0, 255).astype(np.uint8)
     sem = np.stack([images[:40]] * 2, axis=1)
-    config = AdaptationConfig(adapter=name, width=4, batch=2, **changes)
+    config = AdaptationConfig(adapter=name, width=4, batch=2, warm_up_steps=0, **changes)
     return AdaptationTask(
         SimulatorSet(1, sem, sem[:, 0], NAMES, NAMES),
         FabSet(1, curve[images[40:]], NAMES, NAMES),

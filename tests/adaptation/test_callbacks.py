@@ -17,7 +17,9 @@ from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import TrainingError
 
 IMAGE = ImageConfig(24, 16)
-CONFIG = AdaptationConfig(width=4, batch=2, critic_steps=2, first_epochs=3, steps_per_epoch=2)
+CONFIG = AdaptationConfig(
+    width=4, batch=2, critic_steps=2, first_epochs=3, steps_per_epoch=2, warm_up_steps=0
+)
 
 
 @pytest.fixture

@@ -16,7 +16,13 @@ from semtf.data.image_sets import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(
-    width=4, batch=2, first_epochs=2, steps_per_epoch=2, nce_patches=5, nce_features=6
+    warm_up_steps=0,
+    width=4,
+    batch=2,
+    first_epochs=2,
+    steps_per_epoch=2,
+    nce_patches=5,
+    nce_features=6,
 )
 
 

@@ -23,7 +23,13 @@ from semtf.errors import InputError
 
 IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(
-    width=4, batch=2, critic_steps=2, first_epochs=3, other_epochs=2, steps_per_epoch=2
+    width=4,
+    batch=2,
+    critic_steps=2,
+    first_epochs=3,
+    other_epochs=2,
+    steps_per_epoch=2,
+    warm_up_steps=0,
 )
 # Wide enough for Winograd's convolutions.
 WIDE = {"width": 32, "padding": "replicate"}

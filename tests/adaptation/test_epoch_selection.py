@@ -20,7 +20,7 @@ from semtf.config import AdaptationConfig, Epoch, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
-CONFIG = AdaptationConfig(width=4, batch=2, match_mean=False)
+CONFIG = AdaptationConfig(width=4, batch=2, match_mean=False, warm_up_steps=0)
 GREY = 150.0
 
 

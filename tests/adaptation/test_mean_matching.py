@@ -26,7 +26,13 @@ from semtf.presets import preset
 
 IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(
-    width=4, batch=2, first_epochs=2, other_epochs=2, steps_per_epoch=2, tensorboard=False
+    width=4,
+    batch=2,
+    first_epochs=2,
+    other_epochs=2,
+    steps_per_epoch=2,
+    tensorboard=False,
+    warm_up_steps=0,
 )
 
 

@@ -17,7 +17,9 @@ from semtf.checkpoint import Checkpoint
 from semtf.config import AdaptationConfig, ImageConfig
 
 IMAGE = ImageConfig(24, 16)
-CONFIG = AdaptationConfig(width=4, batch=2, critic_steps=2, nce_patches=5, nce_features=6)
+CONFIG = AdaptationConfig(
+    warm_up_steps=0, width=4, batch=2, critic_steps=2, nce_patches=5, nce_features=6
+)
 both = pytest.mark.parametrize("kind", [CycleGAN, CUT])
 
 

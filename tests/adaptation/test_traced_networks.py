@@ -11,7 +11,7 @@ from semtf.adaptation.cyclegan import CycleGAN
 from semtf.config import AdaptationConfig, ImageConfig
 
 IMAGE = ImageConfig(24, 16)
-CONFIG = AdaptationConfig(width=4, batch=2, critic_steps=1)
+CONFIG = AdaptationConfig(warm_up_steps=0, width=4, batch=2, critic_steps=1)
 
 
 def compiled(config: AdaptationConfig, seed: int, name: str) -> CycleGAN:

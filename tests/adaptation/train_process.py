@@ -16,7 +16,13 @@ from semtf.data.image_sets import FabSet, SimulatorSet
 
 IMAGE = ImageConfig(24, 16)
 CONFIG = AdaptationConfig(
-    width=4, batch=2, first_epochs=40, early_stopping=False, steps_per_epoch=3, dropout=0.2
+    warm_up_steps=2,
+    width=4,
+    batch=2,
+    first_epochs=40,
+    early_stopping=False,
+    steps_per_epoch=3,
+    dropout=0.2,
 )
 
 

@@ -19,7 +19,7 @@ from semtf.config import AdaptationConfig, ImageConfig
 
 IMAGE = ImageConfig(24, 16)
 # Plain gradient descent below, because Adam's first step hides the size of a gradient.
-CONFIG = AdaptationConfig(width=4, batch=4, critic_steps=2)
+CONFIG = AdaptationConfig(warm_up_steps=0, width=4, batch=4, critic_steps=2)
 
 
 def change(

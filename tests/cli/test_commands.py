@@ -226,7 +226,12 @@ def test_other_sizes_and_plain_16_bit_fab_images(semtf, fab: Path, tmp_path: Pat
         crop = np.asarray(Image.open(path).convert("L").crop((4, 4, 44, 68)), np.uint16)
         Image.fromarray(crop * 16).save(images / f"{i:03d}.{'tif' if i % 2 else 'png'}")
     run = tmp_path / "run"
-    settings = ("adaptation.width=4", "adaptation.steps_per_epoch=1", "adaptation.first_epochs=1")
+    settings = (
+        "adaptation.width=4",
+        "adaptation.steps_per_epoch=1",
+        "adaptation.first_epochs=1",
+        "adaptation.warm_up_steps=0",
+    )
     light = ("classification.backbone=statistics", "classification.epochs=1")
     arguments = (
         "train", "--case", 2, "--data", data, "--run", run, "--size", "64,40",
