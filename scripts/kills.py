@@ -28,7 +28,8 @@ TEMPORARY = frozenset({".part", ".partial", ".old"})
 """Suffixes of what no reader takes for a result."""
 SMALL = (
     "--deterministic", "--set", "adaptation.width=4", "--set", "adaptation.batch=4",
-    "--set", "adaptation.warm_up_steps=2", "--set", "adaptation.first_epochs=20", "--set", "adaptation.steps_per_epoch=2",
+    "--set", "adaptation.warm_up_steps=2", "--set", "adaptation.first_epochs=20",
+    "--set", "adaptation.steps_per_epoch=2",
     "--set", "classification.backbone=small", "--set", "classification.epochs=20",
     "--set", "classification.steps_per_epoch=5", "--case", "1",
 )  # fmt: skip

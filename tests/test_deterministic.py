@@ -25,7 +25,8 @@ np.savez(out, depth=result.depth, sigma=result.sigma, case=result.case)
 """
 SMALL = (
     "adaptation.width=4", "adaptation.batch=4", "adaptation.first_epochs=1",
-    "adaptation.warm_up_steps=1", "adaptation.steps_per_epoch=2", "classification.backbone=small", "classification.epochs=1",
+    "adaptation.warm_up_steps=1", "adaptation.steps_per_epoch=2",
+    "classification.backbone=small", "classification.epochs=1",
     "classification.steps_per_epoch=2",
 )  # fmt: skip
 WHOLE = (*SMALL, "adaptation.first_epochs=3", "classification.backbone=efficientnet_b0")

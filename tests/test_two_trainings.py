@@ -20,8 +20,8 @@ def test_two_trainings_at_once_then_a_kill_and_resume(fab: Path, tmp_path: Path)
     options = (
         "train", "--case", 2, "--data", fab, "--run", folder, "--index", "exact",
         "--set", "classification.backbone=statistics", "--set", "classification.epochs=1",
-        "--set", "adaptation.width=4", "--set", "adaptation.first_epochs=1", "--set", "adaptation.warm_up_steps=0",
-        "--set", "adaptation.steps_per_epoch=2",
+        "--set", "adaptation.width=4", "--set", "adaptation.first_epochs=1",
+        "--set", "adaptation.warm_up_steps=0", "--set", "adaptation.steps_per_epoch=2",
     )  # fmt: skip
     processes = [start(*options) for _ in range(2)]
     while all(process.poll() is None for process in processes):
