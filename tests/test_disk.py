@@ -150,14 +150,7 @@ def test_a_disk_that_fills_up_during_training(packed: Path, tmpfs: Path) -> None
 
 
 def test_too_small_a_disk_is_refused_before(packed: Path, tmpfs: Path) -> None:
-    options = (
-        "--set",
-        "adaptation.width=64",
-        "--set",
-        "adaptation.warm_up_steps=0",
-        "--set",
-        "classification.backbone=statistics",
-    )
+    options = ("--set", "adaptation.width=64", "--set", "classification.backbone=statistics")
     process = start("train", "--data", packed, "--run", tmpfs / "run", *options)
     code, _, errors = finish(process)
     assert code == 2
