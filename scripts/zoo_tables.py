@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-from bench_adaptation import Row
+from trust_rows import MEASURES, SHOWN, Row
 
 CHEAP = ("none", "percentile", "moment")
 SOLVED, FAILED = 0.9, 0.75
@@ -40,7 +41,10 @@ def cheap_table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-class Measure(NamedTuple):
+Floats = npt.NDArray[np.float64]
+
+
+class Column(NamedTuple):
     """A column of the summary: how it is made of a row, its format, and which end is worst."""
 
     title: str
@@ -49,14 +53,15 @@ class Measure(NamedTuple):
     worst: str
 
 
-MEASURES = (
-    Measure("gap closed, K = 1", "gap_closed", "{:.1%}", "min"),
-    Measure("default estimate", "default", "{:.3f}", "max"),
-    Measure("default over true keys' softmax of 8", "over_softmax", "{:+.1%}", "max"),
-    Measure("default over best cheap adapter's", "over_cheap", "{:+.1%}", "max"),
-    Measure("chosen epoch over best", "over_best", "{:+.1%}", "max"),
-    Measure("case accuracy", "accuracy", "{:.1%}", "min"),
-    Measure("seconds", "seconds", "{:.0f}", "max"),
+COLUMNS = (
+    Column("gap closed, K = 1", "gap_closed", "{:.1%}", "min"),
+    Column("RMSE over true keys', K = 1", "over_true", "{:+.1%}", "max"),
+    Column("default estimate", "default", "{:.3f}", "max"),
+    Column("default over true keys' softmax of 8", "over_softmax", "{:+.1%}", "max"),
+    Column("default over best cheap adapter's", "over_cheap", "{:+.1%}", "max"),
+    Column("chosen epoch over best", "over_best", "{:+.1%}", "max"),
+    Column("case accuracy", "accuracy", "{:.1%}", "min"),
+    Column("seconds", "seconds", "{:.0f}", "max"),
 )
 
 
@@ -76,16 +81,54 @@ def full_table(rows: list[Row]) -> str:
             f"| {row['best_cheap_one']:.2f} | {row['best_cheap_default']:.2f} | {row['epoch']} "
             f"| {over} | {row['accuracy']:.1%} | {row['seconds']:.0f} |"
         )
-    return "\n".join([*lines, "", *summary(pd.DataFrame(rows))])
+    return "\n".join([*lines, "", *trust_table(rows), "", *summary(pd.DataFrame(rows))])
+
+
+def trust_table(rows: list[Row]) -> list[str]:
+    """How far σ and the uncertainty of what is measured hold on the test images."""
+    lines = [
+        "| seed | case | plate | wall | floor | width over the oracle's | certain, right "
+        "| in doubt, covered | " + " | ".join(MEASURES) + " |",
+        "|" + "---|" * (8 + len(MEASURES)),
+    ]
+    for row in rows:
+        trust, doubt, measures = row["trust"], row["doubtful"], row["measures"]
+        zones = " | ".join(f"{trust['coverage'].get(zone, np.nan):.1%}" for zone in SHOWN)
+        widths = ", ".join(f"{trust['over_oracle'].get(zone, np.nan):.2f}" for zone in SHOWN)
+        covered = "" if doubt["covered"] is None else f", {doubt['covered']:.0%}"
+        shares = " | ".join(f"{measures.get(name, np.nan):.0%}" for name in MEASURES)
+        lines.append(
+            f"| {row['seed']} | {row['case']} | {zones} | {widths} | {trust['certain_right']:.1%} "
+            f"| {doubt['images']}{covered} | {shares} |"
+        )
+    return [*lines, "", *trust_summary(rows)]
+
+
+def trust_summary(rows: list[Row]) -> list[str]:
+    """Coverage by zone over all rows, and that of each measurement."""
+    found = []
+    for zone in SHOWN:
+        values = np.array([row["trust"]["coverage"].get(zone, np.nan) for row in rows])
+        found.append(f"{zone} {_range(values)}")
+    for name in MEASURES:
+        values = np.array([row["measures"].get(name, np.nan) for row in rows])
+        found.append(f"`{name}` {_range(values)}")
+    return ["Covered, in the median (least to most): " + "; ".join(found) + "."]
+
+
+def _range(values: Floats) -> str:
+    least, median, most = np.nanquantile(values, (0, 0.5, 1))
+    return f"{median:.1%} ({least:.1%} to {most:.1%})"
 
 
 def summary(table: pd.DataFrame) -> list[str]:
     """Median and worst of each measure, and the fabs of the worst in words."""
+    table["over_true"] = table.adapted / table.true - 1
     table["over_softmax"] = table.default / table.true_softmax - 1
     table["over_cheap"] = table.default / table.best_cheap_default - 1
     lines = ["| | median | worst | seed, case |", "|---|---|---|---|"]
     worst = {}
-    for title, column, form, end in MEASURES:
+    for title, column, form, end in COLUMNS:
         values = table[column].dropna().astype(float)
         if values.empty:
             continue

@@ -5,6 +5,7 @@ import json
 import bench_zoo
 import numpy as np
 import pytest
+import trust_rows
 import zoo_tables
 
 from semtf.config import RunConfig
@@ -80,6 +81,13 @@ def made(seed: int, **values: float) -> dict:
         "accuracy": 0.99,
         "seconds": 100.0,
         "words": words,
+        "trust": {
+            "coverage": {"plate": 0.9, "wall": 0.85, "floor": 0.92},
+            "over_oracle": {"plate": 1.0, "wall": 0.95, "floor": 1.1},
+            "certain_right": 0.999,
+        },
+        "doubtful": {"images": 3, "covered": 0.88},
+        "measures": dict.fromkeys(trust_rows.MEASURES, 0.95),
         **values,
     }
 
@@ -92,6 +100,16 @@ def test_the_summary_has_medians_and_the_worst_fab_in_words():
     assert "| default over best cheap adapter's | -25.0% | +5.0% | 1, 1 |" in text
     assert "Fab 1:\n- structures: Holes of fab 1; round.\n- fab: Hazy." in text
     assert "Fab 2:" not in text
+
+
+def test_the_table_says_how_far_sigma_holds():
+    sure = made(1, doubtful={"images": 0, "covered": None})
+    text = zoo_tables.full_table([made(0), sure])
+    shares = " | ".join(["95%"] * len(trust_rows.MEASURES))
+    zones = "90.0% | 85.0% | 92.0% | 1.00, 0.95, 1.10 | 99.9%"
+    assert f"| 0 | 1 | {zones} | 3, 88% | {shares} |" in text
+    assert f"| 1 | 1 | {zones} | 0 | {shares} |" in text
+    assert "plate 90.0% (90.0% to 90.0%); wall 85.0%" in text
 
 
 def test_a_run_without_epochs_has_no_measure_of_them():
