@@ -1,6 +1,5 @@
 """The `tf.distribute` strategy of a run: one device, all GPUs of a machine, or many machines."""
 
-import functools
 from typing import TYPE_CHECKING
 
 from semtf.cluster import VARIABLE, cluster_strategy, configured_cluster
@@ -47,15 +46,9 @@ def choose_strategy(name: str = AUTO) -> "tf.distribute.Strategy":
         return tf.distribute.MirroredStrategy(
             [device.name for device in tf.config.list_logical_devices("CPU")]
         )
-    return _on("/gpu:0" if gpus else "/cpu:0")
-
-
-@functools.cache
-def _on(device: str) -> "tf.distribute.Strategy":
-    """One object for all trainings of a process: networks traced under it can be used again."""
-    import tensorflow as tf
-
-    return tf.distribute.OneDeviceStrategy(device)
+    # TensorFlow's default takes the first GPU, or the CPU. OneDeviceStrategy would, too, but wraps
+    # batches in data sets that TensorFlow autotunes; their end waits for the tuner, up to a minute.
+    return tf.distribute.get_strategy()
 
 
 def follows(name: str) -> bool:

@@ -179,7 +179,7 @@ def test_a_gpu_in_use_already_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) 
 
 def test_strategies_are_chosen_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    for name, kind in (("auto", "OneDevice"), ("one", "OneDevice"), ("mirrored", "Mirrored")):
+    for name, kind in (("auto", "_Default"), ("one", "_Default"), ("mirrored", "Mirrored")):
         assert type(choose_strategy(name)).__name__.startswith(kind)
     with pytest.raises(InputError, match="--strategy multiworker: TF_CONFIG names no cluster"):
         choose_strategy("multiworker")
