@@ -179,9 +179,8 @@ def epoch_errors(bench: Bench) -> Any:
     """A callback with the RMSE of every epoch's averaged generator, and the seconds it took."""
     import keras
 
-    from semtf.adaptation.base import Generated
     from semtf.adaptation.gan import GAN
-    from semtf.adaptation.mean_matching import mean_image, with_mean
+    from semtf.adaptation.mean_matching import mean_image
 
     class EpochErrors(keras.callbacks.Callback):
         def __init__(self) -> None:
@@ -196,9 +195,7 @@ def epoch_errors(bench: Bench) -> Any:
                 return
             began = time.perf_counter()
             with self.model.averaged():
-                keys = Generated(self.model.to_target).adapt(self.sem)
-            if self.model.config.match_mean:
-                keys = with_mean(keys, self.mean)
+                keys = self.model.adapted(self.sem, self.mean)
             self.rmse.append(bench.rmse(keys)[0])
             self.seconds += time.perf_counter() - began
 

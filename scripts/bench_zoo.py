@@ -168,9 +168,8 @@ def scored(folder: Path, bench: Bench, watch: Any) -> Row:
     from semtf.adaptation.epoch_selection import CHOICE
     from semtf.adapter_table import chosen_folder
     from semtf.estimation.estimator import Estimator, load_models
-    from semtf.estimation.preparation import Prepared
+    from semtf.estimation.preparation import read_prepared
     from semtf.evaluation.rmse import rmse
-    from semtf.noise.model import NoiseModel
     from semtf.run import Run
 
     run = Run.open(folder)
@@ -182,9 +181,8 @@ def scored(folder: Path, bench: Bench, watch: Any) -> Row:
     decided = estimator.predict(bench.images)
     choice = chosen_folder(run.adaptation(case)) / CHOICE
     epoch = json.loads(choice.read_text(encoding="utf-8"))["epoch"] if choice.exists() else None
-    retriever, noise = parts.retrievers[case], NoiseModel.load(run.storage(case))
-    adapted = bench.rmse(retriever.storage.keys)[0]
-    fitted = Prepared(retriever, [], noise, parts.averages[case], parts.intervals[case])
+    fitted = read_prepared(parts, case, run.storage(case))
+    adapted = bench.rmse(fitted.retriever.storage.keys)[0]
     return {
         "adapted": adapted,
         "default": rmse(given.depth, bench.depth),

@@ -46,8 +46,9 @@ def choose_strategy(name: str = AUTO) -> "tf.distribute.Strategy":
         return tf.distribute.MirroredStrategy(
             [device.name for device in tf.config.list_logical_devices("CPU")]
         )
-    # TensorFlow's default takes the first GPU, or the CPU. OneDeviceStrategy would, too, but wraps
-    # batches in data sets that TensorFlow autotunes; their end waits for the tuner, up to a minute.
+    # TensorFlow's default takes the first GPU, or the CPU. OneDeviceStrategy would, too, but under
+    # it trainings now and then stood still for up to a minute at their end; likely it wraps batches
+    # in data sets that TensorFlow autotunes, and the end of an iterator waits for the tuner.
     return tf.distribute.get_strategy()
 
 

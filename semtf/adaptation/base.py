@@ -12,7 +12,7 @@ import tensorflow as tf
 from semtf.adaptation.task import AdaptationTask
 from semtf.autograph import no_autograph
 from semtf.config import AdaptationConfig, ImageConfig
-from semtf.data.network_scale import FULL_SCALE
+from semtf.data.pipelines import to_grey, to_network
 
 BATCH = 64
 
@@ -78,8 +78,7 @@ class Generated(Adapter):
 
     @no_autograph
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        scaled = images[..., tf.newaxis] * (2 / FULL_SCALE) - 1
-        generated = (self.generator(scaled, training=False)[..., 0] + 1) * (FULL_SCALE / 2)
+        generated = to_grey(self.generator(to_network(images), training=False))
         return generated if self.offset is None else generated + self.offset
 
     @property

@@ -13,7 +13,7 @@ import tensorflow as tf
 from semtf.adaptation.callbacks import MovingAverage
 from semtf.adaptation.criterion import KEYS, QUERIES, Comparison, Criterion, compare
 from semtf.adaptation.gan import GAN
-from semtf.adaptation.mean_matching import mean_image, with_mean
+from semtf.adaptation.mean_matching import mean_image
 from semtf.adaptation.plausibility import doubts
 from semtf.adaptation.schedule import Schedule
 from semtf.data.image_sets import FabSet, SimulatorSet
@@ -96,7 +96,6 @@ class EpochSelection(keras.callbacks.Callback):
         self.average = average
         self.evaluator = evaluator
         self.folder = folder
-        self.adapter = network.translators[0]
         self.best = [tf.Variable(v, trainable=False) for v in average.average]
         self._epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._score = tf.Variable(np.inf, dtype=tf.float64, trainable=False)
@@ -126,8 +125,7 @@ class EpochSelection(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         with self.average.applied():
-            adapted = self._adapted()
-        comparison = self.evaluator.compare(adapted)
+            comparison = self._compared()
         result = comparison.criterion
         self._write(epoch + 1, result)
         self.schedule.judged(epoch + 1, comparison.residuals)
@@ -155,7 +153,7 @@ class EpochSelection(keras.callbacks.Callback):
         weights = [weight for model in self.network.generators for weight in model.weights]
         for weight, best in zip(weights, self.best, strict=True):
             weight.assign(best)
-        comparison = self.evaluator.compare(self._adapted())
+        comparison = self._compared()
         warnings = doubts(comparison)
         for doubt in warnings:
             warn(f"case {self.evaluator.case}: {doubt}")
@@ -168,11 +166,10 @@ class EpochSelection(keras.callbacks.Callback):
         }
         (self.folder / CHOICE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
-    def _adapted(self) -> npt.NDArray[np.uint8]:
-        """The evaluator's simulator images as a run with these generators would store them."""
-        adapted = self.adapter.adapt(self.evaluator.sem)
-        match = self.network.config.match_mean
-        return with_mean(adapted, self.evaluator.mean) if match else adapted
+    def _compared(self) -> Comparison:
+        """What a run with these generators would store, compared with the fab's images."""
+        evaluator = self.evaluator
+        return evaluator.compare(self.network.adapted(evaluator.sem, evaluator.mean))
 
     def _write(self, epoch: int, result: Criterion) -> None:
         values = dataclasses.astuple(result)

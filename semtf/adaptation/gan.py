@@ -11,8 +11,10 @@ import tensorflow as tf
 
 from semtf.adaptation import losses
 from semtf.adaptation.base import Generated
+from semtf.adaptation.mean_matching import Floats, with_mean
 from semtf.adaptation.optimizers import Optimizers, pair, refuse
 from semtf.config import AdaptationConfig
+from semtf.data.images import Gray
 
 STREAMS = 64
 Images = Sequence[tf.Tensor]
@@ -66,6 +68,16 @@ class GAN(keras.Model, abc.ABC):
     def translators(self) -> tuple[Generated, ...]:
         """The generators as adapters, each traced once."""
         return tuple(map(Generated, self.generators))
+
+    def adapted(self, sem: Floats, mean: Floats) -> Gray:
+        """Simulator images as a run with these generators would store them, uint8 ``[n, H, W]``.
+
+        Args:
+            sem: grey levels ``[n, H, W]``.
+            mean: the mean image of the fab, ``[H, W]`` grey levels.
+        """
+        adapted = self.translators[0].adapt(sem)
+        return with_mean(adapted, mean) if self.config.match_mean else adapted
 
     @property
     @abc.abstractmethod

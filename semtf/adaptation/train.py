@@ -29,7 +29,7 @@ from semtf.adaptation.epoch_selection import (
     EpochSelection,
 )
 from semtf.adaptation.gan import GAN
-from semtf.adaptation.mean_matching import SAMPLE, mean_image, mean_offset, save_offset
+from semtf.adaptation.mean_matching import SAMPLE, mean_offset, save_offset
 from semtf.adaptation.schedule import Schedule
 from semtf.adaptation.tensorboard import TensorBoardSummaries
 from semtf.adaptation.traced_networks import with_traces
@@ -145,7 +145,7 @@ def train(
     if config.match_mean:
         sem = simulator.mean_sem(spread(len(simulator), SAMPLE))
         adapted = network.translators[0].adapt(sem)
-        save_offset(mean_offset(adapted, mean_image(fab)), folder)
+        save_offset(mean_offset(adapted, evaluator.mean), folder)
     checkpoint.remove()
     return network
 

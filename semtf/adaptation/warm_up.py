@@ -4,7 +4,7 @@ New generators would find the identity by adversarial training, which takes a qu
 steps. `MomentMatching` gives them a better start than the identity, within seconds.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import keras
 import tensorflow as tf
@@ -15,6 +15,7 @@ from semtf.adaptation.statistical_adapters import MomentMatching
 from semtf.config import ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.network_scale import FULL_SCALE
+from semtf.data.pipelines import to_grey, to_network
 from semtf.progress import progress
 
 RATE = 1e-3
@@ -24,7 +25,7 @@ Step = Callable[[tf.Tensor], tf.Tensor]
 
 
 def warm_up(
-    network: GAN, simulator: SimulatorSet, fab: FabSet, image: ImageConfig, batches: Iterator[Batch]
+    network: GAN, simulator: SimulatorSet, fab: FabSet, image: ImageConfig, batches: Iterable[Batch]
 ) -> None:
     """Train each generator of a new network on the moment-matched images, with an L1 loss.
 
@@ -53,8 +54,7 @@ def warm_up(
                 loss = step(images[: config.batch])
             advance(1, f"distance {float(loss):.3f}")
     for copy, model in zip(copies, network.generators, strict=True):
-        for weight, value in zip(model.weights, copy.get_weights(), strict=True):
-            weight.assign(value)
+        model.set_weights(copy.get_weights())
 
 
 def _step(generator: keras.Model, adapter: MomentMatching) -> Step:
@@ -64,8 +64,7 @@ def _step(generator: keras.Model, adapter: MomentMatching) -> Step:
 
     @tf.function
     def step(images: tf.Tensor) -> tf.Tensor:
-        grey = adapter((images[..., 0] + 1) * (FULL_SCALE / 2))
-        wanted = tf.clip_by_value(grey, 0, FULL_SCALE)[..., tf.newaxis] * (2 / FULL_SCALE) - 1
+        wanted = to_network(tf.clip_by_value(adapter(to_grey(images)), 0, FULL_SCALE))
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.abs(generator(images, training=True) - wanted))
         gradients = tape.gradient(loss, generator.trainable_variables)

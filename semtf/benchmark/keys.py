@@ -16,8 +16,7 @@ from semtf.config import AdaptationConfig, RunConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.png import read_png
 from semtf.estimation.graph import EstimatorModels
-from semtf.estimation.preparation import Prepared, fab_sample, fitted
-from semtf.noise.model import NoiseModel
+from semtf.estimation.preparation import Prepared, fab_sample, fitted, read_prepared
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 
@@ -45,18 +44,11 @@ def prepared(case: CaseWorld, name: str) -> Prepared:
     """
 
     def make() -> Prepared:
-        retriever, models, run = retriever_of(case, name), _own_models(case, name), case.world.run
+        models, run = _own_models(case, name), case.world.run
         if models is None or run is None:
             images = fab_sample(case.fab.images, case.config.seed)
-            return fitted(retriever, images, case.config)
-        number = case.number
-        return Prepared(
-            retriever,
-            [],
-            NoiseModel.load(run.storage(number)),
-            average=models.averages.get(number),
-            intervals=models.intervals.get(number),
-        )
+            return fitted(retriever_of(case, name), images, case.config)
+        return read_prepared(models, case.number, run.storage(case.number))
 
     return case.once(f"estimators {name}", make)
 

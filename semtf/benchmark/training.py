@@ -12,7 +12,7 @@ import numpy.typing as npt
 from semtf.adaptation import adapter
 from semtf.adaptation.base import Adapter
 from semtf.adaptation.gan import GAN
-from semtf.adaptation.mean_matching import mean_image, with_mean
+from semtf.adaptation.mean_matching import mean_image
 from semtf.adaptation.task import AdaptationTask
 from semtf.benchmark.registry import EPOCHS
 from semtf.outputs import replacing
@@ -42,9 +42,7 @@ class EpochKeys(keras.callbacks.Callback):
         spent = self.before + time.perf_counter() - self.began
         if epoch + 1 in self.epochs:
             with self.model.averaged():
-                keys = self.model.translators[0].adapt(self.task.simulator.mean_sem())
-            if self.task.config.match_mean:
-                keys = with_mean(keys, mean_image(self.task.fab))
+                keys = self.model.adapted(self.task.simulator.mean_sem(), mean_image(self.task.fab))
             with replacing(epoch_file(self.folder, epoch + 1)) as partial, partial.open("wb") as f:
                 np.save(f, keys, allow_pickle=False)
             self.began = time.perf_counter() - spent + self.before

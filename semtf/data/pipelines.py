@@ -118,6 +118,11 @@ def to_network(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32)[..., tf.newaxis] * (2 / FULL_SCALE) - 1
 
 
+def to_grey(values: tf.Tensor) -> tf.Tensor:
+    """The inverse of `to_network`, not rounded: ``[b, rows, columns, 1]`` to grey levels."""
+    return (values[..., 0] + 1) * (FULL_SCALE / 2)
+
+
 def paired(
     simulator: SimulatorSet,
     *,

@@ -12,6 +12,7 @@ from semtf.config import RunConfig
 from semtf.errors import InputError
 from semtf.estimation.averaging import ESTIMATORS, Average, choose_average
 from semtf.estimation.calibration import calibrate
+from semtf.estimation.graph import EstimatorModels
 from semtf.estimation.intervals import INTERVALS, Intervals
 from semtf.estimation.joint import ERRORS, ErrorPatterns
 from semtf.estimation.maxima import MAXIMA, Maxima
@@ -55,6 +56,24 @@ class Prepared(NamedTuple):
     average: Average | None = None
     intervals: Intervals | None = None
     errors: ErrorPatterns | None = None
+
+
+def read_prepared(models: EstimatorModels, case: int, folder: Path) -> Prepared:
+    """What training fitted to a storage of a run, but for the weights that it compared.
+
+    Args:
+        models: of the run.
+        case: of the storage.
+        folder: of the storage.
+    """
+    return Prepared(
+        models.retrievers[case],
+        [],
+        NoiseModel.load(folder),
+        models.averages.get(case),
+        models.intervals.get(case),
+        models.errors.get(case),
+    )
 
 
 def prepare(

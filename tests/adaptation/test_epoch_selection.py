@@ -67,7 +67,7 @@ def test_the_epoch_with_the_best_score_is_taken(network: CycleGAN, tmp_path: Pat
         np.testing.assert_array_equal(before, after)
     assert selection.helps()
     selection.apply(None)
-    translated = selection.adapter.adapt(evaluator.sem)
+    translated = network.translators[0].adapt(evaluator.sem)
     assert (translated == 155).all()
     table = pd.read_csv(tmp_path / "criterion.csv")
     assert list(table["epoch"]) == [0, 1, 2, 3, 4]
