@@ -132,7 +132,7 @@ def _take(path: Path, doing: str) -> Holder:
         if time.monotonic() > end:
             raise InputError(f"{path}: cannot be taken over; delete it where nothing is running")
         if other is None or not _remove_dead(path, other):
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(PAUSE_SECONDS)  # another process is writing it, or removing it
     return holder
 
 

@@ -36,6 +36,7 @@ def members(root: Path) -> list[tuple[str, zipfile.ZipInfo]]:
     try:
         with zipfile.ZipFile(root) as archive:
             entries = archive.infolist()
+    # zipfile raises ValueError for damaged numbers, NotImplementedError for versions it lacks.
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise InputError(f"{root}: the zip file is broken ({error}); fetch it again") from error
     found: dict[str, zipfile.ZipInfo] = {}

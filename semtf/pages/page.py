@@ -39,7 +39,7 @@ def render(package: str, template: str, **values: Any) -> str:
     style = markupsafe.Markup(STYLESHEET.read_text(encoding="utf-8"))  # noqa: S704 - our own file
     script = resources.files("semtf.pages").joinpath("document.js").read_text(encoding="utf-8")
     page = _environment(package).get_template(template)
-    return page.render(style=style, script=markupsafe.Markup(script), **values)  # noqa: S704
+    return page.render(style=style, script=markupsafe.Markup(script), **values)  # noqa: S704 - our own file
 
 
 def render_part(package: str, template: str, **values: Any) -> str:

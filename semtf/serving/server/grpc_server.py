@@ -89,10 +89,10 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, service: "_Service") -> None:
         self._service = service
 
-    async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         return await self._service.answer(self._service.predict, "predict", request, context)
 
-    async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         return await self._service.answer(self._service.metadata, "status", request, context)
 
 
@@ -100,7 +100,7 @@ class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def __init__(self, service: "_Service") -> None:
         self._service = service
 
-    async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         return await self._service.answer(self._service.status, "status", request, context)
 
 
