@@ -27,6 +27,11 @@ def test_words_for_missing_values_are_words() -> None:
         ("name,site\na,007\n", {2: ["a", "007"]}),
         ("name,site\na\n", {2: ["a", ""]}),
         ("name,site\n", {}),
+        ("name,site\na,1,\nb,2\n", {2: ["a", "1"], 3: ["b", "2"]}),
+        ("name,site,\na,1,\n", {2: ["a", "1"]}),
+        (",name,site\n0,a,1\n", {2: ["a", "1"]}),
+        ("name,site\ra,1\r", {2: ["a", "1"]}),
+        ('name,site\n"a\nb",1\nc,2\n', {2: ["a\nb", "1"], 4: ["c", "2"]}),
     ],
 )
 def test_what_spreadsheets_write(text: str, cells: dict[int, list[str]]) -> None:
@@ -34,7 +39,20 @@ def test_what_spreadsheets_write(text: str, cells: dict[int, list[str]]) -> None
     assert read_table(text.encode(), "sites.csv").columns.tolist() == ["name", "site"]
 
 
-@pytest.mark.parametrize("content", [b"", b"name,site\n\xff\n", b'name,site\n"a,1\n'])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,site\na,1,x\n", "line 2: has more cells than the first line"),
+        ("name,site\na,1\nb,2,x\n", "line 3: has more cells than the first line"),
+        ("name,site,site\na,1,2\n", "names a column twice"),
+    ],
+)
+def test_cells_that_no_column_would_hold(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_table(text.encode(), "sites.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"name,site\n\xff\n", b'name,site\n"a,1\n'])
 def test_what_is_no_table_is_refused(content: bytes) -> None:
     with pytest.raises(InputError, match=r"sites\.csv: cannot be read as a CSV file"):
         read_table(content, "sites.csv")
