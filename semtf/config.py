@@ -140,7 +140,10 @@ class AdaptationConfig:
 class ClassificationConfig:
     """The case classifier and its training (docs/classification.md).
 
-    ``shift`` is in pixels, ``noise`` in grey levels; ``warm_up`` is a share of all steps;
+    ``epochs`` is a cap. With the schedule ``cosine`` the first ``cycle`` of them may be enough;
+    another one of twice the length follows where too many images put aside are wrong. Plateaus are
+    looked for until the cap. ``warm_up`` is a share of a cycle's steps;
+    ``shift`` is in pixels, ``noise`` in grey levels;
     ``wrong`` is the accepted share of wrong images among those that are not in doubt. ``hold_out``
     puts aside the share ``validation`` of the sites, or the first of ``folds`` stratified folds.
     With ``blend`` the depth of an image in doubt blends two cases; ``synchronized`` has batch
@@ -149,7 +152,8 @@ class ClassificationConfig:
 
     backbone: Backbone = "efficientnet_b0"
     batch: Count = 32
-    epochs: Count = 9
+    epochs: Count = 27
+    cycle: Count = 9
     steps_per_epoch: Count | None = 50
     learning_rate: Positive = 6e-3
     weight_decay: NotNegative = 4e-3

@@ -1,11 +1,15 @@
-"""The state that a classifier's training goes on from, and the callback that halves its rate."""
+"""A classifier's state in training, the limit on its time, and the rate that a plateau halves."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
 
 import keras
 import pandas as pd
+import tensorflow as tf
+
+from semtf.config import ClassificationConfig
 
 
 def state(model: keras.Model) -> list[Any]:
@@ -17,11 +21,16 @@ def state(model: keras.Model) -> list[Any]:
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """End a training with the last epoch that fits into a number of seconds, at least the first."""
+    """End a training with the last epoch that fits into a number of seconds, at least the first.
+
+    Attributes:
+        affordable: epochs that still fit after the last one, if they take as long as it did.
+    """
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.seconds = seconds
+        self.affordable = 0
         self.began = self.epoch_began = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -29,28 +38,40 @@ class TimeLimit(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         now = time.monotonic()
-        if now - self.began + (now - self.epoch_began) > self.seconds:
+        left = self.seconds - (now - self.began)
+        self.affordable = max(math.floor(left / max(now - self.epoch_began, 1e-9)), 0)
+        if not self.affordable:
             self.model.stop_training = True
 
 
 class Plateau(keras.callbacks.ReduceLROnPlateau):
     """Halve the learning rate on a plateau, knowing the epochs before a resume.
 
-    Args:
-        rate: the learning rate of the first epoch.
-        history: the CSV file whose rows are the epochs already done, if there is one.
-        monitor: the column that should fall.
-        patience: epochs without improvement before the rate is halved.
+    Attributes:
+        end: how many epochs there will be.
+        status: nothing to tell.
     """
 
-    def __init__(self, rate: float, history: Path | None, *, monitor: str, patience: int) -> None:
-        super().__init__(monitor, factor=0.5, patience=patience)
-        self.rate = rate
-        self.history = history
+    status = ""
+
+    def __init__(self, config: ClassificationConfig, history: Path, *, monitor: str) -> None:
+        """Watch a training.
+
+        Args:
+            config: the rate of the first epoch, the patience and the number of epochs.
+            history: the CSV file whose rows are the epochs already done, if it is there.
+            monitor: the column that should fall.
+        """
+        super().__init__(monitor, factor=0.5, patience=config.patience)
+        self.rate, self.end, self.history = config.learning_rate, config.epochs, history
+
+    def variables(self) -> list[tf.Variable]:
+        """What it goes on from after a kill, beside the history: nothing."""
+        return []
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         super().on_train_begin(logs)
-        if self.history is not None:
+        if self.history.exists():
             self.model.optimizer.learning_rate = self.rate
             for epoch, value in enumerate(pd.read_csv(self.history)[self.monitor]):
                 self.on_epoch_end(epoch, {self.monitor: value})

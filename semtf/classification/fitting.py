@@ -1,9 +1,8 @@
-"""The optimizer of a classifier, its schedule, and `fit` with the callbacks."""
+"""`fit` of a classifier with its schedule and the other callbacks."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ from semtf import training_loop
 from semtf.checkpoint import Checkpoint
 from semtf.classification.augmentation import augmentation, with_noise
 from semtf.classification.callbacks import Plateau, TimeLimit, state
+from semtf.classification.cycles import Cycles
 from semtf.config import ClassificationConfig
 from semtf.data.pipelines import labelled
 from semtf.progress import progress
@@ -23,25 +23,6 @@ EVALUATED = 256
 """Images at a time, at most, when the classifier is judged on held-out sites."""
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.integer]]
-
-
-def optimizer(config: ClassificationConfig, steps: int) -> keras.optimizers.Optimizer:
-    """AdamW with the rate of the config: constant, or a cosine to zero after a linear warm-up.
-
-    Args:
-        config: rate, decay and schedule.
-        steps: of an epoch.
-    """
-    rate: Any = config.learning_rate
-    if config.schedule == "cosine":
-        warm_up = round(config.warm_up * config.epochs * steps)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warm_up else config.learning_rate,
-            max(config.epochs * steps - warm_up, 1),
-            warmup_target=config.learning_rate if warm_up else None,
-            warmup_steps=warm_up,
-        )
-    return keras.optimizers.AdamW(rate, weight_decay=config.weight_decay)
 
 
 def fit(
@@ -75,35 +56,38 @@ def fit(
         The checkpoint, to be removed when the classifier is saved.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = Checkpoint(state(model), folder, {HISTORY: 1})
+    judged, history = _judged(model, validation, seed), folder / HISTORY
+    limit = None if seconds is None else TimeLimit(seconds)
+    schedule: Cycles | Plateau
+    if config.schedule == "cosine":
+        schedule = Cycles(config, steps, limit)
+    else:
+        schedule = Plateau(config, history, monitor="loss" if judged is None else "val_loss")
+    checkpoint = Checkpoint([*state(model), *schedule.variables()], folder, {HISTORY: 1})
     if not resume:
         checkpoint.remove()
     done = checkpoint.restore()
-    judged = _judged(model, validation, seed)
-    schedule: list[keras.callbacks.Callback] = []
-    if config.schedule == "plateau":
-        monitor = "loss" if judged is None else "val_loss"
-        history = folder / HISTORY if done else None
-        schedule.append(
-            Plateau(config.learning_rate, history, monitor=monitor, patience=config.patience)
-        )
-    with progress("classifier", (config.epochs - done) * steps) as advance:
+    if not done:
+        history.unlink(missing_ok=True)
+    with progress("classifier", (schedule.end - done) * steps) as advance:
         training_loop.fit(
             model,
             _batches(training, config, seed),
             state=state(model),
             done=done,
-            epochs=config.epochs,
+            epochs=done if done == schedule.end else config.epochs,
             steps=steps,
             validation=judged,
             callbacks=[
-                *schedule,
-                *([] if seconds is None else [TimeLimit(seconds)]),
-                keras.callbacks.CSVLogger(str(folder / HISTORY), append=done > 0),
+                *([] if limit is None else [limit]),
+                schedule,
+                keras.callbacks.CSVLogger(str(history), append=done > 0),
                 checkpoint,
                 *callbacks,
                 keras.callbacks.LambdaCallback(
-                    on_train_batch_end=lambda _, logs: advance(1, _note(logs))
+                    on_train_batch_end=lambda _, logs: advance(
+                        1, _note(logs, schedule.status), (schedule.end - done) * steps
+                    )
                 ),
             ],
         )
@@ -169,5 +153,5 @@ def even_batches(count: int, replicas: int) -> tuple[int, int]:
     return batch * batches, batch
 
 
-def _note(logs: dict[str, float]) -> str:
-    return f"loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}"
+def _note(logs: dict[str, float], status: str) -> str:
+    return f"loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}{status and '; '}{status}"

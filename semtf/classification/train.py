@@ -23,7 +23,7 @@ from semtf.classification.calibration import (
     scaled_softmax,
 )
 from semtf.classification.classifier import NETWORKS, Classifier
-from semtf.classification.fitting import fit, follow, optimizer
+from semtf.classification.fitting import fit, follow
 from semtf.classification.folds import stratified_folds
 from semtf.classification.pretrained import load_published_weights
 from semtf.classification.voting import site_vote
@@ -101,7 +101,7 @@ def train(
             start_from(model, weights_file, config)
         steps = config.steps_per_epoch or math.ceil(int((~held_out).sum()) / config.batch)
         model.compile(
-            optimizer(config, steps),
+            keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             # Keras would take "accuracy" for the binary one where there is a single case.
             metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],

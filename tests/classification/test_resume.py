@@ -32,16 +32,25 @@ images = (shade + generator.normal(0, 10, (120, 72, 48))).clip(0, 212).astype(np
 sites = np.array([f"site_{i // 10}" for i in range(120)])
 config = ClassificationConfig(
     backbone="small", batch=32, epochs=epochs, steps_per_epoch=6, learning_rate=5e-3,
-    schedule="plateau", patience=1, flip=True, noise=2.0,
+    schedule=sys.argv[5], patience=1, cycle=4, flip=True, noise=2.0,
 )
+if config.schedule == "cosine":
+    cases[::5] = 3 - cases[::5]  # What is wrongly labelled stays wrong: another cycle follows.
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"][:replicas])
 train(images, cases, sites, config, seed=1, folder=folder, strategy=strategy,
       resume=bool(resume))
 """
 
 
-def start(folder: Path, *, epochs: int = 12, replicas: int = 1, resume: bool = False):
-    arguments = [str(folder), str(epochs), str(replicas), str(int(resume))]
+def start(
+    folder: Path,
+    *,
+    epochs: int = 12,
+    replicas: int = 1,
+    resume: bool = False,
+    schedule: str = "plateau",
+):
+    arguments = [str(folder), str(epochs), str(replicas), str(int(resume)), schedule]
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, *arguments],
         stderr=subprocess.PIPE,
@@ -67,23 +76,33 @@ def rows(folder: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def test_killed_training_ends_in_the_same_weights(uninterrupted: Path, tmp_path: Path) -> None:
-    process = start(tmp_path)
-    while len(rows(tmp_path)) < 8 and process.poll() is None:
+def assert_a_killed_one_ends_alike(whole: Path, folder: Path, schedule: str) -> None:
+    process = start(folder, schedule=schedule)
+    while len(rows(folder)) < 8 and process.poll() is None:
         time.sleep(0.01)
     process.kill()
     process.communicate()
-    assert (tmp_path / "checkpoint.npz").exists()
-    assert not (tmp_path / "classifier.json").exists()
-    finish(start(tmp_path, resume=True))
-    assert not (tmp_path / "checkpoint.npz").exists()
-    assert rows(tmp_path) == rows(uninterrupted)
-    rates = pd.read_csv(uninterrupted / "history.csv")["learning_rate"]
-    assert rates.nunique() > 1, "the plateau never halved the rate, so its resume is not tested"
-    found, expected = Classifier.load(tmp_path), Classifier.load(uninterrupted)
+    assert (folder / "checkpoint.npz").exists()
+    assert not (folder / "classifier.json").exists()
+    finish(start(folder, resume=True, schedule=schedule))
+    assert not (folder / "checkpoint.npz").exists()
+    assert rows(folder) == rows(whole)
+    found, expected = Classifier.load(folder), Classifier.load(whole)
     for a, b in zip(found.model.get_weights(), expected.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert (found.temperature, found.threshold) == (expected.temperature, expected.threshold)
+
+
+def test_killed_training_ends_in_the_same_weights(uninterrupted: Path, tmp_path: Path) -> None:
+    rates = pd.read_csv(uninterrupted / "history.csv")["learning_rate"]
+    assert rates.nunique() > 1, "the plateau never halved the rate, so its resume is not tested"
+    assert_a_killed_one_ends_alike(uninterrupted, tmp_path, "plateau")
+
+
+def test_a_second_cycle_goes_on_after_a_kill(tmp_path: Path) -> None:
+    finish(start(tmp_path / "whole", schedule="cosine"))
+    assert len(rows(tmp_path / "whole")) == 1 + 4 + 8
+    assert_a_killed_one_ends_alike(tmp_path / "whole", tmp_path / "killed", "cosine")
 
 
 def test_two_replicas_train_like_one(uninterrupted: Path, tmp_path: Path) -> None:
