@@ -120,8 +120,17 @@ class EstimatorModels:
 @no_autograph
 def classify(images: tf.Tensor, models: EstimatorModels) -> tf.Tensor:
     """Calibrated probability of each case, float32 ``[q, c]``; images as in `estimate`."""
-    logits = models.classifier(to_network(images), training=False)
-    return tf.nn.softmax(logits / models.temperature)
+    logits = models.classifier(to_network(at_least_two(images)), training=False)
+    return tf.nn.softmax(logits[: tf.shape(images)[0]] / models.temperature)
+
+
+def at_least_two(rows: tf.Tensor) -> tf.Tensor:
+    """The rows of a tensor, a single one twice.
+
+    Sums over a single row are taken in another order than those of several rows, and what differs
+    in the last digit may be another neighbour: an image would depend on those beside it.
+    """
+    return tf.repeat(rows, tf.where(tf.equal(tf.shape(rows)[0], 1), 2, 1), axis=0)
 
 
 @no_autograph
@@ -220,7 +229,7 @@ class CaseEstimator(NamedTuple):
             share: ``[q]``, how much this case counts for each image.
             leads: bool ``[q]``, whether this case counts most, so that the evidence is its.
         """
-        indices = tf.cast(tf.where(share > 0)[:, 0], tf.int32)
+        indices = at_least_two(tf.cast(tf.where(share > 0)[:, 0], tf.int32))
 
         def with_this_case() -> Estimate:
             estimated = self.estimated(tf.gather(images, indices), result.pair.shape[1])

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.estimation.estimator import Estimator, load_models
-from semtf.estimation.graph import Estimate, case_shares, estimate
+from semtf.estimation.graph import Estimate, at_least_two, case_shares, estimate
 from semtf.estimation.storage_shards import (
     Pairs,
     StoragePart,
@@ -95,7 +95,7 @@ class ShardedEstimator(Estimator):
         head = self.models.retrievers[case]
         wanted = num_to_search(head, self.blendings[case])
         size = SearchSize.of(head.config, self._counts[case], wanted)
-        queries = head.queries(normalise(images)).numpy()
+        queries = head.queries(normalise(at_least_two(images))).numpy()
         found = merged(self.parts.ask("search", case, queries, size), size.wanted)
         answers = self.parts.ask("pairs", case, np.unique(found.pair))
         pairs = _joined([answer for answer in answers if answer is not None])

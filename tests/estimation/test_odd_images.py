@@ -47,11 +47,11 @@ def test_what_is_no_hole_is_flagged(name: str, estimator: Estimator, images: np.
     assert all({"unlike_storage", "unusual_scale"} & set(words) for words in flags)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 128])
-def test_order_and_batch_size_hardly_change_a_depth(
+@pytest.mark.parametrize("batch", [1, 2, 3, 128])
+def test_order_and_batch_size_change_no_depth(
     batch: int, estimator: Estimator, images: np.ndarray, usual: DepthResult
 ) -> None:
     shuffled = np.random.default_rng(batch).permutation(len(images))
     other = estimator.predict(images[shuffled], batch=batch)
-    np.testing.assert_allclose(other.depth, usual.depth[shuffled], atol=1e-3)
-    np.testing.assert_allclose(other.sigma, usual.sigma[shuffled], atol=1e-3)
+    np.testing.assert_allclose(other.depth, usual.depth[shuffled], atol=1e-4)
+    np.testing.assert_allclose(other.sigma, usual.sigma[shuffled], atol=1e-4)
