@@ -11,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kills import contents
 
 from semtf.cli import main
 from semtf.lock import LOCK, Holder, lock_folder
+from semtf.run import Run
 from tests.test_disk import fill, tmpfs  # noqa: F401 - a fixture
 
 Call = Callable[..., tuple[int, list[str]]]
@@ -48,6 +50,55 @@ def test_a_full_disk_ends_a_simulation_in_one_line_and_leaves_nothing(
     assert "No space left" in errors[0] or "the disk has" in errors[0]
     left = [path for path in tmpfs.rglob("*") if path.is_file() and path.name != "filler"]
     assert left == []
+
+
+COMMANDS = {
+    "predict": ("predict --run {run} --images {fab}/test/SEM --out {out}/depth", 40),
+    "predict into a zip": ("predict --run {run} --images {fab}/test/SEM --out {out}/d.zip", 8),
+    "measure": ("measure --depth {fab}/simulation_data/Depth --out {out}/holes.csv", 8),
+    "analyze": ("analyze --data {fab} --out {out}/page.html", 100),
+    "report": ("report --run {run} --data {fab} --out {out}/page.html", 100),
+    "benchmark": ("benchmark --run {run} --data {fab} --methods mean-map --out {out}/table.csv", 0),
+    "export": ("export --run {run} --out {out}/1 --index exact --no-verify", 4000),
+    "shard": ("shard {run} --shards 2 --out {out}/shards", 200),
+    "add-pairs": ("add-pairs {out}/run --data {fab}", 200),
+}
+"""By name, a command that writes, and kilobytes of room that are too few for it."""
+
+
+SLOW = ("export", "report")
+CASES = [(name, True) for name in COMMANDS] + [(n, False) for n in COMMANDS if n not in SLOW]
+
+
+@pytest.mark.parametrize(("name", "some"), CASES)
+def test_a_full_disk_ends_a_command_in_one_line_and_loses_nothing(
+    name: str,
+    some: bool,
+    semtf: Call,
+    fab: Path,
+    run: Run,
+    tmpfs: Path,  # noqa: F811
+) -> None:
+    line, kilobytes = COMMANDS[name]
+    if "{out}/run" in line:
+        shutil.copytree(run.path, tmpfs / "run")
+    before = contents(tmpfs)
+    (tmpfs / "reserve").write_bytes(bytes(1000 * kilobytes))
+    fill(tmpfs / "filler")
+    if some:
+        (tmpfs / "reserve").unlink()
+    words = [word.format(run=run.path, fab=fab, out=tmpfs) for word in line.split()]
+    code, errors = semtf(*words)
+    assert code in (1, 2)
+    assert len(errors) == 1, errors
+    assert str(tmpfs) in errors[0]
+    subprocess.run(["mount", "-o", "remount,size=400m", str(tmpfs)], check=True)
+    for filler in ("filler", "reserve"):
+        (tmpfs / filler).unlink(missing_ok=True)
+    after = contents(tmpfs)
+    assert {name: after.get(name) for name in before} == before
+    code, errors = semtf(*words)
+    assert (code, errors) == (0, [])
 
 
 @pytest.fixture

@@ -1,12 +1,18 @@
 """`semtf` and `semtf-train`: lazy subcommands, and one-line errors with exit codes 0, 1, 2."""
 
+import copy
+import functools
 import importlib
 import logging
 import os
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
+from semtf.disk import explain_full_disk
 from semtf.errors import InputError, TrainingError
 
 COMMANDS = {
@@ -27,6 +33,9 @@ COMMANDS = {
     "train": "Train everything on a data set, into one run folder",
 }
 
+OUTPUTS = ("out", "work", "run")
+"""Parameters of commands that name what is written, the likelier ones first."""
+
 
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command runs."""
@@ -38,13 +47,21 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"semtf.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
+        command: click.Command = copy.copy(module.command)
+        command.callback = functools.partial(_explain_full_disk, module.command.callback)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them, so that --help is fast."""
         with formatter.section("Commands"):
             formatter.write_dl(sorted(COMMANDS.items()))
+
+
+def _explain_full_disk(callback: Callable[..., Any], **parameters: Any) -> Any:
+    """Call a command's function; where the disk of what it writes is full, say so."""
+    given = (parameters[name] for name in OUTPUTS if parameters.get(name))
+    with explain_full_disk(Path(next(given, ".")), "run the command again"):
+        return callback(**parameters)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
