@@ -22,8 +22,11 @@ from pathlib import Path
 from semtf.data.dataset import open_dataset
 open_dataset(sys.argv[1], cache=Path(sys.argv[2]))"""
 TIME = re.compile(rb"\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
-TIMED = frozenset({"manifest.json", "fingerprint.pb", "saved_model.pb"})
-"""Files that have random or dated content, or hashes of it: their names alone are compared."""
+TIMED = frozenset(
+    {"manifest.json", "timings.json", "report.html", "fingerprint.pb", "saved_model.pb"}
+)
+"""Files that have random content, dates or seconds, or hashes of them: their names alone are
+compared."""
 TEMPORARY = frozenset({".part", ".partial", ".old"})
 """Suffixes of what no reader takes for a result."""
 SMALL = (

@@ -66,14 +66,16 @@ COMMANDS = {
 """By name, a command that writes, and kilobytes of room that are too few for it."""
 
 
-SLOW = ("export", "report")
-CASES = [(name, True) for name in COMMANDS] + [(n, False) for n in COMMANDS if n not in SLOW]
+DEAR = ("export", "report")
+"""Commands that are tried on a disk that fills up only, for their time."""
+FILLING_UP = [pytest.param(name, True, id=f"{name}, filling up") for name in COMMANDS]
+FULL = [pytest.param(name, False, id=f"{name}, full") for name in COMMANDS if name not in DEAR]
 
 
-@pytest.mark.parametrize(("name", "some"), CASES)
+@pytest.mark.parametrize(("name", "some_room"), FILLING_UP + FULL)
 def test_a_full_disk_ends_a_command_in_one_line_and_loses_nothing(
     name: str,
-    some: bool,
+    some_room: bool,
     semtf: Call,
     fab: Path,
     run: Run,
@@ -85,7 +87,7 @@ def test_a_full_disk_ends_a_command_in_one_line_and_loses_nothing(
     before = contents(tmpfs)
     (tmpfs / "reserve").write_bytes(bytes(1000 * kilobytes))
     fill(tmpfs / "filler")
-    if some:
+    if some_room:
         (tmpfs / "reserve").unlink()
     words = [word.format(run=run.path, fab=fab, out=tmpfs) for word in line.split()]
     code, errors = semtf(*words)

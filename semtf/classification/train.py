@@ -92,7 +92,7 @@ def train(
         config = dataclasses.replace(config, epochs=1, steps_per_epoch=1)
     labels = np.searchsorted(names, cases).astype(np.int32)
     if held_out is None:
-        held_out = _hold_out(cases, sites, config, seed)
+        held_out = hold_out(cases, sites, config, seed)
     keras.utils.set_random_seed(seed)
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
@@ -245,10 +245,8 @@ def _check(images: Images, cases: Ints, sites: NDArray[np.str_]) -> None:
         )
 
 
-def _hold_out(
-    cases: Ints, sites: NDArray[np.str_], config: ClassificationConfig, seed: int
-) -> Mask:
-    """Mark the images of the first fold of sites, or of a share of every case's sites.
+def hold_out(cases: Ints, sites: NDArray[np.str_], config: ClassificationConfig, seed: int) -> Mask:
+    """Mark the images ``[n]`` of the first fold of sites, or of a share of every case's sites.
 
     Of a case that has a single site no share is marked.
     """
