@@ -113,8 +113,11 @@ def kill(name: str, command: Command, work: Path, kills: int) -> str:
         if command.whole in seen:
             shutil.rmtree(out)
     ended(command.line(out))
-    if contents(out) != wanted:
-        raise SystemExit(f"{name}: ended in another result after {killed} kills")
+    found = contents(out)
+    if others := sorted(file for file, digest in wanted.items() if found.get(file) != digest):
+        raise SystemExit(f"{name}: ended in others of {others} after {killed} kills")
+    if found != wanted:
+        raise SystemExit(f"{name}: left {sorted(set(found) - set(wanted))} after {killed} kills")
     left = [path.name for path in out.rglob("*") if is_hidden(path.relative_to(out))]
     rest = f"left behind: {', '.join(left)}" if left else "nothing left behind"
     return f"{name} ({seconds:.1f} s): killed {killed} times, then the same result; {rest}"

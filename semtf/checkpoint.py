@@ -84,8 +84,9 @@ class Checkpoint(keras.callbacks.Callback):
                 variable.assign(arrays[f"{i:04d}"])
             done = int(arrays["epochs"])
         for table, lines_before in self.tables.items():
-            lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
-            table.write_text("".join(lines[: lines_before + done]), encoding="utf-8")
+            # As bytes, so that Keras' ends of lines, which are not this system's, stay.
+            lines = table.read_bytes().splitlines(keepends=True)
+            table.write_bytes(b"".join(lines[: lines_before + done]))
         return done
 
     def remove(self) -> None:

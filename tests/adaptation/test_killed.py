@@ -60,6 +60,6 @@ def test_killed_training_ends_in_the_same_weights(name: str, kills: int, tmp_pat
         for path, value in first.items():
             np.testing.assert_array_equal(value, second[path], err_msg=f"{file} {path}")
     for file in ("history.csv", "criterion.csv", "choice.json"):
-        assert (whole / file).read_text() == (parts / file).read_text(), file
+        assert (whole / file).read_bytes() == (parts / file).read_bytes(), file
     lines = (parts / "history.csv").read_text().splitlines()
     assert [int(line.split(",")[0]) for line in lines[1:]] == list(range(40))

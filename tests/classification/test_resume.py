@@ -86,7 +86,7 @@ def assert_a_killed_one_ends_alike(whole: Path, folder: Path, schedule: str) -> 
     assert not (folder / "classifier.json").exists()
     finish(start(folder, resume=True, schedule=schedule))
     assert not (folder / "checkpoint.npz").exists()
-    assert rows(folder) == rows(whole)
+    assert (folder / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
     found, expected = Classifier.load(folder), Classifier.load(whole)
     for a, b in zip(found.model.get_weights(), expected.model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
