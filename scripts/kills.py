@@ -78,7 +78,7 @@ def commands(data: Path, run: Path) -> dict[str, Command]:
 
     return {
         "pack": Command(pack),
-        "train": Command(train, "manifest.json"),
+        "train": Command(train, "report.html"),
         "predict": Command(predict, "predictions.csv"),
         "report": Command(report, "page.html"),
         "export": Command(export, "1/saved_model.pb"),
