@@ -130,7 +130,7 @@ def classify(folder: Path, strategy: Any) -> list[Any]:
     from semtf import orders
     from semtf.classification import train as classification
 
-    classification.optimizer = lambda config, steps: keras.optimizers.SGD(RATE)
+    classification.optimizer = lambda config: keras.optimizers.SGD(config.learning_rate)
     simulator, _ = pairs()
     images = np.concatenate([simulator.sem[:, 0] // 2, simulator.sem[:, 1]])
     cases, sites = np.repeat([1, 2], 40), np.array([f"s{i // 4}" for i in range(80)])

@@ -101,7 +101,7 @@ def train(
             start_from(model, weights_file, config)
         steps = config.steps_per_epoch or math.ceil(int((~held_out).sum()) / config.batch)
         model.compile(
-            keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay),
+            optimizer(config),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             # Keras would take "accuracy" for the binary one where there is a single case.
             metrics=[keras.metrics.SparseCategoricalAccuracy("accuracy")],
@@ -131,6 +131,11 @@ def train(
     classifier.save(folder)
     checkpoint.remove()
     return classifier
+
+
+def optimizer(config: ClassificationConfig) -> keras.optimizers.Optimizer:
+    """AdamW with the rate that the schedule of a training begins with."""
+    return keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
 
 
 def cross_validate(
