@@ -31,9 +31,6 @@ SMALL = AdaptationConfig(
     tensorboard=False,
     warm_up_steps=0,
 )
-CLASSIFIER = ClassificationConfig(
-    backbone="small", batch=12, epochs=3, steps_per_epoch=3, synchronized=True, validation=0.3
-)
 EPOCHS = 3
 KINDS: dict[str, Any] = {
     "batch norm": {"norm": "batch", "synchronized": True},
@@ -45,6 +42,15 @@ KINDS: dict[str, Any] = {
 # Plain gradient descent in float64: the first steps of Adam turn the rounding of a gradient near 0
 # into a whole step, and sums in another order differ in float32 by as much as a small mistake.
 RATE = 1e-2
+CLASSIFIER = ClassificationConfig(
+    backbone="small",
+    batch=12,
+    epochs=3,
+    steps_per_epoch=3,
+    synchronized=True,
+    validation=0.3,
+    learning_rate=RATE,
+)
 
 
 @contextlib.contextmanager
@@ -130,7 +136,7 @@ def classify(folder: Path, strategy: Any) -> list[Any]:
     from semtf import orders
     from semtf.classification import train as classification
 
-    classification.optimizer = lambda config: keras.optimizers.SGD(config.learning_rate)
+    classification.optimizer = lambda config: keras.optimizers.SGD(RATE)
     simulator, _ = pairs()
     images = np.concatenate([simulator.sem[:, 0] // 2, simulator.sem[:, 1]])
     cases, sites = np.repeat([1, 2], 40), np.array([f"s{i // 4}" for i in range(80)])

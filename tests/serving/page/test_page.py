@@ -302,11 +302,11 @@ def test_downloads(page: "playwright.Page", url: str) -> None:
     names = [f"{i:06d}.png" for i in range(8)]
     estimates = [predict(url, "serving_default", (SAMPLES / name).read_bytes()) for name in names]
     depth = np.array([estimate["depth"] for estimate in estimates], np.float32)
-    np.testing.assert_allclose(np.load(io.BytesIO(saved(page, "#all-npy"))), depth, atol=1e-3)
+    np.testing.assert_allclose(np.load(io.BytesIO(saved(page, "#all-npy"))), depth, atol=1e-4)
     sigma = np.array([estimate["sigma"] for estimate in estimates], np.float32)
-    np.testing.assert_allclose(np.load(io.BytesIO(saved(page, "#all-sigma"))), sigma, atol=1e-3)
+    np.testing.assert_allclose(np.load(io.BytesIO(saved(page, "#all-sigma"))), sigma, atol=1e-4)
     one = np.load(io.BytesIO(saved(page, "#one-npy")))
-    np.testing.assert_allclose(one, depth[0], atol=1e-3)
+    np.testing.assert_allclose(one, depth[0], atol=1e-4)
     image = Image.open(io.BytesIO(saved(page, "#one-png")))
     assert image.mode == "L"
     assert np.abs(np.asarray(image) - depth[0]).max() < 0.501
