@@ -1,5 +1,6 @@
-"""The time that a training may take, shared out between its stages."""
+"""The time that a training may take, shared out between its stages and epochs."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -52,6 +53,30 @@ class Budget:
         left = max(self._end - self._clock(), 0.0) / 60
         total = sum(self._weights.values())
         return ", ".join(f"{name} {left * w / total:.1f}" for name, w in self._weights.items())
+
+
+class EpochClock:
+    """Tells how many more epochs fit into the time of a stage.
+
+    Args:
+        seconds: from now on; without end where None.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._began = self._epoch_began = time.monotonic()
+
+    def begin_epoch(self) -> None:
+        """An epoch begins."""
+        self._epoch_began = time.monotonic()
+
+    def affordable(self) -> float:
+        """At the end of an epoch, how many more fit if they take as long as it did."""
+        if self._seconds is None:
+            return math.inf
+        now = time.monotonic()
+        left = self._seconds - (now - self._began)
+        return max(left // max(now - self._epoch_began, 1e-9), 0.0)
 
 
 def training_budget(minutes: float, config: RunConfig, cases: Sequence[int]) -> Budget:

@@ -6,7 +6,6 @@ average runs over the calm end of it.
 """
 
 import math
-import time
 
 import keras
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.adaptation.gan import GAN
+from semtf.budget import EpochClock
 from semtf.config import AdaptationConfig
 
 WINDOW = 2
@@ -75,7 +75,7 @@ class Schedule(keras.callbacks.Callback):
         self._fall = tf.Variable(UNDECIDED, dtype=tf.int64, trainable=False)
         self._reason = tf.Variable(0, dtype=tf.int64, trainable=False)
         self.note = ""
-        self._began = self._epoch_began = time.monotonic()
+        self._clock = EpochClock(seconds)
 
     @property
     def config(self) -> AdaptationConfig:
@@ -119,7 +119,7 @@ class Schedule(keras.callbacks.Callback):
             self._reason.assign(TIME)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self._epoch_began = time.monotonic()
+        self._clock.begin_epoch()
         if self.fall is None and epoch + self.tail(epoch) >= self.epochs:
             self._decide(epoch, CAP)
         config, fall = self.config, self.fall
@@ -146,14 +146,11 @@ class Schedule(keras.callbacks.Callback):
             self._decide(epoch, SLOW)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        now = time.monotonic()
-        if self.seconds is not None:
-            left = self.seconds - (now - self._began)
-            affordable = math.floor(left / (now - self._epoch_began))
-            if self.fall is None and affordable <= self.tail(epoch + 1):
-                self._decide(epoch + 1, TIME)
-            if affordable < 1:
-                self.epochs = epoch + 1
+        affordable = self._clock.affordable()
+        if self.fall is None and affordable <= self.tail(epoch + 1):
+            self._decide(epoch + 1, TIME)
+        if affordable < 1:
+            self.epochs = epoch + 1
         if epoch + 1 >= self.end:
             self.model.stop_training = True
 

@@ -1,7 +1,5 @@
 """A classifier's state in training, the limit on its time, and the rate that a plateau halves."""
 
-import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
+from semtf.budget import EpochClock
 from semtf.config import ClassificationConfig
 
 
@@ -29,17 +28,14 @@ class TimeLimit(keras.callbacks.Callback):
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
-        self.seconds = seconds
-        self.affordable = 0
-        self.began = self.epoch_began = time.monotonic()
+        self._clock = EpochClock(seconds)
+        self.affordable = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.epoch_began = time.monotonic()
+        self._clock.begin_epoch()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        now = time.monotonic()
-        left = self.seconds - (now - self.began)
-        self.affordable = max(math.floor(left / max(now - self.epoch_began, 1e-9)), 0)
+        self.affordable = self._clock.affordable()
         if not self.affordable:
             self.model.stop_training = True
 

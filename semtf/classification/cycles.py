@@ -43,7 +43,7 @@ class Cycles(keras.callbacks.Callback):
         self._start = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._length = tf.Variable(first, dtype=tf.int64, trainable=False)
         self._wrong = tf.Variable(math.inf, dtype=tf.float64, trainable=False)
-        self._epoch = self._step = 0
+        self._epoch = 0
         self._affordable = math.inf
         self.status = ""
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from semtf.adaptation import schedule as schedules
+from semtf import budget
 from semtf.adaptation.schedule import Schedule, clustered_error
 from semtf.config import AdaptationConfig
 
@@ -116,7 +116,7 @@ def test_time_ends_a_training_after_its_decay(
     seconds: float, epochs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(schedules, "time", clock)
+    monkeypatch.setattr(budget, "time", clock)
     schedule, model = watched(30, seconds=seconds)
     rates = []
     while not model.stop_training:
