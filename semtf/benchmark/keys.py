@@ -15,7 +15,7 @@ from semtf.benchmark.world import CaseWorld, MissingPartError
 from semtf.config import AdaptationConfig, RunConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.png import read_png
-from semtf.estimation.graph import EstimatorModels
+from semtf.estimation.models import EstimatorModels
 from semtf.estimation.preparation import Prepared, fab_sample, fitted, read_prepared
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage

@@ -17,7 +17,8 @@ from semtf.data.image_folder import open_images
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
 from semtf.estimation.estimator import BATCH, load_models
-from semtf.estimation.graph import EstimatorModels, case_shares, classify
+from semtf.estimation.graph import case_shares, classify
+from semtf.estimation.models import EstimatorModels
 from semtf.estimation.predictions import read_column
 from semtf.evaluation.rmse import read_cases
 from semtf.run import Run

@@ -19,11 +19,12 @@ from semtf.distribution import grow_memory, make_deterministic
 from semtf.errors import InputError
 from semtf.estimation.averaging import Average
 from semtf.estimation.evidence import Evidence
-from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
+from semtf.estimation.graph import Estimate, classify, estimate
 from semtf.estimation.inputs import Inputs, read_inputs
 from semtf.estimation.intervals import Intervals
 from semtf.estimation.joint import ErrorPatterns
 from semtf.estimation.maxima import Maxima
+from semtf.estimation.models import EstimatorModels
 from semtf.estimation.preparation import read_limit
 from semtf.estimation.result import FLAGS, DepthResult
 from semtf.progress import progress

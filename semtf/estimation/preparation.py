@@ -12,10 +12,10 @@ from semtf.config import RunConfig
 from semtf.errors import InputError
 from semtf.estimation.averaging import ESTIMATORS, Average, choose_average
 from semtf.estimation.calibration import calibrate
-from semtf.estimation.graph import EstimatorModels
 from semtf.estimation.intervals import INTERVALS, Intervals
 from semtf.estimation.joint import ERRORS, ErrorPatterns
 from semtf.estimation.maxima import MAXIMA, Maxima
+from semtf.estimation.models import EstimatorModels
 from semtf.estimation.regression import COEFFICIENTS, COMPONENTS
 from semtf.noise.model import NOISE, OFFSET, NoiseModel
 from semtf.retrieval.held_out import find_noise

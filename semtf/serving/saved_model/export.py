@@ -16,7 +16,7 @@ from semtf.adaptation.base import Adapter
 from semtf.config import IndexKind
 from semtf.errors import InputError
 from semtf.estimation.estimator import load_models
-from semtf.estimation.graph import EstimatorModels
+from semtf.estimation.models import EstimatorModels
 from semtf.formats import stamped
 from semtf.manifest import write_manifest
 from semtf.outputs import check_folder, give_name, is_unused

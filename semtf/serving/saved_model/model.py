@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from semtf.adaptation.base import Adapter
 from semtf.autograph import no_autograph
-from semtf.estimation.graph import Estimate, EstimatorModels, classify, estimate
+from semtf.estimation.graph import Estimate, classify, estimate
+from semtf.estimation.models import EstimatorModels
 from semtf.estimation.propagation import ErrorModel
 from semtf.estimation.result import FLAGS
 from semtf.serving.saved_model.graph_assertions import check_batch, require

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semtf.data.png import encode_png
-from semtf.estimation.graph import EstimatorModels
+from semtf.estimation.models import EstimatorModels
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
 
