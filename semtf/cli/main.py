@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -47,9 +47,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"semtf.cli.{cmd_name.replace('-', '_')}")
-        command: click.Command = copy.copy(module.command)
-        command.callback = functools.partial(_explain_full_disk, module.command.callback)
-        return command
+        return _explaining(module.command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them, so that --help is fast."""
@@ -57,8 +55,16 @@ class LazyGroup(click.Group):
             formatter.write_dl(sorted(COMMANDS.items()))
 
 
+def _explaining(command: click.Command) -> click.Command:
+    """The command, which names the place where the disk of what it writes is full."""
+    explaining = copy.copy(command)
+    callback = cast("Callable[..., Any]", command.callback)
+    explaining.callback = functools.partial(_explain_full_disk, callback)
+    return explaining
+
+
 def _explain_full_disk(callback: Callable[..., Any], **parameters: Any) -> Any:
-    """Call a command's function; where the disk of what it writes is full, say so."""
+    """Call a command's function; an error of a full disk names its output."""
     given = (parameters[name] for name in OUTPUTS if parameters.get(name))
     with explain_full_disk(Path(next(given, ".")), "run the command again"):
         return callback(**parameters)
@@ -79,7 +85,8 @@ def run_train(arguments: list[str] | None = None) -> None:
     """Entry point of `semtf-train`, which is `semtf train`."""
     from semtf.cli.train import command
 
-    _main(command, list(sys.argv[1:] if arguments is None else arguments), "semtf-train")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _main(_explaining(command), words, "semtf-train")
 
 
 def _main(command: click.Command, arguments: list[str], name: str) -> None:
