@@ -113,11 +113,10 @@ def kill(name: str, command: Command, work: Path, kills: int) -> str:
         if command.whole in seen:
             shutil.rmtree(out)
     ended(command.line(out))
-    found = contents(out)
-    if others := sorted(file for file, digest in wanted.items() if found.get(file) != digest):
-        raise SystemExit(f"{name}: ended in others of {others} after {killed} kills")
-    if found != wanted:
-        raise SystemExit(f"{name}: left {sorted(set(found) - set(wanted))} after {killed} kills")
+    if differing := {file for file, _ in contents(out).items() ^ wanted.items()}:
+        raise SystemExit(
+            f"{name}: ended in another result after {killed} kills: {', '.join(sorted(differing))}"
+        )
     left = [path.name for path in out.rglob("*") if is_hidden(path.relative_to(out))]
     rest = f"left behind: {', '.join(left)}" if left else "nothing left behind"
     return f"{name} ({seconds:.1f} s): killed {killed} times, then the same result; {rest}"
