@@ -41,12 +41,11 @@ class Budget:
         self._end = clock() + 60 * minutes * (1 - STORAGE_SHARE)
 
     def seconds(self, stage: str) -> float:
-        """What a stage may take from now on; stages before it are over."""
+        """What a stage may take from now on; stages before it are over, or left to others."""
         names = list(self._weights)
-        for before in names[: names.index(stage)]:
-            del self._weights[before]
+        coming = sum(self._weights[name] for name in names[names.index(stage) :])
         left = max(self._end - self._clock(), 0.0)
-        return left * self._weights[stage] / sum(self._weights.values())
+        return left * self._weights[stage] / coming
 
     def told(self) -> str:
         """The minutes of each stage that is still to come, in words."""

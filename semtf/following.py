@@ -65,15 +65,16 @@ def follow(strategy: tf.distribute.Strategy, open_data: Opener) -> RunConfig | N
         InputError: the data differ from the chief's.
         TrainingError: a worker was lost, or the chief ended with an error.
     """
-    if (order := orders.receive(strategy)).kind == Kind.DONE:
-        return None
-    shared = json.loads(order.content)
-    config = RunConfig.from_values(shared["config"], "the chief's config")
-    dataset = open_data(config, tuple(shared["cases"]))
-    if checksum(dataset) != shared["data"]:
-        raise InputError(f"{dataset.root}: other images than the chief's; copy them anew")
+    config, dataset = None, None
     while (order := orders.receive(strategy)).kind != Kind.DONE:
-        _train(json.loads(order.content), config, dataset, strategy)
+        task = json.loads(order.content)
+        if "data" in task:
+            config = RunConfig.from_values(task["config"], "the chief's config")
+            dataset = open_data(config, tuple(task["cases"]))
+            if checksum(dataset) != task["data"]:
+                raise InputError(f"{dataset.root}: other images than the chief's; copy them anew")
+        else:
+            _train(task, cast(RunConfig, config), cast(Dataset, dataset), strategy)
     return config
 
 

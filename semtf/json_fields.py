@@ -18,7 +18,7 @@ def build(cls: type[T], values: Any, name: str) -> T:
         name: what messages call the values.
 
     Raises:
-        InputError: an unknown field, or a value of the wrong type.
+        InputError: an unknown field, a missing one, or a value of the wrong type.
     """
     if not isinstance(values, dict):
         raise InputError(f"{name}: expected an object with the fields of {cls.__name__}")
@@ -26,6 +26,13 @@ def build(cls: type[T], values: Any, name: str) -> T:
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise InputError(f"{name}: no such field: {', '.join(unknown)}")
+    required = [
+        field.name
+        for field in dataclasses.fields(typing.cast(Any, cls))
+        if field.default is field.default_factory is dataclasses.MISSING
+    ]
+    if missing := [key for key in required if key not in values]:
+        raise InputError(f"{name}: lacks {', '.join(missing)}")
     fields = {key: _value(hints[key], value, f"{name}.{key}") for key, value in values.items()}
     return cls(**fields)
 

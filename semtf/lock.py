@@ -7,9 +7,9 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,14 +17,18 @@ import psutil
 
 from semtf.errors import InputError
 from semtf.outputs import is_unused
+from semtf.progress import inform
 
 LOCK = ".lock"
+CLAIM = ".claim"
 HEARTBEAT_SECONDS = 30.0
 SILENT_SECONDS = 20 * HEARTBEAT_SECONDS
 # Between the creation of a lock file and the line in it, its writer may have been killed.
 UNWRITTEN_SECONDS = 2.0
 TAKING_SECONDS = 20.0
 PAUSE_SECONDS = 0.05
+WAITING_SECONDS = 0.5
+TOLD_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,10 @@ class Holder:
         started = psutil.Process(pid).create_time()
         return cls(pid, started, socket.gethostname(), time.time(), doing, token)
 
+    def line(self) -> str:
+        """The content of its lock file."""
+        return json.dumps(asdict(self)) + "\n"
+
     def is_gone(self) -> bool:
         """Whether its process is known to have ended; of another machine nothing is known."""
         if self.host != socket.gethostname():
@@ -72,8 +80,90 @@ class Holder:
             return False
 
 
+class HeldError(InputError):
+    """Another process holds a lock.
+
+    Attributes:
+        holder: that process.
+        state: what it does, in words.
+        silent: whether it runs on another machine and has given no sign for long.
+    """
+
+    def __init__(self, holder: Holder, state: str, way: str, *, silent: bool) -> None:
+        super().__init__(f"{state}{way}")
+        self.holder = holder
+        self.state = state
+        self.silent = silent
+
+
+class Lock:
+    """A lock of a folder, which is taken and given back, several times if need be.
+
+    Args:
+        folder: the folder; it must be there.
+        part: what of the folder is locked, such as ``"case_3"``; the whole where None.
+    """
+
+    def __init__(self, folder: Path, part: str | None = None) -> None:
+        self._path = folder / (LOCK if part is None else f"{LOCK}.{part}")
+        self._holder: Holder | None = None
+        self._ended = threading.Event()
+        self._heart: threading.Thread | None = None
+
+    def take(self, doing: str, *, waits: Callable[[Holder], bool] = lambda _: False) -> None:
+        """Take the lock.
+
+        Args:
+            doing: what is done to the folder, for the message to others: "is being trained by …".
+            waits: for which holders this waits, as long as they live.
+
+        Raises:
+            HeldError: another process holds it for which this does not wait, or no sign came of
+                it for long.
+            InputError: it cannot be taken over.
+            OSError: the folder cannot be written.
+        """
+        began = told = time.monotonic()
+        while self._holder is None:
+            try:
+                self._holder = _take(self._path, doing)
+            except HeldError as error:
+                if error.silent or not waits(error.holder):
+                    raise
+                if told == began and time.monotonic() - began > TOLD_SECONDS:
+                    told = time.monotonic()
+                    inform(f"waiting: {error.state}")
+                time.sleep(WAITING_SECONDS)
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=_beat, args=(self._path, self._ended), daemon=True)
+        self._heart.start()
+
+    def relabel(self, doing: str) -> None:
+        """Say something else of what is done to the folder, where this holds the lock."""
+        if self._holder is not None:
+            self._holder = replace(self._holder, doing=doing)
+            # Who reads a line that is not complete looks again (`_read`).
+            self._path.write_text(self._holder.line(), encoding="utf-8")
+
+    def release(self) -> None:
+        """Give the lock back, where this holds it."""
+        if self._heart is not None:
+            self._ended.set()
+            self._heart.join()
+            self._heart = None
+        if self._holder is not None:
+            _release(self._path, self._holder)
+            self._holder = None
+
+
 @contextmanager
-def lock_folder(folder: Path, doing: str) -> Iterator[None]:
+def lock_folder(
+    folder: Path,
+    doing: str,
+    *,
+    joins: bool = False,
+    waits: Callable[[Holder], bool] = lambda _: False,
+) -> Iterator[Lock]:
     """Lock a folder against other writers while the block runs; readers need no lock.
 
     The lock of a process that was killed is taken over. A folder that is not there is made, and
@@ -81,15 +171,21 @@ def lock_folder(folder: Path, doing: str) -> Iterator[None]:
 
     Args:
         folder: the folder.
-        doing: what is done to it, for the message to the others: "is being trained by …".
+        doing: what is done to it, as for `Lock.take`.
+        joins: whether others may hold parts of the folder (`part_holders`).
+        waits: as for `Lock.take`.
+
+    Yields:
+        The lock, which the block may give back and take again.
 
     Raises:
         InputError: another process holds it, or the folder cannot be written.
     """
     new = not folder.exists()
+    lock = Lock(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        holder = _take(folder / LOCK, doing)
+        lock.take(doing, waits=waits)
     except OSError as error:
         if error.errno == errno.EEXIST:
             raise InputError(f"{folder}: is a file; choose another --run") from error
@@ -98,17 +194,26 @@ def lock_folder(folder: Path, doing: str) -> Iterator[None]:
         raise InputError(
             f"{folder}: cannot be written ({error.strerror}); choose another --run"
         ) from error
-    ended = threading.Event()
-    heart = threading.Thread(target=_beat, args=(folder / LOCK, ended), daemon=True)
-    heart.start()
     try:
-        yield
+        if not joins:
+            _refuse_parts(folder)
+        yield lock
     finally:
-        ended.set()
-        heart.join()
-        _release(folder / LOCK, holder)
+        lock.release()
         if new:
             _remove_empty(folder)
+
+
+def part_holders(folder: Path) -> dict[str, Holder]:
+    """By part of a folder, the process that holds its lock; those known to have ended are none."""
+    paths = [path for path in folder.glob(f"{LOCK}.*") if path.suffix != CLAIM]
+    holders = {path.name.removeprefix(f"{LOCK}."): _read(path) for path in paths}
+    return {part: holder for part, holder in holders.items() if holder and not holder.is_gone()}
+
+
+def _refuse_parts(folder: Path) -> None:
+    for part, holder in sorted(part_holders(folder).items()):
+        raise _held(folder / f"{LOCK}.{part}", holder)
 
 
 def _remove_empty(folder: Path) -> None:
@@ -128,7 +233,7 @@ def _take(path: Path, doing: str) -> Holder:
     while not _create(path, holder):
         other = _read(path)
         if other is not None and not other.is_gone():
-            raise InputError(_refusal(path, other))
+            raise _held(path, other)
         if time.monotonic() > end:
             raise InputError(f"{path}: cannot be taken over; delete it where nothing is running")
         if other is None or not _remove_dead(path, other):
@@ -141,7 +246,7 @@ def _remove_dead(path: Path, dead: Holder) -> bool:
 
     Without the claim, one that read the dead lock a moment ago would remove its successor's.
     """
-    claim = path.with_name(path.name + ".claim")
+    claim = path.with_name(path.name + CLAIM)
     try:
         claimant = _take(claim, "taken over")
     except InputError:
@@ -162,7 +267,7 @@ def _create(path: Path, holder: Holder) -> bool:
     except FileExistsError:
         return False
     try:
-        os.write(file, (json.dumps(asdict(holder)) + "\n").encode())
+        os.write(file, holder.line().encode())
     except OSError:
         path.unlink()
         raise
@@ -200,21 +305,26 @@ def _beat(path: Path, ended: threading.Event) -> None:
             os.utime(path)
 
 
-def _refusal(path: Path, holder: Holder) -> str:
+def _held(path: Path, holder: Holder) -> HeldError:
+    """The error that says who holds a lock, and what to do."""
+    part = path.name.removeprefix(LOCK).removeprefix(".").replace("_", " ")
     since = datetime.fromtimestamp(holder.since).strftime("%Y-%m-%d %H:%M")
     state = (
-        f"{path.parent}: is being {holder.doing} by process {holder.pid} on {holder.host} "
-        f"since {since}"
+        f"{path.parent}: {part}{' ' * bool(part)}is being {holder.doing} by process {holder.pid} "
+        f"on {holder.host} since {since}"
     )
+    way = "wait for it, or choose another --run"
     if holder.host == socket.gethostname():
-        return f"{state}; wait for it, or choose another --run"
+        return HeldError(holder, state, f"; {way}", silent=False)
     try:
-        silent = time.time() - path.stat().st_mtime
+        seconds = time.time() - path.stat().st_mtime
     except OSError:
-        silent = 0.0
-    if silent < SILENT_SECONDS:
-        return f"{state}, and gave a sign {silent:.0f} s ago; wait for it, or choose another --run"
-    return (
-        f"{state}, but gave no sign for {silent / 60:.0f} min; if it has ended there, "
-        f"delete {path}, or choose another --run"
+        seconds = 0.0
+    if seconds < SILENT_SECONDS:
+        sign = f", and gave a sign {seconds:.0f} s ago; {way}"
+        return HeldError(holder, state, sign, silent=False)
+    silence = (
+        f", but gave no sign for {seconds / 60:.0f} min; if it has ended there, delete {path}, or "
+        "choose another --run"
     )
+    return HeldError(holder, state, silence, silent=True)

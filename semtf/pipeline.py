@@ -15,6 +15,7 @@ from semtf.adaptation import adapter
 from semtf.adaptation.plausibility import check_polarity
 from semtf.adaptation.train import BATCH
 from semtf.budget import training_budget
+from semtf.case_claims import DOING, SETTING_UP, CaseClaims, is_setting_up
 from semtf.cases import CASES_FILE, CHALLENGE, case_numbers, chosen_cases, find_case
 from semtf.checked_keras import keras
 from semtf.classification import train as classification
@@ -25,7 +26,7 @@ from semtf.disk import explain_full_disk
 from semtf.distribution import check_batch, choose_strategy, follows, make_deterministic
 from semtf.errors import InputError
 from semtf.following import follow, leading, share_data
-from semtf.lock import is_vacant, lock_folder
+from semtf.lock import is_vacant, lock_folder, part_holders
 from semtf.orders import is_chief
 from semtf.outputs import check_folder, protect
 from semtf.preflight import check_data, check_environment
@@ -60,7 +61,8 @@ def train(
 ) -> Run:
     """Train adaptation, storage and classifier of the chosen cases.
 
-    The first case comes first; the others start from its weights where the run has them.
+    The first case comes first; the others start from its weights where the run has them. Several
+    processes, on several machines, may train cases of one run folder at once (docs/scale.md).
 
     Args:
         data: folder in the challenge's layout, the zip file of one, or a `Dataset`.
@@ -95,12 +97,13 @@ def train(
             epochs are counted on. docs/tracking.md has an example.
 
     Returns:
-        The finished run.
+        The run. It is finished, unless other processes still train cases of it: the last one
+        trains the classifier and finishes it.
 
     Raises:
-        InputError: bad data or options, the run exists and does not fit them, another process
-            writes to it, something is missing that the training would need, or a batch cannot be
-            split evenly over the strategy's replicas.
+        InputError: bad data or options, the run exists and does not fit them, other processes
+            train these cases or change the run, something is missing that the training would need,
+            or a batch cannot be split evenly over the strategy's replicas.
         TrainingError: training went wrong, the disk is full, or a worker was lost.
     """
     _check_callbacks(callbacks)
@@ -115,7 +118,7 @@ def train(
         joined = _chosen_strategy(strategy, "auto")
         return Run(folder, follow(joined, open_data) or chosen or preset("quick"))
     with (
-        lock_folder(folder, "trained"),
+        lock_folder(folder, SETTING_UP, joins=True, waits=is_setting_up) as lock,
         explain_full_disk(folder, "the same command with --resume goes on"),
     ):
         existing = _existing_run(folder, chosen, resume)
@@ -149,8 +152,17 @@ def train(
             current.begin()
             _write_data_summary(current, dataset)
             share_data(strategy, settings, dataset)
-            for number in dataset.cases:
-                train_case(current, dataset, number, strategy, callbacks, shares)
+            claims = CaseClaims(lock, current, new)
+            claims.train(
+                lambda number: train_case(current, dataset, number, strategy, callbacks, shares)
+            )
+            if claims.others():
+                return current
+            lock.relabel(DOING)
+            if current.cases != dataset.cases:
+                dataset = open_data(settings, current.cases)
+                share_data(strategy, settings, dataset)
+            _write_data_summary(current, dataset)
             train_classifier(
                 current, dataset, classifier_weights, folds, resume, strategy, callbacks, shares
             )
@@ -241,11 +253,17 @@ def _existing_run(folder: Path, config: RunConfig | None, resume: bool) -> Run |
         )
     run = Run.open(folder)
     run.restore()
-    if not run.finished and not resume:
+    others = part_holders(folder)
+    if not run.finished and not resume and not others:
         raise InputError(f"{folder}: an unfinished run; add --resume or choose another --run")
     if config is None:
         return run
-    return run.changed(dataclasses.replace(config, cases=run.config.cases))
+    wanted = dataclasses.replace(config, cases=run.config.cases)
+    if others and wanted != run.config:
+        raise InputError(
+            f"{folder}: its cases are being trained with other settings; leave the options out"
+        )
+    return run.changed(wanted)
 
 
 def _write_data_summary(run: Run, dataset: Dataset) -> None:

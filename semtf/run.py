@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from semtf.adapter_table import chosen_folder
 from semtf.cases import case_numbers
 from semtf.config import RunConfig
-from semtf.errors import InputError
+from semtf.errors import InputError, TrainingError
 from semtf.formats import migrated, stamped
-from semtf.lock import LOCK, is_vacant
+from semtf.lock import LOCK, Lock, is_vacant
 from semtf.manifest import MANIFEST, PARTIAL, check_manifest, write_manifest
 from semtf.outputs import check_folder, replacing
 
@@ -240,9 +240,14 @@ class Run:
         return seconds
 
     def _note(self, folder: Path, seconds: float) -> None:
-        timings = self.timings | {self._name(folder): round(seconds, 1)}
-        with replacing(self.path / TIMINGS) as partial:
-            partial.write_text(json.dumps(timings, indent=2) + "\n", encoding="utf-8")
+        lock = Lock(self.path, "timings")
+        lock.take("noted", waits=lambda _: True)
+        try:
+            timings = self.timings | {self._name(folder): round(seconds, 1)}
+            with replacing(self.path / TIMINGS) as partial:
+                partial.write_text(json.dumps(timings, indent=2) + "\n", encoding="utf-8")
+        finally:
+            lock.release()
 
     def _name(self, folder: Path) -> str:
         return folder.relative_to(self.path).as_posix()
@@ -276,6 +281,21 @@ class Run:
         """
         if self.finished:
             check_manifest(self.path, "copy the run anew, or train again", full=full)
+
+    @contextmanager
+    def explaining_damage(self) -> Iterator[None]:
+        """Where the block fails since a file of the run is not as it was written, name that file.
+
+        Raises:
+            InputError: it is damaged; any other error stays what it is.
+        """
+        try:
+            yield
+        except (InputError, TrainingError):
+            raise
+        except Exception:
+            self.check(full=True)
+            raise
 
 
 def settings_by_name(config: RunConfig) -> dict[str, Any]:

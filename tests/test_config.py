@@ -108,6 +108,8 @@ def test_unknown_preset_and_broken_json() -> None:
         RunConfig.from_json("{")
     with pytest.raises(InputError, match="no such field: colour"):
         RunConfig.from_json('{"colour": 1}')
+    with pytest.raises(InputError, match=r"config.cases: lacks plate, fab"):
+        RunConfig.from_json('{"cases": [{"case": 1, "simulator": "Case_1"}]}')
 
 
 @pytest.mark.parametrize("size", [(72, 44), (8, 48), (0, 0)])

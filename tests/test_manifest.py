@@ -10,6 +10,7 @@ import pytest
 from semtf.errors import InputError
 from semtf.estimation.estimator import load
 from semtf.manifest import MANIFEST, check_manifest, write_manifest
+from semtf.report.page import write_report
 from semtf.run import Run
 
 
@@ -90,3 +91,34 @@ def test_a_run_with_another_array_is_not_loaded(run: Run, tmp_path: Path) -> Non
     values.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(InputError, match="SHA-256 differs"):
         copy.check(full=True)
+
+
+DAMAGE = {"empty": b"", "list": b"[1, 2]"}
+
+
+@pytest.fixture(scope="module")
+def copied(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("copied") / "run"
+    return Run.open(Path(shutil.copytree(run.path, folder)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cases/case_1/choice.json", "cases/case_1/criterion.csv", "classifier/classifier.json",
+        "storage/case_1/names.json", "storage/case_1/noise.json", "storage/case_1/similarity.json",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_table_or_setting_is_named(copied: Run, fab: Path, name: str, kind: str) -> None:
+    """By whatever reads it: the estimator or the report; what nobody reads harms nobody."""
+    path = copied.path / name
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGE[kind])
+    try:
+        load(copied, index="exact")
+        write_report(copied, fab, copied.path.with_name("report.html"))
+    except InputError as error:
+        assert str(path) in str(error) or str(path.parent) in str(error)  # noqa: PT017
+    finally:
+        path.write_bytes(whole)

@@ -143,15 +143,19 @@ def command(
         skip_bad=skip_bad,
         cache=cache,
     )
-    if not follows(trained.config.strategy):
+    led = not follows(trained.config.strategy)
+    if led and trained.finished:
         _report(trained, data, folders, range16, cache)
     if as_json:
         import json
 
-        click.echo(json.dumps({"run": str(trained.path), "cases": list(trained.cases)}))
+        values = {"run": str(trained.path), "cases": list(trained.cases)}
+        click.echo(json.dumps(values | {"finished": not led or trained.finished}))
     else:
         cases = ", ".join(map(str, trained.cases)) or "all that the chief named"
         click.echo(f"{trained.path}: trained case {cases}")
+        if led and not trained.finished:
+            click.echo("Other processes train cases of this run; the last one finishes it.")
 
 
 def _report(

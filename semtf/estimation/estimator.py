@@ -235,6 +235,13 @@ def load_models(
     if run.config.deterministic:
         make_deterministic()
     run.check()
+    with run.explaining_damage():
+        return _read_models(run, index, align, recall)
+
+
+def _read_models(
+    run: Run, index: IndexChoice | None, align: Align | None, recall: float | None
+) -> EstimatorModels:
     classifier = Classifier.load(run.classifier)
     folders = {case: run.storage(case) for case in run.cases}
     retrievers = {

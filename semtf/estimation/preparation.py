@@ -158,5 +158,5 @@ def read_limit(folder: Path) -> float:
     """The similarity below which an image is unlike the storage."""
     try:
         return float(json.loads((folder / LIMIT).read_text(encoding="utf-8"))["limit"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / LIMIT}: cannot be read ({error}); train again") from error

@@ -58,7 +58,8 @@ def write_report(
         size, folder = opened.config.image.shape, None if cache is None else Path(cache)
         data = open_dataset(data, cases=opened.cases, cache=folder, size=size, skip_bad=True)
     inside = page.resolve().is_relative_to(opened.path.resolve())
-    with lock_folder(opened.path, "reported on") if inside else nullcontext():
+    lock = lock_folder(opened.path, "reported on") if inside else nullcontext()
+    with lock, opened.explaining_damage():
         html = render("semtf.report", TEMPLATE, **_values(opened, data, table))
         with replacing(page) as partial:
             partial.write_text(html, encoding="utf-8")
