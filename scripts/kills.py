@@ -17,16 +17,19 @@ from pathlib import Path
 import numpy as np
 from commands import SEMTF, finish, spawn
 
+from semtf.manifest import MANIFEST, check_manifest
+
 PACK = """import sys
 from pathlib import Path
 from semtf.data.dataset import open_dataset
 open_dataset(sys.argv[1], cache=Path(sys.argv[2]))"""
 TIME = re.compile(rb"\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
-TIMED = frozenset(
-    {"manifest.json", "timings.json", "report.html", "fingerprint.pb", "saved_model.pb"}
-)
-"""Files that have random content, dates or seconds, or hashes of them: their names alone are
-compared."""
+TIMED = frozenset({
+    "manifest.json", "timings.json", "report.html", "fingerprint.pb", "saved_model.pb",
+    "variables.index", "variables.data-00000-of-00001",
+})  # fmt: skip
+"""Files that have dates or seconds, hashes of them, or what TensorFlow writes in an order that
+differs from process to process: names are compared, and hashes with those of their manifest."""
 TEMPORARY = frozenset({".part", ".partial", ".old"})
 """Suffixes of what no reader takes for a result."""
 SMALL = (
@@ -96,7 +99,7 @@ def kill(name: str, command: Command, work: Path, kills: int) -> str:
     start = time.perf_counter()
     ended(command.line(whole))
     seconds = time.perf_counter() - start
-    wanted, killed, visible = contents(whole), 0, 0
+    wanted, killed = contents(whole), 0
     for moment in np.random.default_rng(0).uniform(0, seconds, kills):
         process = started(command.line(out))
         try:
@@ -106,7 +109,7 @@ def kill(name: str, command: Command, work: Path, kills: int) -> str:
             process.wait()
             killed += 1
         seen = contents(out)
-        visible += bool(seen)
+        check_manifests(out)
         wrong = [file for file, digest in seen.items() if wanted.get(file) != digest]
         if wrong or (command.whole in seen and seen != wanted):
             raise SystemExit(f"{name}: after {moment:.2f} s a reader sees half of it: {wrong}")
@@ -117,6 +120,7 @@ def kill(name: str, command: Command, work: Path, kills: int) -> str:
         raise SystemExit(
             f"{name}: ended in another result after {killed} kills: {', '.join(sorted(differing))}"
         )
+    check_manifests(out)
     left = [path.name for path in out.rglob("*") if is_hidden(path.relative_to(out))]
     rest = f"left behind: {', '.join(left)}" if left else "nothing left behind"
     return f"{name} ({seconds:.1f} s): killed {killed} times, then the same result; {rest}"
@@ -148,6 +152,13 @@ def contents(folder: Path) -> dict[str, str]:
         for name, path in paths.items()
         if not is_hidden(name) and "logs" not in name.parts
     }
+
+
+def check_manifests(folder: Path) -> None:
+    """Raise InputError where a folder with a manifest that a reader sees is not what it says."""
+    for path in folder.rglob(MANIFEST):
+        if not is_hidden(path.relative_to(folder)):
+            check_manifest(path.parent, "killed", full=True)
 
 
 def digest(path: Path) -> str:

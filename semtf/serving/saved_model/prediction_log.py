@@ -36,7 +36,7 @@ def serialise(signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> bytes:
     request.model_spec.signature_name = signature
     for name, value in inputs.items():
         request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-    serialised: bytes = log.SerializeToString()
+    serialised: bytes = log.SerializeToString(deterministic=True)
     return serialised
 
 

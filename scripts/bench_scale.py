@@ -1,0 +1,219 @@
+"""What more workers and more pairs cost: training, batches of images, and storages.
+
+    scripts/bench scale [--parts train,batch,storage] [--workers 1 2 4] [--steps 40]
+                        [--pairs 10000 100000] [--count 1000]
+
+- train: steps/s of a CycleGAN of the preset `quick` by as many processes on this machine, which
+  share its cores and one batch. The share of the all-reduces is that of as many sums of gradients
+  of these shapes, timed alone in the same processes.
+- batch: `scripts/bench batch`.
+- storage: bytes a pair, seconds to build a storage's index and time of a query, by its size. Pairs
+  beyond 25,000 are mirrored ones.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import bench_batch
+import numpy as np
+from commands import spawn
+from isolated import run_isolated
+
+PARTS = ("train", "batch", "storage")
+WARM_UP = 5
+RENDERED = 25_000
+QUERIES = 512
+
+
+def train(workers: int, steps: int) -> dict[str, float]:
+    """What the chief of so many processes measured."""
+    addresses = [f"127.0.0.1:{port}" for port in _ports(workers)]
+    processes = []
+    for index in range(workers):
+        task = {"type": "worker", "index": index}
+        cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
+        environment = os.environ | ({"TF_CONFIG": cluster} if workers > 1 else {})
+        output = None if index else subprocess.PIPE
+        command = [__file__, "--steps", str(steps), "--worker"]
+        processes.append(spawn(command, env=environment, stdout=output, text=True))
+    out, _ = processes[0].communicate()
+    for process in processes:
+        if process.wait():
+            raise SystemExit(f"{workers} workers: one ended with code {process.returncode}")
+    measured: dict[str, float] = json.loads(out.splitlines()[-1])
+    return measured
+
+
+def _ports(count: int) -> list[int]:
+    """Ports of this machine that are free now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    numbers = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return numbers
+
+
+def work(steps: int) -> None:
+    """Train with the other workers of TF_CONFIG; the chief prints what it measured, as JSON."""
+    import keras
+    import tensorflow as tf
+
+    from semtf import orders, training_loop
+    from semtf.adaptation.cyclegan import CycleGAN
+    from semtf.distribution import choose_strategy
+    from semtf.presets import preset
+
+    run = preset("quick")
+    strategy = choose_strategy("auto")
+    with strategy.scope():
+        network = CycleGAN(run.image, run.adaptation, 0)
+        network.compile()
+    shape = (run.adaptation.batch * run.adaptation.critic_steps, *run.image.shape, 1)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, *shape)).astype(np.float32)
+
+    def data(start: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(tuple(map(tf.constant, images))).repeat()
+
+    times: list[float] = []
+    clock = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: times.append(time.perf_counter())
+    )
+    state = network.state()
+    if orders.is_chief(strategy):
+        training_loop.fit(
+            network, data, state=state, done=0, epochs=1, steps=WARM_UP + steps, callbacks=[clock]
+        )
+    else:
+        training_loop.follow(network, data, state=state)
+    reduced = 0.0
+    if strategy.num_replicas_in_sync > 1:
+        parts = [part.trainable_variables for part in network.networks]
+        rounds = [
+            run.adaptation.critic_steps if "critic" in p.name else 1 for p in network.networks
+        ]
+        reduced = sum(n * _all_reduce(strategy, p) for n, p in zip(rounds, parts, strict=True))
+    if orders.is_chief(strategy):
+        seconds = statistics.median(np.diff(times[WARM_UP - 1 :]))
+        print(json.dumps({"step": float(seconds), "reduce": reduced}), flush=True)
+
+
+def _all_reduce(strategy: Any, variables: list[Any]) -> float:
+    """Median seconds of a sum over all replicas of gradients of some variables."""
+    import tensorflow as tf
+
+    @tf.function
+    def reduced() -> Any:
+        def on_replica() -> list[tf.Tensor]:
+            context = tf.distribute.get_replica_context()
+            zeros = [tf.zeros(variable.shape) for variable in variables]
+            sums: list[tf.Tensor] = context.all_reduce(tf.distribute.ReduceOp.SUM, zeros)
+            return sums
+
+        return strategy.run(on_replica)
+
+    seconds = []
+    for _ in range(20):
+        start = time.perf_counter()
+        reduced()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds[5:])
+
+
+def report_train(workers: list[int], steps: int) -> None:
+    print(
+        "| workers | steps/s | of one | ms a step | of them in all-reduces |\n|---|---|---|---|---|"
+    )
+    one = 0.0
+    for count in workers:
+        measured = train(count, steps)
+        speed = 1 / measured["step"]
+        one = one or speed
+        print(
+            f"| {count} | {speed:.2f} | {speed / one:.0%} | {1e3 * measured['step']:.0f} | "
+            f"{measured['reduce'] / measured['step']:.1%} |",
+            flush=True,
+        )
+
+
+def report_storage(counts: list[int]) -> None:
+    print("| pairs | bytes a pair on disk | build (s) | ms a query | GiB resident |")
+    print("|---|---|---|---|---|")
+    for count in counts:
+        size, build, query, resident = run_isolated(measure_storage, count)
+        print(
+            f"| {count:,} | {size:,.0f} | {build:.0f} | {query:.2f} | {resident:.2f} |", flush=True
+        )
+
+
+def measure_storage(count: int) -> tuple[float, float, float, float]:
+    """Bytes a pair, seconds of the build, milliseconds of a query, GiB of the process."""
+    from bench_retrieval import graph, resident, throughput
+    from challenge_size import CASE, world
+
+    from semtf.config import RetrievalConfig
+    from semtf.retrieval.retriever import Retriever
+    from semtf.retrieval.retriever_files import save_retriever
+    from semtf.retrieval.storage import Storage
+
+    made = world(min(count, RENDERED), QUERIES, None)
+    mirrors: list[Callable[[np.ndarray], np.ndarray]] = [
+        np.asarray, np.fliplr, np.flipud, lambda image: image[::-1, ::-1]
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        keys, values = (
+            np.concatenate([[mirror(image) for image in images] for mirror in mirrors])[:count]
+            for images in (made.keys, made.values)
+        )
+        names = np.array([f"pair_{i:07d}" for i in range(len(keys))])
+        storage = Storage.create(folder, case=CASE.case, keys=keys, values=values, names=names)
+        del keys, values
+        start = time.perf_counter()
+        retriever = Retriever.build(storage, RetrievalConfig(), seed=0)
+        build = time.perf_counter() - start
+        save_retriever(retriever, folder)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        images = made.images[:QUERIES].astype(np.float32)
+        speed = throughput(graph(partial(retriever.search, k=8)), images)
+        return size / len(storage), build, 1e3 / speed, resident()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--count", type=int, default=1000, help="images of the part batch")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work(arguments.steps)
+        return
+    parts = arguments.parts.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"--parts: no {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    if "train" in parts:
+        report_train(arguments.workers, arguments.steps)
+    if "batch" in parts:
+        bench_batch.main(["--count", str(arguments.count)])
+    if "storage" in parts:
+        report_storage(arguments.pairs)
+
+
+if __name__ == "__main__":
+    main()
