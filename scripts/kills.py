@@ -26,7 +26,7 @@ open_dataset(sys.argv[1], cache=Path(sys.argv[2]))"""
 TIME = re.compile(rb"\d{4}-\d{2}-\d{2} \d{2}:\d{2}")
 TIMED = frozenset({
     "manifest.json", "timings.json", "report.html", "fingerprint.pb", "saved_model.pb",
-    "variables.index", "variables.data-00000-of-00001",
+    "variables.index", "variables.data-00000-of-00001", "table.csv", "table.jsonl",
 })  # fmt: skip
 """Files that have dates or seconds, hashes of them, or what TensorFlow writes in an order that
 differs from process to process: names are compared, and hashes with those of their manifest."""
