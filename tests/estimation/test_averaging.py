@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from semtf.errors import InputError
-from semtf.estimation.averaging import Average, average, choose_average
+from semtf.estimation.averaging import SHARES, Average, average, choose_average
 from semtf.estimation.regression import Regression, RegressionFit
 from semtf.noise.model import NoiseModel
 from semtf.retrieval.held_out import HeldOutQueries
@@ -59,7 +59,8 @@ def test_a_query_is_unknown_to_its_regression(retriever: Retriever, noise: Noise
 def test_the_share_of_least_error_is_chosen(retriever: Retriever, noise: NoiseModel) -> None:
     chosen, estimates = choose_average(retriever, noise, np.arange(100), seed=0)
     errors = [estimates.rmse(share) for share in (0.0, chosen.share, 1.0)]
-    assert errors[1] == min(errors)
+    assert errors[1] == min(estimates.rmse(share) for share in SHARES)
+    assert SHARES.max() == 0.5
     assert chosen.rmse == {
         "retrieval": pytest.approx(errors[0]),
         "average": pytest.approx(errors[1]),
