@@ -4,12 +4,12 @@ The command line, the settings, `auto` and the documentation take names, order a
 it; `semtf.adaptation.registry` has the class of each name.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 
 AUTO = "auto"
 """The name that lets training choose the adapter."""
@@ -77,7 +77,7 @@ def check_adapters(field: str, names: Sequence[str], known: Sequence[str]) -> No
 def chosen_adapter(folder: Path) -> str:
     """The adapter that `auto` chose for a case; raises InputError where there is no note."""
     try:
-        note: dict[str, str] = json.loads((folder / SELECTION).read_text(encoding="utf-8"))
+        note: dict[str, str] = parse_json((folder / SELECTION).read_text(encoding="utf-8"))
         return note["adapter"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder / SELECTION}: cannot be read ({error}); train again") from error

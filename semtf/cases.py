@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 
 CASES_FILE = "cases.json"
 """The file at the top of a data set that names its cases; without it they are `CHALLENGE`."""
@@ -79,7 +80,7 @@ def parse_cases(text: str, name: str) -> Cases:
         InputError: the text is no such list, or `check_cases` refuses it.
     """
     try:
-        entries = json.loads(text)
+        entries = parse_json(text)
     except ValueError as error:
         raise InputError(f"{name}: is not JSON ({error})") from error
     if not isinstance(entries, list):

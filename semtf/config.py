@@ -10,7 +10,7 @@ from semtf.adapter_table import ADAPTERS, AUTO, check_adapters
 from semtf.bounds import Bounds, Count, NotNegative, PartialShare, Positive, Share, Whole, check
 from semtf.cases import CHALLENGE, Cases, check_cases
 from semtf.errors import InputError
-from semtf.json_fields import build
+from semtf.json_fields import build, parse_json
 
 Norm = Literal["batch", "instance", "group", "none"]
 Padding = Literal["replicate", "zero"]
@@ -244,7 +244,7 @@ class RunConfig:
     def from_json(cls, text: str) -> "RunConfig":
         """Read a config; raises InputError on an unknown field or a value of the wrong type."""
         try:
-            values = json.loads(text)
+            values = parse_json(text)
         except json.JSONDecodeError as error:
             raise InputError(f"config is not JSON: {error}") from error
         return cls.from_values(values)
@@ -291,6 +291,6 @@ def _dotted(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except json.JSONDecodeError:
         return text

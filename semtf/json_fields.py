@@ -1,12 +1,21 @@
 """Dataclasses from JSON: a value of the wrong type or a field that is none is named."""
 
 import dataclasses
+import json
 import typing
 from typing import Any, Literal, TypeVar
 
 from semtf.errors import InputError
 
 T = TypeVar("T")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What `json.loads` gives; also text nested too deeply is a `json.JSONDecodeError`."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise json.JSONDecodeError("lists are nested too deeply", "", 0) from None
 
 
 def build(cls: type[T], values: Any, name: str) -> T:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -37,7 +38,7 @@ def check_manifest(folder: Path, remedy: str, *, full: bool = False) -> int:
         folder: with a ``manifest.json``.
         remedy: what to do where they differ.
         full: read every file and compare its hash; else only the sizes of arrays, weights and
-            graphs are compared.
+            graphs are compared, and that the others are there.
 
     Returns:
         How many files were compared.
@@ -47,7 +48,7 @@ def check_manifest(folder: Path, remedy: str, *, full: bool = False) -> int:
     """
     name = folder / MANIFEST
     try:
-        entries = json.loads(name.read_text(encoding="utf-8"))
+        entries = parse_json(name.read_text(encoding="utf-8"))
         expected = {path: (entry["bytes"], entry["sha256"]) for path, entry in entries.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{name}: cannot be read ({error}); {remedy}") from error
@@ -56,10 +57,10 @@ def check_manifest(folder: Path, remedy: str, *, full: bool = False) -> int:
         file = folder / path
         if ".." in Path(path).parts or Path(path).is_absolute():
             raise InputError(f"{name}: names {path}, which lies elsewhere; {remedy}")
-        if not full and file.suffix in PARSED:
-            continue
         if not file.is_file():
             raise InputError(f"{file}: is missing, though {MANIFEST} has it; {remedy}")
+        if not full and file.suffix in PARSED:
+            continue
         if file.stat().st_size != size:
             raise InputError(
                 f"{file}: has {file.stat().st_size} bytes and not {size}, as it was written with; "

@@ -26,6 +26,7 @@ from semtf.disk import explain_full_disk
 from semtf.distribution import check_batch, choose_strategy, follows, make_deterministic
 from semtf.errors import InputError
 from semtf.following import follow, leading, share_data
+from semtf.json_fields import parse_json
 from semtf.lock import is_vacant, lock_folder, part_holders
 from semtf.orders import is_chief
 from semtf.outputs import check_folder, protect
@@ -217,7 +218,7 @@ def _same_data(run: Run, data: Path | str | Dataset) -> bool:
     if not run.finished or (isinstance(data, Dataset) and not data.on_disk):
         return False
     try:
-        summary = json.loads((run.path / DATA).read_text(encoding="utf-8"))
+        summary = parse_json((run.path / DATA).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     root = data.root if isinstance(data, Dataset) else open_layout(data).root

@@ -15,6 +15,7 @@ from semtf.cases import case_numbers
 from semtf.config import RunConfig
 from semtf.errors import InputError, TrainingError
 from semtf.formats import migrated, stamped
+from semtf.json_fields import parse_json
 from semtf.lock import LOCK, Lock, is_vacant
 from semtf.manifest import MANIFEST, PARTIAL, check_manifest, write_manifest
 from semtf.outputs import check_folder, replacing
@@ -83,7 +84,7 @@ class Run:
                 )
             raise InputError(f"{path}: no run there; {remedy}") from error
         try:
-            document = json.loads(text)
+            document = parse_json(text)
         except ValueError as error:
             raise InputError(f"{path / CONFIG}: is not JSON ({error})") from error
         values = migrated("run", document, str(path / CONFIG))
@@ -172,7 +173,7 @@ class Run:
     def _summary(self) -> dict[str, str]:
         rows = self._state()
         try:
-            data = json.loads((self.path / DATA).read_text(encoding="utf-8"))
+            data = parse_json((self.path / DATA).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return rows
         counts = data["cases"].values()
@@ -234,7 +235,7 @@ class Run:
         Of a stage that was killed, only what came after it is known.
         """
         try:
-            seconds: dict[str, float] = json.loads((self.path / TIMINGS).read_text("utf-8"))
+            seconds: dict[str, float] = parse_json((self.path / TIMINGS).read_text("utf-8"))
         except FileNotFoundError:
             return {}
         return seconds

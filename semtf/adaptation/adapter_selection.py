@@ -9,6 +9,7 @@ from typing import Any
 from semtf.adaptation.criterion import Criterion
 from semtf.adapter_table import ADAPTERS, SELECTION
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 
 TABLE = "selection.csv"
 MARGIN = 0.02
@@ -40,7 +41,7 @@ class AdapterTrial:
     @classmethod
     def load(cls, path: Path) -> "AdapterTrial":
         """Read what `save` wrote."""
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         parts = values.pop("criterion")
         return cls(criterion=None if parts is None else Criterion(**parts), **values)
 

@@ -21,6 +21,7 @@ from semtf.autograph import no_autograph
 from semtf.config import AdaptationConfig, ImageConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 
 CHUNK = 256
 PERCENTILES = np.arange(0, 100.5, 0.5)
@@ -104,7 +105,7 @@ class StatisticalAdapter(tf.Module, FittedAdapter):
     ) -> "StatisticalAdapter":
         """Read what `save` wrote; raises InputError where it is not there."""
         try:
-            note = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
+            note = parse_json((folder / "statistics.json").read_text(encoding="utf-8"))
             arrays = [np.load(folder / f"{name}.npy", allow_pickle=False) for name in cls.names]
             shapes = [note["arrays"][name] for name in cls.names]
         except (OSError, ValueError, KeyError, EOFError) as error:

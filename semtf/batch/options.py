@@ -12,6 +12,7 @@ from semtf.batch.inputs import Listing
 from semtf.batch.location import Location
 from semtf.data.images import check_range16
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 from semtf.manifest import MANIFEST
 from semtf.run import CONFIG
 from semtf.version import __version__
@@ -97,7 +98,7 @@ def begin(out: Location, document: dict[str, Any]) -> None:
 
 def _check_same(place: Location, document: dict[str, Any]) -> None:
     try:
-        before = dict(json.loads(place.read()))
+        before = dict(parse_json(place.read()))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{place.text}: is not what a batch writes ({error}); choose another --out"

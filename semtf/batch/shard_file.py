@@ -18,6 +18,7 @@ from semtf.batch.options import BatchOptions
 from semtf.data.endings import without_ending
 from semtf.data.png import encode_png
 from semtf.estimation.result import DepthResult
+from semtf.json_fields import parse_json
 
 SUMMARY = "semtf"
 SUMMARY_FILE, TABLE = "shard.json", "table.csv"
@@ -52,7 +53,7 @@ class ShardSummary:
     @classmethod
     def from_json(cls, text: str | bytes) -> "ShardSummary":
         """Read what `to_json` wrote; raises ValueError, KeyError or TypeError where it is none."""
-        values = json.loads(text)
+        values = parse_json(text)
         rejected = [(name, reason) for name, reason in values.pop("rejected")]
         return cls(rejected=rejected, **values)
 
@@ -130,7 +131,7 @@ def _zip(
         members[f"{without_ending(name)}_sigma.png"] = encode_png(sigma)
     document = {"provenance": provenance, "sigma_levels": SIGMA_SCALE}
     members[SUMMARY_FILE] = json.dumps(
-        {**document, SUMMARY: json.loads(summary.to_json())}, sort_keys=True
+        {**document, SUMMARY: parse_json(summary.to_json())}, sort_keys=True
     ).encode()
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -150,7 +151,7 @@ def read_summary(file: Location) -> tuple[ShardSummary, str] | None:
         content = file.read()
         if file.path.endswith(".zip"):
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                document = json.loads(archive.read(SUMMARY_FILE))
+                document = parse_json(archive.read(SUMMARY_FILE))
             summary = ShardSummary.from_json(json.dumps(document[SUMMARY]))
         else:
             metadata = pq.read_schema(pa.BufferReader(content)).metadata

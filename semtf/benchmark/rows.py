@@ -10,6 +10,7 @@ import numpy as np
 from semtf.benchmark.world import Truth
 from semtf.config import RunConfig
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 from semtf.manifest import MANIFEST
 from semtf.run import Run
 from semtf.version import __version__
@@ -36,7 +37,7 @@ class Rows:
         lines = path.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines, 1):
             try:
-                row = json.loads(line)
+                row = parse_json(line)
                 self.rows.append({"name": str(row["name"]), **row})
             except (ValueError, KeyError, TypeError) as error:
                 # A process that was killed while it wrote leaves half of the last line.

@@ -18,6 +18,7 @@ from semtf.classification.calibration import scaled_softmax
 from semtf.classification.efficientnet import efficientnet_b0
 from semtf.data.network_scale import to_network
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "efficientnet_b0": efficientnet_b0,
@@ -110,7 +111,7 @@ class Classifier:
         """Read a saved classifier; raises InputError where its files are missing or broken."""
         path = folder / SETTINGS_FILE
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = parse_json(path.read_text(encoding="utf-8"))
             cases = tuple(int(case) for case in settings["cases"])
             height, width = settings["shape"]
             model = NETWORKS[settings["backbone"]]((height, width), len(cases))

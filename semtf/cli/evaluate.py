@@ -83,6 +83,8 @@ def command(
         voters = None if sites is None else read_column(sites, "site", names)
         case_score = score_cases(read_cases(table, names), true_cases, depth, true, voters)
         result["classification"] = asdict(case_score)
+    elif sites is not None and not sigma:
+        raise InputError("--sites: only --table and --sigma use it; give one, or leave it out")
     if sigma:
         result["sigma"] = _coverage(predictions, names, true, true_cases, table, sites)
     click.echo(json.dumps(result) if as_json else _text(result))
@@ -147,12 +149,7 @@ def _coverage(
     from semtf.estimation.predictions import read_column
     from semtf.evaluation.coverage import Judged, coverage_table, read_estimates
 
-    depth, sigma = read_estimates(predictions, names)
-    if depth.shape != truth.shape:
-        raise InputError(
-            f"{predictions}: its arrays have shape {list(depth.shape[1:])}, the truth "
-            f"{list(truth.shape[1:])}; predict again with --arrays"
-        )
+    depth, sigma = read_estimates(predictions, names, truth.shape[1:])
     similarity = None if table is None else read_column(table, "similarity", names).astype(float)
     rows = coverage_table(
         Judged(depth, sigma, truth),

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,24 @@ class Vote(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Parse ``"neighbours:9"``."""
         kind, _, count = str(value).partition(":")
-        if kind != "neighbours" or not (count.isascii() and count.isdecimal()):
+        if kind != "neighbours" or not (count.isascii() and count.isdecimal() and len(count) < 10):
             self.fail(f"{value!r} is not of the form {self.name}, as in neighbours:9", param, ctx)
         if int(count) < 3 or int(count) % 2 == 0:
             self.fail(f"{value!r}: the number must be odd and at least 3", param, ctx)
         return int(count)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds, neither NaN nor infinite."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse a number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 size_option = click.option(
@@ -67,7 +81,7 @@ weights_option = click.option(
 )
 recall_option = click.option(
     "--recall",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteRange(0, 1, min_open=True),
     help="Share of the best rows that the ScaNN index must find; default as trained.",
 )
 fab_option = click.option(
@@ -84,7 +98,7 @@ def fab_folders(assignments: tuple[str, ...]) -> dict[int, Path]:
     by_case = {}
     for assignment in assignments:
         case, equals, folder = assignment.partition("=")
-        if not equals or not (case.isascii() and case.isdecimal()):
+        if not equals or not (case.isascii() and case.isdecimal() and len(case) < 10):
             raise InputError(f"--fab {assignment}: write CASE=DIR, as in 1=images")
         by_case[int(case)] = Path(folder)
     return by_case

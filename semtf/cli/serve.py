@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from semtf.cli.options import FOLDER
+from semtf.cli.options import FOLDER, FiniteRange
 from semtf.errors import InputError
+from semtf.serving.server.addresses import MODEL_NAME, is_model_name
 
 
 @click.command(name="serve")
@@ -41,20 +42,20 @@ from semtf.errors import InputError
 )
 @click.option("--token-file", type=FOLDER, help="File with the bearer token that clients send.")
 @click.option("--insecure", is_flag=True, help="Let everybody in who reaches the port.")
-@click.option("--batch", default=64, show_default=True, type=click.IntRange(1))
+@click.option("--batch", default=64, show_default=True, type=click.IntRange(1, 1 << 16))
 @click.option(
     "--window",
     default=2.0,
     show_default=True,
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     help="Milliseconds that a request waits for others to join its batch.",
 )
-@click.option("--threads", default=2, show_default=True, type=click.IntRange(1))
+@click.option("--threads", default=2, show_default=True, type=click.IntRange(1, 1024))
 @click.option(
     "--poll",
     default=1.0,
     show_default=True,
-    type=click.FloatRange(0.05),
+    type=FiniteRange(0.05),
     help="Seconds between looks for a new version.",
 )
 @click.option(
@@ -72,14 +73,14 @@ from semtf.errors import InputError
     "--timeout",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(0.01),
+    type=FiniteRange(0.01),
     help="Seconds that an answer may take.",
 )
 @click.option(
     "--receive-timeout",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(0.01),
+    type=FiniteRange(0.01),
     help="Seconds that the head and the body of a request may take to arrive, each.",
 )
 def command(
@@ -112,6 +113,8 @@ def command(
     if labels and model_config_file is not None:
         raise InputError("--label: write version_labels into the --model-config-file")
     label_versions = _labels(labels)
+    if not is_model_name(name):
+        raise InputError(f"--name {name!r}: {MODEL_NAME}")
     try:
         from semtf.serving.server.model_config import ConfigFile, ModelConfig
         from semtf.serving.server.predicting import Limits
@@ -145,7 +148,9 @@ def _labels(assignments: tuple[str, ...]) -> dict[str, int]:
     labels = {}
     for assignment in assignments:
         name, equals, version = assignment.partition("=")
-        if not equals or not name or not version.isdecimal():
+        if not equals or not name or not (version.isdecimal() and len(version) < 19):
             raise InputError(f"--label {assignment}: write NAME=VERSION, as in stable=3")
+        if name in labels:
+            raise InputError(f"--label {assignment}: {name} is given twice; leave one")
         labels[name] = int(version)
     return labels

@@ -1,6 +1,7 @@
 """`average_depth.csv`: the one depth the fab gives, an average for each site."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 HEADER = ["0", "1"]
 COLUMNS = ["case", "site", "depth"]
 DEEPEST = 255
+NUMBER = re.compile(r"[0-9]+\.?[0-9]*([eE][+-]?[0-9]{1,3})?")
 
 
 def read_average_depth(source: Source, file: File | None, cases: Sequence[Case]) -> "pd.DataFrame":
@@ -46,7 +48,8 @@ def read_average_depth(source: Source, file: File | None, cases: Sequence[Case])
         for line, site, depth in table[HEADER].itertuples()
     ]
     averages = pd.DataFrame(rows, columns=COLUMNS, index=table.index)
-    twice = averages.index[averages.duplicated(["case", "site"])]
+    folded = averages.assign(site=averages["site"].str.casefold())
+    twice = averages.index[folded.duplicated(["case", "site"])]
     if len(twice):
         site = table.loc[twice[0], "0"]
         raise InputError(f"{name}, line {twice[0]}: the site {site} is there twice; leave one row")
@@ -55,15 +58,12 @@ def read_average_depth(source: Source, file: File | None, cases: Sequence[Case])
 
 def _row(site: str, depth: str, cases: Sequence[Case], line: str) -> tuple[int, str, float]:
     matching = [case for case in cases if site.strip().lower().startswith(case.fab.lower() + "_")]
-    try:
-        value = float(depth)
-    except ValueError:
-        value = math.nan
-    if not matching or not 0 <= value <= DEEPEST:
+    value = float(depth) if NUMBER.fullmatch(depth.strip()) else math.nan
+    case = max(matching, key=lambda case: len(case.fab), default=None)
+    if case is None or not site.strip()[len(case.fab) + 1 :] or not 0 <= value <= DEEPEST:
         raise InputError(
             f"{line}: expected a site of {', '.join(case.fab.lower() for case in cases)} and a "
             f"depth from 0 to {DEEPEST}, such as {cases[0].fab.lower()}_site_00233,138.97; found "
             f"{site},{depth}"
         )
-    case = max(matching, key=lambda case: len(case.fab))
     return case.case, site.strip()[len(case.fab) + 1 :], value

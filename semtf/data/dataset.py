@@ -184,7 +184,9 @@ def open_dataset(
     source = layout.open_layout(root)
     table = layout.find_cases(source)
     cases = case_numbers(table) if cases is None else tuple(cases)
-    given_fabs = {case: images.as_fab(case) for case, images in (fab or {}).items()}
+    given_fabs = {
+        find_case(table, case).case: images.as_fab(case) for case, images in (fab or {}).items()
+    }
     if pairs_only:
         none = ImageSet(np.zeros((0, *size), np.uint8), name_array([]))
         given_fabs = {case: none.as_fab(case) for case in cases}

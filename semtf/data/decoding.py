@@ -25,6 +25,8 @@ from semtf.data.file_source import File, Span, read_file
 from semtf.data.image_file import decode_image
 from semtf.data.images import BadImageError, Gray, Size, check_bytes
 
+UNREAD = "it cannot be read"
+"""Begins the problem of a file that could not be read, which may pass."""
 CHUNK = 256
 MAX_SERIAL = 2048
 """Up to so many images it is faster to start no processes."""
@@ -128,7 +130,7 @@ def decode_chunk(
         except BadImageError as error:
             problem = str(error)
         except OSError as error:
-            problem = f"it cannot be read ({error.strerror or error})"
+            problem = f"{UNREAD} ({error.strerror or error})"
         digests.append(digest)
         problems.append(" ".join(problem.split()))
     return Chunk(start, images, digests, problems)

@@ -55,7 +55,7 @@ class Source(Protocol):
     root: Path
 
     def folders(self, under: str = "") -> list[str]:
-        """The names of the folders directly in ``under``, sorted."""
+        """The names of the folders directly in ``under``, sorted; none where it is missing."""
 
     def files(self, under: str = "") -> list[File]:
         """All files below ``under``, sorted; an empty list where it does not exist."""
@@ -120,9 +120,10 @@ class FolderSource:
         self.root = root
 
     def folders(self, under: str = "") -> list[str]:
+        start = self.root / under
         return sorted(
             entry.name
-            for entry in _entries(str(self.root / under))
+            for entry in (_entries(str(start)) if start.is_dir() else ())
             if entry.is_dir() and not is_stray(entry.name)
         )
 

@@ -22,6 +22,8 @@ REMEDY = "save it as 8-bit grey levels (0-1 times 255), or 16-bit grey with --ra
 MODES = ("L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
 """Pillow's modes of the files that are taken."""
 DEEPEST = (1 << 16) - 1
+LOSSY = (6, 7, 34712, 50001)
+"""Values of the TIFF tag Compression: JPEG, old and new, JPEG 2000, and WebP."""
 SIGNED, MIN_IS_WHITE = 2, 0
 """Values of the TIFF tags SampleFormat and PhotometricInterpretation."""
 
@@ -109,6 +111,8 @@ def _check_tiff(image: TiffImageFile) -> bool:
     tags = image.tag_v2
     deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8
     white_is_zero = tags.get(ExifTags.Base.PhotometricInterpretation) == MIN_IS_WHITE
+    if tags.get(ExifTags.Base.Compression) in LOSSY:
+        raise BadImageError("compressed as JPEG or WebP, which changes grey levels; save it anew")
     if image.mode not in MODES:
         raise BadImageError(f"pixel format {image.mode}; {REMEDY}")
     if image.mode == "P" and bytes(image.getpalette() or ()) != IDENTITY:

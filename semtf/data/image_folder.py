@@ -121,18 +121,34 @@ def image_listing(root: Path | str, found: Sequence[File], quiet: bool = False) 
         InputError: there are no images.
     """
     files, unread = split_images(found)
+    archives = [file for file in found if file.path.lower().endswith(".zip")]
     if not files:
         kinds = sorted({PurePosixPath(file.path).suffix for file in unread})
         instead = f", but {', '.join(kinds)}; save them as PNG" if kinds else ""
+        if archives:
+            instead += f", but the zip file {archives[0].path}; unpack it, or name it"
         raise InputError(f"{root}: no PNG or TIFF images lie in it{instead}")
+    for file in files:
+        if not _is_text(file.path):
+            raise InputError(f"{root}: the name {file.path!r} is no text in UTF-8; rename the file")
     folders = [file.path.rpartition("/")[0] for file in files]
     top = os.path.commonpath([f"/{folder}" for folder in folders])[1:]
     inside = [folder == top for folder in folders]
     beside = [] if top not in folders else list(compress(files, [not here for here in inside]))
     if not quiet:
         warn_passed_over(root, unread, "only PNG and TIFF files are read")
+        warn_passed_over(root, archives, "no zip file among images is read")
         warn_passed_over(root, beside, "they lie in folders beside other images")
     if top not in folders:
         start = len(top) + 1 if top else 0
         return ImageListing(files, [folder[start:] for folder in folders])
     return ImageListing(list(compress(files, inside)), None)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name is what it seems: a file system may hold bytes that are no text."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from semtf.cases import CASES_FILE, CHALLENGE, Case, Cases, parse_cases
-from semtf.data.endings import PNG, split_images, warn_passed_over
+from semtf.data.endings import NAMED, PNG, split_images, warn_passed_over
 from semtf.data.file_source import (
     File,
     JoinedSource,
@@ -28,6 +28,7 @@ from semtf.data.file_source import (
 )
 from semtf.data.skipped import Skipped
 from semtf.errors import InputError
+from semtf.progress import warn
 
 FOLDERS = ("simulation_data", "train", "test")
 KINDS = ("itr0", "itr1", "depth")
@@ -128,10 +129,22 @@ def scan(source: Source, cases: Iterable[Case], without_fab: Container[int] = ()
         layout.sem[number], layout.depth[number] = _pair_members(source, case, layout)
         if number not in without_fab:
             layout.fab[number] = _fab_members(source, case, layout)
+    _warn_of_folders(source, prefix)
     layout.test = _test_members(source, layout)
     warn_passed_over(source.root, layout.passed_over, "only PNG files in their places are read")
     layout.average_depth = source.find(prefix + AVERAGE_DEPTH)
     return layout
+
+
+def _warn_of_folders(source: Source, prefix: str) -> None:
+    """Say which folders beside those of the cases are passed over."""
+    cases = find_cases(source)
+    simulators, fabs = [case.simulator for case in cases], [case.fab for case in cases]
+    for folder, known in (("simulation_data/SEM", simulators), ("train/SEM", fabs)):
+        unknown = [name for name in source.folders(prefix + folder) if name not in known]
+        if unknown:
+            names = ", ".join(unknown[:NAMED]) + (", ..." if len(unknown) > NAMED else "")
+            warn(f"{full_path(source.root, prefix + folder)}: no case has the folder {names}")
 
 
 def open_layout(root: Path | str) -> Source:
@@ -170,7 +183,8 @@ def find_prefix(source: Source) -> str:
         candidates = list(islice(folders, MAX_FOLDERS))
     if archives := _archives(source):
         raise InputError(
-            f"{_expected(source)}; it has the zip file {archives[0]}: unpack it, or name it"
+            f"{_expected(source)}; it has the zip file {archives[0]}: unpack it, or name "
+            "it or its folder"
         )
     raise InputError(f"{_expected(source)}; it has none; `semtf simulate` makes one")
 
@@ -180,9 +194,11 @@ def _below(source: Source, prefix: str) -> list[str]:
 
 
 def _archives(source: Source) -> list[str]:
-    """The zip files in a folder or in a zip file."""
+    """The zip files in a folder, or in those directly in it, or in a zip file."""
     if source.root.is_dir():
-        return sorted(path.name for path in source.root.glob("*.zip"))
+        root = source.root
+        found = sorted(root.glob("*.zip")) or sorted(root.glob("*/*.zip"))
+        return [path.relative_to(root).as_posix() for path in found]
     return [file.path for file in source.files() if file.path.lower().endswith(".zip")]
 
 

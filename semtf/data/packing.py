@@ -25,7 +25,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 
-from semtf.data.decoding import CHUNK, Chunk, Decoder
+from semtf.data.decoding import CHUNK, UNREAD, Chunk, Decoder
 from semtf.data.file_source import File
 from semtf.data.images import Gray, Size
 from semtf.data.layout import Member
@@ -61,6 +61,11 @@ class Row(NamedTuple):
     @property
     def key(self) -> tuple[str, int, int]:
         return self.path, self.size, self.stamp
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the file could not be read, which is tried again."""
+        return self.problem.startswith(UNREAD)
 
 
 def cache_root() -> Path:
@@ -122,9 +127,9 @@ def pack(decoder: Decoder, members: Sequence[Member], folder: Path, advance: Adv
     """
     state = _state(members)
     pixels, manifest = folder / f"{state}.npy", folder / f"{state}.csv"
-    if pixels.exists() and manifest.exists():
+    rows = list(_read(manifest)) if pixels.exists() and manifest.exists() else []
+    if rows and not any(row.may_pass for row in rows):
         advance(len(members), "")
-        rows = list(_read(manifest))
     else:
         folder.mkdir(parents=True, exist_ok=True)
         rows = _build(decoder, members, folder, state, advance)
@@ -152,7 +157,7 @@ def _build(
 ) -> list[Row]:
     pixels, journal = folder / f"{state}.part.npy", folder / f"{state}.part.csv"
     if pixels.exists() and journal.exists():
-        done = {row.row: row for row in _read(journal)}
+        done = {row.row: row for row in _read(journal) if not row.may_pass}
     else:
         journal.unlink(missing_ok=True)
         _allocate(pixels, (len(members), *decoder.task.size))
@@ -231,7 +236,7 @@ def _reuse(members: Sequence[Member], folder: Path, pixels: Path) -> dict[int, R
         older = manifest.with_suffix(".npy")
         if manifest == older or not older.exists():
             continue
-        older_rows = {row.key: row for row in _read(manifest)}
+        older_rows = {row.key: row for row in _read(manifest) if not row.may_pass}
         keys = {row: member.file[:3] for row, member in enumerate(members) if row not in done}
         rows = [row for row, key in keys.items() if key in older_rows]
         for start in range(0, len(rows), CHUNK):

@@ -42,6 +42,8 @@ def members(root: Path) -> list[tuple[str, zipfile.ZipInfo]]:
     found: dict[str, zipfile.ZipInfo] = {}
     for name, entry in zip(_names(entries), entries, strict=True):
         parts = [part for part in name.split("/") if part not in ("", ".")]
+        if "\0" in name:
+            raise InputError(f"{root}: the name {name!r} holds a NUL; make the archive anew")
         if ".." in parts:
             raise InputError(f"{root}/{name}: leads out of the zip file; make the archive anew")
         path = "/".join(parts)
@@ -83,8 +85,14 @@ _READING = threading.Lock()
 
 
 @lru_cache(maxsize=8)
-def _archive(root: Path) -> BinaryIO:
+def _opened(root: Path, _state: tuple[int, int, int]) -> BinaryIO:
     return root.open("rb", buffering=0)
+
+
+def _archive(root: Path) -> BinaryIO:
+    """The open archive: the one that now has this name, which another may have had before."""
+    status = root.stat()
+    return _opened(root, (status.st_ino, status.st_mtime_ns, status.st_size))
 
 
 def _read_at(archive: BinaryIO, length: int, offset: int) -> bytes:

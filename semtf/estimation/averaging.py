@@ -14,6 +14,7 @@ from semtf.config import Weights
 from semtf.errors import InputError
 from semtf.estimation.regression import Regression, RegressionFit
 from semtf.estimation.uncertainty import depth_and_spread, num_to_search
+from semtf.json_fields import parse_json
 from semtf.noise.model import NoiseModel
 from semtf.retrieval.blending import Blending
 from semtf.retrieval.held_out import HeldOutQueries
@@ -97,7 +98,7 @@ class Average:
         if regression is None:
             return None
         try:
-            values = json.loads((folder / ESTIMATORS).read_text(encoding="utf-8"))
+            values = parse_json((folder / ESTIMATORS).read_text(encoding="utf-8"))
             blending = Blending(int(values["neighbours"]), Weights(values["weights"]))
             return cls(regression, float(values["share"]), blending, values["rmse"])
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from semtf.config import Weights
 from semtf.errors import InputError
 from semtf.estimation.averaging import Combined
+from semtf.json_fields import parse_json
 from semtf.retrieval.blending import Blending
 
 INTERVALS = "intervals.json"
@@ -146,7 +147,7 @@ class Intervals:
         if not (folder / INTERVALS).exists():
             return None
         try:
-            values = json.loads((folder / INTERVALS).read_text(encoding="utf-8"))
+            values = parse_json((folder / INTERVALS).read_text(encoding="utf-8"))
             del values["level"]
             return cls(**values)
         except (OSError, ValueError, KeyError, TypeError) as error:

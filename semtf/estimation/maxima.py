@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from semtf.data.network_scale import FULL_SCALE
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 
 MAXIMA = "maxima.json"
 QUANTILES = (0.005, 0.5, 0.995)
@@ -60,7 +61,7 @@ class Maxima(NamedTuple):
         if not (folder / MAXIMA).exists():
             return cls.of([FULL_SCALE])
         try:
-            values = json.loads((folder / MAXIMA).read_text(encoding="utf-8"))
+            values = parse_json((folder / MAXIMA).read_text(encoding="utf-8"))
             return cls(float(values["low"]), float(values["high"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{folder / MAXIMA}: cannot be read ({error}); train again") from error

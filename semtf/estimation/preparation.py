@@ -17,6 +17,7 @@ from semtf.estimation.joint import ERRORS, ErrorPatterns
 from semtf.estimation.maxima import MAXIMA, Maxima
 from semtf.estimation.models import EstimatorModels
 from semtf.estimation.regression import COEFFICIENTS, COMPONENTS
+from semtf.json_fields import parse_json
 from semtf.noise.model import NOISE, OFFSET, NoiseModel
 from semtf.retrieval.held_out import find_noise
 from semtf.retrieval.retriever import Retriever
@@ -157,6 +158,6 @@ def write_limit(retriever: Retriever, images: npt.NDArray[np.uint8], folder: Pat
 def read_limit(folder: Path) -> float:
     """The similarity below which an image is unlike the storage."""
     try:
-        return float(json.loads((folder / LIMIT).read_text(encoding="utf-8"))["limit"])
+        return float(parse_json((folder / LIMIT).read_text(encoding="utf-8"))["limit"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / LIMIT}: cannot be read ({error}); train again") from error

@@ -20,6 +20,7 @@ import tensorflow as tf
 from semtf.cases import case_numbers
 from semtf.errors import InputError
 from semtf.estimation.preparation import FITTED
+from semtf.json_fields import parse_json
 from semtf.manifest import PARTIAL
 from semtf.outputs import check_folder, give_name, is_unused
 from semtf.retrieval.embeddings import embeddings_per_pair
@@ -121,7 +122,7 @@ def pair_counts(folder: Path) -> dict[int, list[int]]:
     """By case, the pairs of each part."""
     path = folder / HEAD / SHARDS
     try:
-        pairs = json.loads(path.read_text(encoding="utf-8"))["pairs"]
+        pairs = parse_json(path.read_text(encoding="utf-8"))["pairs"]
         return {int(case): [int(count) for count in counts] for case, counts in pairs.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); run semtf shard anew") from error

@@ -23,6 +23,8 @@ RIGHT = 0.5
 RESAMPLES = 1000
 QUANTILES = (0.025, 0.975)
 BINS = 4
+SIGMA = "_sigma.npy"
+NO_MAP = "holds no map of finite numbers"
 """Parts of equal size into which images are sorted by similarity."""
 COLUMNS = ("by", "group", "zone", "coverage", "low", "high", "width", "right", "pixels", "units")
 
@@ -97,30 +99,41 @@ def coverage_table(
 
 
 def read_estimates(
-    folder: Path, names: npt.NDArray[np.str_]
+    folder: Path, names: npt.NDArray[np.str_], size: tuple[int, ...] | None = None
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Depth and σ of named images, as ``semtf predict --arrays`` writes them.
 
+    Args:
+        folder: where they are.
+        names: of the images.
+        size: rows and columns of each; those of the first where None.
+
     Raises:
-        InputError: a file is missing or cannot be read, or has another size than the others.
+        InputError: a file is missing or cannot be read, or is no map of this size.
     """
     found = []
-    for ending in (".npy", "_sigma.npy"):
+    for ending in (".npy", SIGMA):
         maps = []
         for name in names:
             path = folder / f"{Path(str(name)).with_suffix('')}{ending}"
             try:
-                maps.append(np.asarray(np.load(path, allow_pickle=False), np.float32))
-            except (OSError, ValueError) as error:
+                array = np.load(path, allow_pickle=False)
+            except (OSError, ValueError, EOFError, MemoryError) as error:
                 raise InputError(
-                    f"{path}: cannot be read ({error}); --sigma needs a folder that "
-                    "semtf predict --arrays wrote"
+                    f"{path}: cannot be read ({error or 'it is empty'}); --sigma needs a folder "
+                    "that semtf predict --arrays wrote"
                 ) from error
-            if maps[-1].ndim != 2 or maps[-1].shape != maps[0].shape:
+            if not (array.dtype.kind == "f" and np.isfinite(array).all()):
+                raise InputError(f"{path}: {NO_MAP}; predict again with --arrays")
+            if ending == SIGMA and (array < 0).any():
+                raise InputError(f"{path}: a sigma is negative; predict again with --arrays")
+            size = array.shape if size is None else size
+            if array.ndim != 2 or array.shape != size:
                 raise InputError(
-                    f"{path}: has shape {list(maps[-1].shape)} instead of "
-                    f"{list(maps[0].shape)}; predict again with --arrays"
+                    f"{path}: has shape {list(array.shape)} instead of {list(size[-2:])}; "
+                    "predict again with --arrays"
                 )
+            maps.append(array.astype(np.float32))
         found.append(np.stack(maps))
     depth, sigma = found
     return depth, sigma

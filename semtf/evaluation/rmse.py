@@ -42,9 +42,11 @@ def score(depth: npt.NDArray, truth: npt.NDArray, cases: npt.NDArray | None = No
 def read_cases(path: Path | str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.int64]:
     """The case of each named image, from a CSV with the columns ``name`` and ``case``."""
     column = read_column(path, "case", names)
-    wrong = [case for case in column if not (case.isascii() and case.isdecimal() and int(case))]
-    if wrong:
-        raise InputError(f"{path}: {wrong[0]!r} is no case; cases are whole numbers from 1 on")
+    for name, case in zip(names, map(str, column), strict=True):
+        if not (case.isascii() and case.isdecimal() and len(case) < 10 and int(case)):
+            raise InputError(
+                f"{path}: {case[:100]} of {name} is no case; cases are whole numbers from 1 on"
+            )
     return column.astype(np.int64)
 
 

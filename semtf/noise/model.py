@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 from semtf.noise.kinds import KINDS, Images
 
 NOISE = "noise.json"
@@ -60,7 +61,7 @@ class NoiseModel:
         if not (folder / NOISE).exists():
             return None
         try:
-            document = json.loads((folder / NOISE).read_text(encoding="utf-8"))
+            document = parse_json((folder / NOISE).read_text(encoding="utf-8"))
             offset = np.load(folder / OFFSET, allow_pickle=False)
             sizes = {str(name): float(size) for name, size in document["sizes"].items()}
             unknown = sorted(set(sizes) - set(KINDS))

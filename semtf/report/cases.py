@@ -1,6 +1,5 @@
 """A case of a run on its page: adapter, neighbours, noise, intervals."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from semtf.data.network_scale import FULL_SCALE
 from semtf.estimation.averaging import Average
 from semtf.estimation.intervals import Intervals
 from semtf.estimation.preparation import TRIALS
+from semtf.json_fields import parse_json
 from semtf.noise.model import NoiseModel
 from semtf.pages.figure import page_figure
 from semtf.pages.mosaic import mosaic
@@ -64,7 +64,7 @@ def _selection(folder: Path) -> dict[str, Any] | None:
     """The adapter that `auto` chose, and the criterion of each; None where it did not choose."""
     if not (folder / SELECTION).exists():
         return None
-    selection: dict[str, Any] = json.loads((folder / SELECTION).read_text(encoding="utf-8"))
+    selection: dict[str, Any] = parse_json((folder / SELECTION).read_text(encoding="utf-8"))
     table = pd.read_csv(folder / SELECTION_TABLE).map(
         lambda value: f"{value:.3g}" if isinstance(value, float) else str(value)
     )
@@ -107,7 +107,7 @@ def _blending(folder: Path) -> dict[str, Any] | None:
     """The blending of neighbours that was chosen, and how many were compared; None without."""
     if not (folder / TRIALS).exists():
         return None
-    trials = json.loads((folder / TRIALS).read_text(encoding="utf-8"))
+    trials = parse_json((folder / TRIALS).read_text(encoding="utf-8"))
     return {"chosen": trials[0], "compared": len(trials), "nearest": _nearest(trials)}
 
 

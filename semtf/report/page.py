@@ -1,6 +1,5 @@
 """The page of a run: its data, what its networks learned, and its errors."""
 
-import json
 from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 
 from semtf.data.dataset import Dataset, open_dataset
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 from semtf.lock import lock_folder
 from semtf.outputs import check_file, replacing
 from semtf.pages.page import render
@@ -79,7 +79,7 @@ def _values(run: Run, dataset: Dataset, benchmark: Path | None) -> dict[str, Any
     return {
         "name": run.path.name,
         "preset": run.config.preset,
-        "data": json.loads((run.path / DATA).read_text(encoding="utf-8")),
+        "data": parse_json((run.path / DATA).read_text(encoding="utf-8")),
         "good": summary.how_good(found, expected),
         "doubts": summary.doubts(found, classifier, criteria),
         "pictures": evidence.pictures(found),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 from semtf.lock import lock_folder
 from semtf.outputs import replacing
 from semtf.pages.page import render_part
@@ -124,7 +125,7 @@ class Records:
         if not path.exists():
             return cls()
         try:
-            kinds = json.loads(path.read_text(encoding="utf-8"))
+            kinds = parse_json(path.read_text(encoding="utf-8"))
             return cls(
                 [Prediction(**entry) for entry in kinds["predictions"]],
                 [Evaluation(**entry) for entry in kinds["evaluations"]],

@@ -1,11 +1,11 @@
 """The training of a run on its page: losses, criterion, classifier, seconds."""
 
-import json
 from typing import Any
 
 import pandas as pd
 
 from semtf.adapter_table import chosen_folder
+from semtf.json_fields import parse_json
 from semtf.pages.figure import PageFigure
 from semtf.report import figures
 from semtf.run import Run
@@ -43,7 +43,7 @@ def site_rows(classifier: dict[str, Any]) -> list[list[Any]]:
 def classifier_settings(run: Run) -> dict[str, Any]:
     """What ``classifier.json`` says."""
     text = (run.classifier / "classifier.json").read_text(encoding="utf-8")
-    settings: dict[str, Any] = json.loads(text)
+    settings: dict[str, Any] = parse_json(text)
     return settings
 
 
@@ -59,7 +59,7 @@ def criterion(run: Run, case: int) -> dict[str, Any] | None:
     if not (folder / "choice.json").exists():
         return None
     table = pd.read_csv(folder / "criterion.csv").dropna(axis="columns", how="all")
-    choice = json.loads((folder / "choice.json").read_text(encoding="utf-8"))
+    choice = parse_json((folder / "choice.json").read_text(encoding="utf-8"))
     return {
         "case": case,
         "epoch": choice["epoch"],

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from semtf.config import IndexChoice, RetrievalConfig
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
+from semtf.json_fields import parse_json
 from semtf.retrieval.coordinates import Coordinates
 from semtf.retrieval.embeddings import embeddings_per_pair
 from semtf.retrieval.index import EMBEDDINGS
@@ -76,7 +77,7 @@ def load_retriever(
 
 
 def _read_settings(folder: Path) -> RetrievalConfig:
-    document = json.loads((folder / SETTINGS).read_text("utf-8"))
+    document = parse_json((folder / SETTINGS).read_text("utf-8"))
     return RetrievalConfig(**migrated("index", document, str(folder / SETTINGS)))
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from semtf.json_fields import parse_json
 from semtf.retrieval.index import EMBEDDINGS, ExactIndex, Index, Matches
 from semtf.retrieval.scann_operations import scann_operations
 from semtf.retrieval.topk import first_of_groups
@@ -214,7 +215,7 @@ class ScannIndex(Index):
         if not (folder / "scann").is_dir():
             return cls.build(embeddings)
         tensors = [_read(folder / "scann", name) for name in STATE]
-        effort = json.loads((folder / "scann" / "effort.json").read_text(encoding="utf-8"))
+        effort = parse_json((folder / "scann" / "effort.json").read_text(encoding="utf-8"))
         return cls.of_tensors([*tensors, tf.constant(embeddings)], Effort(**effort))
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from semtf.errors import InputError
 from semtf.formats import migrated, stamped
+from semtf.json_fields import parse_json
 
 NAMES = "names.json"
 MEASUREMENT = re.compile(r"(.*M\d+-\d+MS)_\d+")
@@ -85,7 +86,7 @@ class Storage:
         try:
             keys = np.load(folder / "keys.npy", mmap_mode="r", allow_pickle=False)
             values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
-            document = json.loads((folder / NAMES).read_text(encoding="utf-8"))
+            document = parse_json((folder / NAMES).read_text(encoding="utf-8"))
             head = migrated("storage", document, str(folder / NAMES))
             names, case = np.asarray(head["names"], dtype=str), int(head["case"])
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -4,7 +4,8 @@ import re
 
 PLACES = re.compile(
     r"\[\[\s*(?:\{\{[^}]*\}\}\s*)+\]\]|\{\{[^}]*\}\}|\[Op:[^\]]*\]"
-    r"|Graph execution error:|Detected at node .*?\(most recent\):|<stack traces unavailable>"
+    r"|Graph execution error:|Detected at node .*?\(most recent(?: call last)?\):"
+    r"|<stack traces unavailable>"
     r"|\d+ root error\(s\) found\.|\(\d+\) [A-Z_]+: |\d+ successful operations\..*"
 )
 """What TensorFlow says of the places in a graph: nothing to a client."""

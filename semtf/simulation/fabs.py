@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from semtf.errors import InputError
-from semtf.json_fields import build
+from semtf.json_fields import build, parse_json
 from semtf.simulation.holes import HOLE, HoleModel
 from semtf.simulation.microscope import FABS, SIMULATOR, Microscope
 from semtf.simulation.visible import case_step
@@ -47,7 +47,7 @@ PRESETS = {name: Fab(name, HOLE, SIMULATOR, microscope) for name, microscope in 
 def read_fab(path: Path) -> Fab:
     """The fab of a ``fab.json``; raises InputError where it is none."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"--fab {path}: cannot be read ({error})") from error
     if not isinstance(values, dict) or not {"holes", "simulator", "microscope"} <= set(values):

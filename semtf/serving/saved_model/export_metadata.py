@@ -1,11 +1,11 @@
 """``semtf.json``, what is known of an export beside its SavedModel; read without TensorFlow."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from semtf.errors import InputError
 from semtf.formats import migrated
+from semtf.json_fields import parse_json
 
 EXPORT_METADATA = "semtf.json"
 
@@ -17,7 +17,7 @@ def read_export_metadata(folder: Path) -> dict[str, Any]:
         InputError: the file cannot be read, or a newer semtf wrote it.
     """
     try:
-        document = json.loads((folder / EXPORT_METADATA).read_text(encoding="utf-8"))
+        document = parse_json((folder / EXPORT_METADATA).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

@@ -20,14 +20,19 @@ def register_operations(metadata: dict[str, Any]) -> None:
         importlib.import_module(SCANN)
 
 
+def check(folder: Path) -> None:
+    """Raise InputError where a file of an export is missing or has another size than written."""
+    if (folder / MANIFEST).exists():
+        check_manifest(folder, "copy the export anew, or export again")
+
+
 def load(folder: Path) -> Any:
     """The SavedModel of an export, as `tf.saved_model.load` gives it.
 
     Raises:
         InputError: a file of the export is not as it was written.
     """
-    if (folder / MANIFEST).exists():
-        check_manifest(folder, "copy the export anew, or export again")
+    check(folder)
     register_operations(read_export_metadata(folder))
     return tf.saved_model.load(str(folder))
 

@@ -66,7 +66,8 @@ def _checks(
     cases_checked = require(all_known, f"case must be one of {cases}; got {{}}", case)
     with tf.control_dependencies([cases_checked]):
         all_stored = tf.reduce_all((pair >= 0) & (pair < size))
-    within_radius = tf.reduce_all(tf.abs(shift) <= radius)
+    # The absolute value of the smallest number is negative.
+    within_radius = tf.reduce_all((shift >= -radius) & (shift <= radius))
     return [
         require(all_stored, "pair: the storage has {} pairs; got {}", size, pair),
         require(within_radius, f"shift: at most {radius} pixels; got {{}}", shift),

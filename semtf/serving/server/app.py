@@ -122,7 +122,8 @@ class Api:
         if request.method == "POST" and (match := PREDICT.fullmatch(path)):
             method = match["method"].lower()
             if method in ("classify", "regress"):
-                self.models.served(unquote(match["name"]), _version(match)[0])
+                number, label = _version(match)
+                self.models.served(unquote(match["name"]), number).find(number, label)
                 raise RequestError(501, f":{method} takes tf.Example; send images to :predict")
             if method == "predict":
                 return await self._predict(request, match)

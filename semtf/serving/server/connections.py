@@ -21,6 +21,14 @@ REFUSAL = (
     b'{"error": "too many connections; try again"}'
 )
 
+MOST_HEAD = 1 << 16
+"""Bytes of the head of a request."""
+TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: application/json\r\n"
+    b"Connection: close\r\nContent-Length: 49\r\n\r\n"
+    b'{"error": "the head of the request is too large"}'
+)
+
 
 def connections_allowed() -> int:
     """How many connections there may be, once this process has all descriptors it may have."""
@@ -43,6 +51,8 @@ class TimedProtocol(HttpToolsProtocol):
     seconds: ClassVar[float]
     most: ClassVar[int]
     _timer: asyncio.TimerHandle | None = None
+    _head: int | None = None
+    """Bytes so far of a head that has begun and is not complete."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -56,11 +66,24 @@ class TimedProtocol(HttpToolsProtocol):
         self._stop()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > MOST_HEAD and not self.transport.is_closing():
+                self.transport.write(TOO_LARGE)
+                self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: a client may ask for another protocol, and is answered in this one."""
+
     def on_message_begin(self) -> None:
+        self._head = 0
         self._wait()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        self._head = None
         self._stop()
         super().on_headers_complete()
 

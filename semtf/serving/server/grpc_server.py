@@ -13,6 +13,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf import any_pb2, json_format
+from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -23,7 +24,7 @@ from tensorflow_serving.apis import (
 
 from semtf.serving.frames import Tensors
 from semtf.serving.server.access import check_token
-from semtf.serving.server.json_tensor import RequestError
+from semtf.serving.server.json_tensor import RequestError, shown
 from semtf.serving.server.metrics import STATUS
 from semtf.serving.server.models import Models
 from semtf.serving.server.predicting import Predicted, Predicting, SignatureDef
@@ -70,7 +71,7 @@ class GrpcServer:
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
         ]
-        self._server = grpc.aio.server(options=options)
+        self._server = grpc.aio.server(options=options, interceptors=[_Guard()])
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
             _PredictionService(self._service), self._server
         )
@@ -85,6 +86,36 @@ class GrpcServer:
         await self._server.stop(seconds)
 
 
+class _Guard(grpc.aio.ServerInterceptor):
+    """Answers messages that cannot be parsed; gRPC would log where in Python that was noticed."""
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        """The handler of a call, which gets None for such a message."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+
+        def parsed(content: bytes) -> Any:
+            try:
+                return handler.request_deserializer(content)
+            except DecodeError:
+                return None
+
+        async def answer(request: Any, context: Any) -> Any:
+            if request is None:
+                code = grpc.StatusCode.INVALID_ARGUMENT
+                await context.abort(code, "the message cannot be parsed")
+            return await handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, parsed, handler.response_serializer)
+
+
+async def _unimplemented(request: Any, context: Any) -> None:
+    """End a call of a method that is not served."""
+    code = grpc.StatusCode.UNIMPLEMENTED
+    await context.abort(code, "only Predict, GetModelMetadata and GetModelStatus are served")
+
+
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def __init__(self, service: "_Service") -> None:
         self._service = service
@@ -95,6 +126,15 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def GetModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         return await self._service.answer(self._service.metadata, "status", request, context)
 
+    async def Classify(self, request: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
+        await _unimplemented(request, context)
+
+    async def Regress(self, request: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
+        await _unimplemented(request, context)
+
+    async def MultiInference(self, request: Any, context: Any) -> None:  # noqa: N802 - gRPC's name
+        await _unimplemented(request, context)
+
 
 class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def __init__(self, service: "_Service") -> None:
@@ -102,6 +142,9 @@ class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
 
     async def GetModelStatus(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         return await self._service.answer(self._service.status, "status", request, context)
+
+    async def HandleReloadConfigRequest(self, request: Any, context: Any) -> None:  # noqa: N802
+        await _unimplemented(request, context)
 
 
 class _Service:
@@ -184,9 +227,12 @@ def _predict_response(message: Any, predicted: Predicted) -> Any:
     response = predict_pb2.PredictResponse()
     signature = predicted.request.signature
     _specify(response.model_spec, message.model_spec.name, predicted.version, signature)
-    for output in message.output_filter or predicted.outputs:
+    wanted = list(message.output_filter or predicted.outputs)
+    for output in wanted:
         if output not in predicted.outputs:
-            raise RequestError(400, f"output tensor alias not found in signature: {output}")
+            raise RequestError(400, f"output tensor alias not found in signature: {shown(output)}")
+        if wanted.count(output) > 1:
+            raise RequestError(400, f"duplicate output tensor alias: {output}")
         fill_proto(response.outputs[output], predicted.outputs[output])
     return response
 
@@ -225,15 +271,19 @@ def _request(message: Any, signature_def: SignatureDef, limits: Any) -> Request:
     """The arrays of a ``PredictRequest``; raises RequestError as TensorFlow Serving does."""
     name = message.model_spec.signature_name or DEFAULT_SIGNATURE
     if name not in signature_def:
-        raise RequestError(400, f'Serving signature name: "{name}" not found in signature def')
+        raise RequestError(
+            400, f'Serving signature name: "{shown(name)}" not found in signature def'
+        )
     expected: Mapping[str, Any] = signature_def[name].get("inputs", {})
+    if not expected:
+        raise RequestError(400, f"Failed to get input map for signature: {name}")
     sent = set(message.inputs)
     if sent != set(expected):
         extra, missing = sorted(sent - set(expected)), sorted(set(expected) - sent)
         raise RequestError(
             400,
             f"input size does not match signature: {len(sent)}!={len(expected)}. Sent extra: "
-            f"{{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}.",
+            f"{{{shown(','.join(extra))}}}. Missing but required: {{{','.join(missing)}}}.",
         )
     tensors: Tensors = {
         key: _array(key, message.inputs[key], info["dtype"], limits)
@@ -250,8 +300,10 @@ def _array(name: str, proto: Any, dtype: str, limits: Any) -> Any:
     sizes = [dimension.size for dimension in proto.tensor_shape.dim]
     wanted = tf.dtypes.as_dtype(dtype.removeprefix("DT_").lower())
     if proto.dtype != wanted.as_datatype_enum:
-        given = tf.dtypes.as_dtype(proto.dtype).name if proto.dtype else "nothing"
-        raise RequestError(400, f"{name} is expected to be {wanted.name}, but {given} is provided")
+        raise RequestError(
+            400,
+            f"{name} is expected to be {wanted.name}, but {_type_name(proto.dtype)} is provided",
+        )
     if proto.tensor_shape.unknown_rank or any(size < 0 for size in sizes):
         raise RequestError(400, f"{name}: the shape of a tensor must be known")
     if sizes:
@@ -259,6 +311,19 @@ def _array(name: str, proto: Any, dtype: str, limits: Any) -> Any:
     if int(np.prod(sizes, dtype=object)) * wanted.size > limits.body:
         raise RequestError(413, f"{name}: a tensor of shape {sizes} is too large")
     try:
-        return tf.make_ndarray(proto)
+        array = tf.make_ndarray(proto)
     except (ValueError, TypeError, IndexError) as error:
         raise RequestError(400, f"{name}: its values do not fill the shape {sizes}") from error
+    if wanted == tf.string and not all(isinstance(value, bytes) for value in array.flat):
+        raise RequestError(400, f"{name}: its values do not fill the shape {sizes}")
+    return array
+
+
+def _type_name(number: int) -> str:
+    """The name of a type by its number in a ``TensorProto``."""
+    if not number:
+        return "nothing"
+    try:
+        return str(tf.dtypes.as_dtype(number).name)
+    except TypeError:
+        return f"the unknown type {number}"

@@ -222,5 +222,9 @@ def is_object(value: Any) -> bool:
 
 def shortened(value: Any) -> str:
     """A value as an error message repeats it: JSON, shortened."""
-    text = json.dumps(value, separators=(",", ":"), default=str)
+    return shown(json.dumps(value, separators=(",", ":"), default=str))
+
+
+def shown(text: str) -> str:
+    """A text, such as a name, as an error message repeats it: shortened."""
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."

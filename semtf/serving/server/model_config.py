@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from semtf.errors import InputError
+from semtf.serving.server.addresses import MODEL_NAME, is_model_name
 from semtf.serving.server.version import Options
 
 PLATFORMS = ("", "tensorflow")
@@ -49,6 +50,10 @@ def read_model_config(path: Path, options: Options) -> dict[str, ModelConfig]:
     for entry in config.model_config_list.config:
         if not entry.name or not entry.base_path:
             raise InputError(f"{path}: a model has no name or no base_path; give both")
+        if not is_model_name(entry.name):
+            raise InputError(f"{path}: the model name {entry.name!r}: {MODEL_NAME}")
+        if "\0" in entry.base_path:
+            raise InputError(f"{path}: the base_path of {entry.name} holds a NUL; mend it")
         if entry.name in models:
             raise InputError(f"{path}: the model {entry.name} is there twice; leave one")
         if entry.model_platform not in PLATFORMS:

@@ -65,13 +65,16 @@ def accepts_gzip(header: str) -> bool:
 
 def _inflated(body: bytes, limit: int) -> bytes:
     """A body that was sent compressed; raises RequestError where it is none or too long."""
-    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-    try:
-        inflated = stream.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise RequestError(400, f"the body is no gzip data ({error})") from error
-    if len(inflated) > limit:
-        raise RequestError(413, f"the body is longer than {limit} bytes when it is unpacked")
-    if not stream.eof:
-        raise RequestError(400, "the body is no gzip data (it ends too early)")
+    inflated = b""
+    while body:  # gzip data may have several members, one behind the other
+        stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        try:
+            inflated += stream.decompress(body, limit + 1 - len(inflated))
+        except zlib.error as error:
+            raise RequestError(400, f"the body is no gzip data ({error})") from error
+        if len(inflated) > limit:
+            raise RequestError(413, f"the body is longer than {limit} bytes when it is unpacked")
+        if not stream.eof:
+            raise RequestError(400, "the body is no gzip data (it ends too early)")
+        body = stream.unused_data
     return inflated

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import orjson
 
 from semtf.serving.frames import Tensors
-from semtf.serving.server.json_tensor import RequestError, is_object, shortened, tensor
+from semtf.serving.server.json_tensor import RequestError, is_object, shortened, shown, tensor
 from semtf.serving.server.rows import Inputs, check_count, read_rows
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -119,7 +119,9 @@ def read_request(
     """
     name = signature_name(document)
     if name not in signature_def:
-        raise RequestError(400, f'Serving signature name: "{name}" not found in signature def')
+        raise RequestError(
+            400, f'Serving signature name: "{shown(name)}" not found in signature def'
+        )
     inputs = signature_def[name].get("inputs", {})
     if not inputs:
         raise RequestError(400, f"Failed to get input map for signature: {name}")

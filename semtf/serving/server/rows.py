@@ -7,7 +7,7 @@ from typing import Any
 import numpy.typing as npt
 
 from semtf.serving.frames import Tensors
-from semtf.serving.server.json_tensor import RequestError, is_object, shortened, tensor
+from semtf.serving.server.json_tensor import RequestError, is_object, shortened, shown, tensor
 
 Inputs = Mapping[str, Mapping[str, Any]]
 
@@ -52,10 +52,11 @@ def _named_rows(instances: list[Any], inputs: Inputs, booleans: bool) -> Tensors
             raise RequestError(400, f"Expecting object but got list at item {index} of input list")
         for name in instance:
             if name not in inputs:
+                key = shown(name)
                 raise RequestError(
                     400,
-                    f"Failed to process element: {index} key: {name} of 'instances' list. Error: "
-                    f"INVALID_ARGUMENT: JSON object: does not have named input: {name}",
+                    f"Failed to process element: {index} key: {key} of 'instances' list. Error: "
+                    f"INVALID_ARGUMENT: JSON object: does not have named input: {key}",
                 )
         if set(instance) != set(inputs):
             raise RequestError(

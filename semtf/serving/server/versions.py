@@ -45,7 +45,7 @@ class Versions:
         self._start_worker = start_worker
         self.known: dict[int, Version] = {}
         self._stamps: dict[int, Stamp] = {}
-        self._missing_labels: set[tuple[str, int]] = set()
+        self._missing: set[tuple[str, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def watch(self) -> None:
@@ -63,7 +63,7 @@ class Versions:
         A folder that is still being copied is left for a later look.
         """
         found = version_folders(self.folder)
-        self._warn_of_labels(found)
+        self._warn_of_missing(found)
         folders = self._still(found)
         wanted = {number for number in self.options.labels.values() if number in folders}
         specific, good = self.options.specific, 0
@@ -85,18 +85,14 @@ class Versions:
                 if version.number not in wanted and version.state == AVAILABLE:
                     self._spawn(self._retire(version))
 
-    def _warn_of_labels(self, folders: Collection[int]) -> None:
-        """Say once which labels mean a version that is not there."""
-        missing = {
-            (label, number)
-            for label, number in self.options.labels.items()
-            if number not in folders
-        }
-        for label, number in sorted(missing - self._missing_labels):
-            log.warning(
-                "%s: label %s means version %d, which is not there", self.name, label, number
-            )
-        self._missing_labels = missing
+    def _warn_of_missing(self, folders: Collection[int]) -> None:
+        """Say once which versions are named and not there."""
+        named = {(f"label {label} means", n) for label, n in self.options.labels.items()}
+        named |= {("its config names", number) for number in self.options.specific or ()}
+        missing = {(by, number) for by, number in named if number not in folders}
+        for by, number in sorted(missing - self._missing):
+            log.warning("%s: %s version %d, which is not there", self.name, by, number)
+        self._missing = missing
 
     def latest(self) -> Version:
         """The newest version that is served; raises RequestError where there is none."""

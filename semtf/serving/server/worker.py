@@ -40,7 +40,7 @@ def main() -> None:
         else:
             model.warm_up()
     except Exception as error:  # the server logs and shows whatever keeps a model from loading
-        _send(replies, {"error": one_line(error)})
+        _send(replies, {"error": readable(error)})
         return
     _send(replies, {"signature_def": model.signature_def, "warm": not arguments.hurry})
     lock = threading.Lock()
@@ -81,8 +81,9 @@ class LoadedModel:
         import tensorflow as tf
 
         from semtf.distribution import grow_memory
-        from semtf.serving.saved_model.loading import load, signature_def
+        from semtf.serving.saved_model.loading import check, load, signature_def
 
+        check(folder)
         grow_memory()
         self._tf = tf
         self.signature_def = signature_def(folder)
@@ -114,12 +115,24 @@ class LoadedModel:
         try:
             return pack({"id": head["id"]}, self.run(head["signature"], tensors))
         except (self._tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
-            failure = {"error": readable(getattr(error, "message", None) or error), "status": 400}
+            message = self._undecodable(tensors) or getattr(error, "message", None) or error
+            failure = {"error": readable(message), "status": 400}
         except self._tf.errors.ResourceExhaustedError as error:
             failure = {"error": readable(getattr(error, "message", None) or error), "status": 429}
         except Exception as error:  # the process serves others: it must not end for one request
             failure = {"error": one_line(error), "status": 500}
         return pack({"id": head["id"], **failure}, {})
+
+    def _undecodable(self, tensors: Tensors) -> str:
+        """Which image of a request TensorFlow cannot decode; empty where it can all of them."""
+        for array in tensors.values():
+            for index, file in enumerate(array.ravel() if array.dtype == object else ()):
+                try:
+                    self._tf.io.decode_png(file)
+                except self._tf.errors.InvalidArgumentError as error:
+                    if "PNG" in str(error):
+                        return f"image {index}: damaged: its pixels cannot be decoded"
+        return ""
 
     def run(self, name: str, tensors: Tensors) -> dict[str, npt.NDArray[Any]]:
         """The outputs of a signature."""
