@@ -108,6 +108,8 @@ def test_unknown_preset_and_broken_json() -> None:
         RunConfig.from_json("{")
     with pytest.raises(InputError, match="no such field: colour"):
         RunConfig.from_json('{"colour": 1}')
+    with pytest.raises(InputError, match="nested too deeply"):
+        RunConfig.from_json("[" * 200_000)
     with pytest.raises(InputError, match=r"config.cases: lacks plate, fab"):
         RunConfig.from_json('{"cases": [{"case": 1, "simulator": "Case_1"}]}')
 

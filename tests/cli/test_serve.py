@@ -43,6 +43,13 @@ def test_wrong_calls(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (("--model", model, "--label", "stable"), "NAME=VERSION"),
         (("--model", model, "--engine", "tensorflow"), "is not on the PATH"),
         (("--model", model, "--port", "70000"), "70000"),
+        (("--model", model, "--timeout", "nan"), "is not a finite number"),
+        (("--model", model, "--window", "inf"), "is not a finite number"),
+        (("--model", model, "--threads", "99999999999"), "--threads"),
+        (("--model", model, "--name", "a/b"), "neither slash nor colon"),
+        (("--model", model, "--name", ""), "neither slash nor colon"),
+        (("--model", model, "--label", "a=1", "--label", "a=2"), "a is given twice"),
+        (("--model", model, "--label", "a=" + "9" * 5000), "NAME=VERSION"),
     ):
         assert serve(*options) == 2, options
         error = capsys.readouterr().err

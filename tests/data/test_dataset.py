@@ -219,6 +219,10 @@ def test_a_case_with_only_bad_images_is_named(world: Path) -> None:
         "0,1\ndepth_110_site_00000,9999\n",
         "0,1\ndepth_110_site_00000,-1\n",
         "0,1\ndepth_110_site_00000,108.5\nDepth_110_site_00000,108.5\n",
+        "0,1\ndepth_110_site_00000,108.5\nDEPTH_110_SITE_00000,108.5\n",
+        "0,1\ndepth_110_,108.5\n",
+        "0,1\ndepth_110_site_00000,1_0_8\n",
+        "0,1\ndepth_110_site_00000,\u0661\u0660\u0668\n",
         "",
     ],
 )
@@ -285,6 +289,12 @@ def test_a_dangling_link_and_a_pipe_are_bad_images(world: Path) -> None:
     assert len(data.test()) == 5
 
 
+def test_a_folder_that_is_no_cases_is_told(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (world / "train/SEM/Depth_115/site_00000").mkdir(parents=True)
+    open_dataset(world, cases=(1,))
+    assert "train/SEM: no case has the folder Depth_115" in capsys.readouterr().err
+
+
 def test_a_plain_folder_may_stand_for_the_fab(world: Path, tmp_path: Path) -> None:
     shutil.rmtree(world / "train")
     (world / "test/SEM").rename(tmp_path / "plain")
@@ -293,3 +303,5 @@ def test_a_plain_folder_may_stand_for_the_fab(world: Path, tmp_path: Path) -> No
     np.testing.assert_array_equal(data.fab(2).images, images.images)
     assert data.fab(2).names.tolist() == images.names.tolist()
     assert len(set(data.fab(2).sites)) == 5
+    with pytest.raises(InputError, match="9"):
+        open_dataset(world, cases=(2,), fab={2: images, 9: images})

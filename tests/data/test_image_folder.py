@@ -76,6 +76,24 @@ def test_a_data_set_tells_of_other_pictures(
     assert "passed over 1 .jpg, 1 .png (only PNG files in their places" in capsys.readouterr().err
 
 
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path, draw, save) -> None:
+    save(tmp_path / "a.png", draw(0))
+    (tmp_path / "a.png").rename(tmp_path / "\udcff.png")
+    with pytest.raises(InputError, match=r"no text in UTF-8; rename the file"):
+        open_images(tmp_path)
+
+
+def test_an_archive_beside_or_in_place_of_images_is_named(
+    tmp_path: Path, draw, save, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "open.zip").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"but the zip file open\.zip; unpack it, or name it"):
+        open_images(tmp_path)
+    save(tmp_path / "a.png", draw(0))
+    open_images(tmp_path)
+    assert "passed over 1 .zip" in capsys.readouterr().err
+
+
 def test_a_name_keeps_what_is_no_ending() -> None:
     names = ["a.png", "s/a.TIF", "wafer.7", "wafer.7.png", "a"]
     assert list(map(without_ending, names)) == ["a", "s/a", "wafer.7", "wafer.7", "a"]

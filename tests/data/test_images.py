@@ -259,6 +259,7 @@ def test_16_bits_need_a_range(encode: Callable[[Image.Image], bytes], name: str)
         (tiff(Image.fromarray(LEVELS.astype(np.int32))), "format I; .*--range16"),
         (tiff(Image.fromarray(LEVELS > 100)), "pixel format 1"),
         (tiff(GREY, tiffinfo={339: 2}), "signed samples"),
+        (tiff(GREY, compression="jpeg"), "compressed as JPEG or WebP"),
         (tiff(GREY, tiffinfo={339: 3}), "another pixel format; save it as 8-bit grey levels"),
         (DEEP_COLOUR.getvalue(), "16 bits in colour"),
         (tiff(Image.fromarray(LEVELS.T)), "transposed"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semtf.data import decoding, packing
+from semtf.data import decoding, file_source, packing
 from semtf.data.dataset import Dataset, open_dataset
 from semtf.data.decoding import Decoder, Task
 from semtf.data.file_source import FolderSource
@@ -97,6 +97,23 @@ def test_a_bad_image_is_remembered(world: Path, decoded: list[str]) -> None:
             open_dataset(world, cases=(1,))
     assert len(decoded) == 12 + 9 + 5
     assert len(open_dataset(world, cases=(1,), skip_bad=True).test()) == 4
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = sorted((world / "test/SEM").iterdir())[0]
+
+    def fails(root: Path, file: file_source.File) -> bytes:
+        if file.path.endswith(broken.name) and "test" in file.path:
+            raise OSError("a passing fault")
+        return file_source.read_file(root, file)
+
+    monkeypatch.setattr(decoding.decode_chunk, "__defaults__", (fails,))
+    with pytest.raises(InputError, match=r"it cannot be read \(a passing fault\)"):
+        open_dataset(world, cases=(1,))
+    monkeypatch.undo()
+    assert open_dataset(world, cases=(1,)).skipped == []
 
 
 def test_the_manifest_names_every_source(world: Path, tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ def pack(folder: Path, target: Path, prefix: str = "") -> Path:
     return target
 
 
+def test_an_archive_that_takes_the_place_of_another_is_read(world: Path, tmp_path: Path) -> None:
+    first = shutil.make_archive(str(tmp_path / "first"), "zip", world)
+    open_dataset(first, cases=(1,))
+    for path in sorted((world / "test/SEM").iterdir())[:3]:
+        path.unlink()
+    shutil.make_archive(str(tmp_path / "second"), "zip", world)
+    (tmp_path / "second.zip").replace(first)
+    assert len(open_dataset(first, cases=(1,)).test().images) == 2
+
+
 def test_a_data_set_made_by_bsdtar_is_opened(world: Path, tmp_path: Path) -> None:
     wanted = open_dataset(world, cases=(1,)).fab(1).images
     for prefix in ("./", "/", "open/open/", "./a/b/c/"):

@@ -1,6 +1,7 @@
 """Coverage of intervals: errors of known distribution, groups, and files."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,18 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert call(*options, "--json") == 0
     rows = json.loads(capsys.readouterr().out)["sigma"]
     assert {row["zone"] for row in rows} == {"certain", "plate", "wall", "floor"}
+    path = tmp_path / "out/3_sigma.npy"
+    harmed = {
+        "cannot be read": b"",
+        "holds no map of finite numbers": np.full(one.sigma[0].shape, np.nan),
+        "a sigma is negative": -one.sigma[3],
+        r"has shape \[7, 4\] instead of": np.ones((7, 4)),
+    }
+    for message, content in harmed.items():
+        path.unlink()
+        path.write_bytes(content) if isinstance(content, bytes) else np.save(path, content)
+        assert call(*options) == 2
+        assert re.search(rf"3_sigma\.npy: .*{message}", capsys.readouterr().err), message
     (tmp_path / "out/3_sigma.npy").unlink()
     assert call(*options) == 2
     assert "3_sigma.npy" in capsys.readouterr().err

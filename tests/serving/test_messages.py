@@ -38,6 +38,12 @@ from semtf.serving.messages import readable
             "\n\t [[{{node a}}]]\n0 successful operations.\n0 derived errors ignored.",
             "Invalid PNG data, size 3 Invalid PNG data, size 3",
         ),
+        (
+            "Graph execution error:\n\nDetected at node map/while/DecodePng defined at (most "
+            "recent call last):\n<stack traces unavailable>\nInvalid PNG data, "
+            "size 3\n\t [[{{node a}}]]",
+            "Invalid PNG data, size 3",
+        ),
         ("plain", "plain"),
     ],
 )

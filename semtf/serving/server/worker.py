@@ -21,6 +21,8 @@ from semtf.serving.frames import Tensors, frames, pack
 from semtf.serving.messages import one_line, readable
 
 FIRST = "serving_default"
+UNDECODABLE = "Invalid PNG data"
+"""TensorFlow's word on an image, of which it does not say which one it is."""
 
 
 def main() -> None:
@@ -115,7 +117,9 @@ class LoadedModel:
         try:
             return pack({"id": head["id"]}, self.run(head["signature"], tensors))
         except (self._tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
-            message = self._undecodable(tensors) or getattr(error, "message", None) or error
+            message = str(getattr(error, "message", None) or error)
+            if UNDECODABLE in message:
+                message = self._undecodable(tensors) or message
             failure = {"error": readable(message), "status": 400}
         except self._tf.errors.ResourceExhaustedError as error:
             failure = {"error": readable(getattr(error, "message", None) or error), "status": 429}
@@ -130,7 +134,7 @@ class LoadedModel:
                 try:
                     self._tf.io.decode_png(file)
                 except self._tf.errors.InvalidArgumentError as error:
-                    if "PNG" in str(error):
+                    if UNDECODABLE in str(error):
                         return f"image {index}: damaged: its pixels cannot be decoded"
         return ""
 

@@ -27,6 +27,7 @@ CASES = (1, 2, 3, 4, 1, 2, 3, 4)
         ([1, 2], [0, 40], [[0, 0]] * 2, r"has \[40 40\] pairs; got \[0 40\]"),
         ([1], [-1], [[0, 0]], "pair: the storage has"),
         ([1], [0], [[0, 3]], "at most 2 pixels"),
+        ([1], [0], [[-(2**31), 0]], "at most 2 pixels"),
         ([1], [0, 1], [[0, 0]], "one case, pair and shift"),
         ([], [], np.zeros((0, 2)), "1 to 256 images; got 0"),
     ],

@@ -73,6 +73,30 @@ def test_a_connection_without_a_whole_head_is_closed(port: int, sent: bytes) -> 
         assert time.monotonic() - start > HEAD_SECONDS / 2
 
 
+def test_a_head_without_end_is_refused(port: int) -> None:
+    with connected(port) as connection:
+        connection.sendall(b"GET /v1/models/m HTTP/1.1\r\nHost: localhost\r\nX: ")
+        with contextlib.suppress(OSError):
+            for _ in range(64):
+                connection.sendall(b"x" * (1 << 16))
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(1000).startswith(b"HTTP/1.1 431 ")
+    long = b'{"signature_name": "' + b"s" * 10**6 + b'", "instances": [1.0]}'
+    assert len(post(port, long).content) < 400
+    keyed = b'{"instances": [{"' + b"k" * 10**6 + b'": 1.0}]}'
+    assert len(post(port, keyed).content) < 600
+
+
+def test_another_protocol_is_not_spoken_and_not_logged(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    for protocol in ("websocket", "h2c"):
+        headers = {"Connection": "Upgrade", "Upgrade": protocol}
+        url = f"http://127.0.0.1:{port}/v1/models/m"
+        assert httpx.get(url, headers=headers, trust_env=False).status_code == 200
+    assert caplog.text == ""
+
+
 def test_a_second_head_on_a_connection_must_come_in_time_as_well(port: int) -> None:
     request = b"GET /v1/models/m HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connected(port) as connection:

@@ -11,11 +11,15 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from semtf.serving.server.grpc_server import GrpcServer, fill_proto
@@ -35,6 +39,14 @@ SIGNATURE = {
 }
 
 
+STRINGS = {"dtype": "DT_STRING", "tensor_shape": {"dim": [{"size": "-1"}]}}
+SIGNATURES = {
+    "double": SIGNATURE,
+    "nothing": SIGNATURE | {"inputs": {}},
+    "strings": SIGNATURE | {"inputs": {"x": STRINGS}},
+}
+
+
 def play(
     folder: Path,
     scenario: Callable[[Any, Any, Models], Awaitable[None]],
@@ -47,7 +59,7 @@ def play(
         add(folder, 3)
         options = Options(window=0.0, labels={"stable": 3})
         models, predicting = fake_models(
-            ModelConfig("m", folder, options), lambda: FakeWorker({"double": SIGNATURE}), limits
+            ModelConfig("m", folder, options), lambda: FakeWorker(SIGNATURES), limits
         )
         await models.served("m", None).update()
         server = GrpcServer(models, predicting, f"unix:{folder}/socket", token)
@@ -114,9 +126,9 @@ def with_more(name: str) -> Any:
     return message
 
 
-def filtered(name: str) -> Any:
+def filtered(*names: str) -> Any:
     message = request()
-    message.output_filter.append(name)
+    message.output_filter.extend(names)
     return message
 
 
@@ -140,6 +152,10 @@ REFUSED = {
     "bomb": (changed(shape=(1, 10**9, 10**9)), "INVALID_ARGUMENT", "too large"),
     "the model's word": (request([1, BAD]), "INVALID_ARGUMENT", "1 is bad"),
     "output": (filtered("z"), "INVALID_ARGUMENT", "alias not found in signature: z"),
+    "output twice": (filtered("y", "y"), "INVALID_ARGUMENT", "duplicate output tensor alias: y"),
+    "unknown type": (changed(dtype=99999), "INVALID_ARGUMENT", "but the unknown type 99999 is"),
+    "no inputs": (request(None, "nothing"), "INVALID_ARGUMENT", "Failed to get input map"),
+    "long name": (request(signature="s" * 10**6), "INVALID_ARGUMENT", r'"s{100}\.\.\." not found'),
 }
 
 
@@ -152,6 +168,42 @@ def test_refused_requests(tmp_path: Path) -> None:
         await stub.Predict(request())
 
     play(tmp_path, scenario)
+
+
+def test_strings_that_are_not_there(tmp_path: Path) -> None:
+    message = request(None, "strings")
+    message.inputs["x"].dtype = 7
+    message.inputs["x"].tensor_shape.dim.add(size=2)
+
+    async def scenario(stub: Any, _: Any, models: Models) -> None:
+        with pytest.raises(grpc.aio.AioRpcError, match=r"do not fill the shape \[2\]"):
+            await stub.Predict(message)
+
+    play(tmp_path, scenario)
+
+
+def test_what_is_no_message_and_what_is_not_served_log_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(stub: Any, status: Any, models: Models) -> None:
+        async with grpc.aio.insecure_channel(f"unix:{tmp_path}/socket") as channel:
+            raw = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+            with pytest.raises(grpc.aio.AioRpcError, match="cannot be parsed") as refused:
+                await raw(b"\xff" * 100)
+        assert refused.value.code().name == "INVALID_ARGUMENT"
+        calls = {
+            stub.Classify: classification_pb2.ClassificationRequest(),
+            stub.Regress: regression_pb2.RegressionRequest(),
+            stub.MultiInference: inference_pb2.MultiInferenceRequest(),
+            status.HandleReloadConfigRequest: model_management_pb2.ReloadConfigRequest(),
+        }
+        for call, message in calls.items():
+            with pytest.raises(grpc.aio.AioRpcError, match="only Predict") as refused:
+                await call(message)
+            assert refused.value.code().name == "UNIMPLEMENTED"
+
+    play(tmp_path, scenario)
+    assert caplog.text == ""
 
 
 def test_a_bomb_of_equal_values_is_not_unpacked(tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ def test_a_body_in_parts() -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP"])
 def test_a_body_that_was_sent_as_gzip(encoding: str) -> None:
     assert received(request(gzip.compress(b"hello"), content_encoding=encoding)) == b"hello"
+    members = gzip.compress(b"he") + gzip.compress(b"llo")
+    assert received(request(members, content_encoding=encoding)) == b"hello"
     whole = gzip.compress(b"x" * LIMIT)
     assert received(request(whole[:9], whole[9:], content_encoding=encoding)) == b"x" * LIMIT
 

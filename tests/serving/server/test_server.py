@@ -171,6 +171,8 @@ def bad_requests() -> dict[str, tuple[Any, int, str]]:
     for name, (data, message) in bad_files().items():
         if name != "huge":  # beyond the server's limit of a body, which is tested below
             requests[f"png_{name}"] = ({"instances": [b64(data)]}, 400, message)
+    second = {"instances": [b64(GOOD), b64(bad_files()["flipped"][0])]}
+    requests["png_flipped"] = (second, 400, "image 1: damaged: its pixels cannot be decoded")
     return requests
 
 
@@ -199,6 +201,7 @@ def test_bad_bodies(name: str, http: httpx.Client) -> None:
         ("POST", "semtf", 400, "Malformed request: POST /v1/models/semtf"),
         ("POST", "semtf:explain", 400, "Malformed request: POST /v1/models/semtf:explain"),
         ("POST", "semtf:classify", 501, "send images to :predict"),
+        ("POST", "semtf/versions/9:classify", 404, "not found for request: Specific(semtf, 9)"),
         ("POST", "x:classify", 404, "Servable not found for request: Latest(x)"),
         ("POST", "x/versions/2:regress", 404, "Servable not found for request: Specific(x, 2)"),
         ("GET", "semtf:predict", 400, "Malformed request: GET /v1/models/semtf:predict"),
