@@ -14,7 +14,6 @@
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import tempfile
@@ -28,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import bench_batch
 import numpy as np
-from commands import spawn
+from commands import free_ports, spawn
 from isolated import run_isolated
 
 PARTS = ("train", "batch", "storage")
@@ -39,7 +38,7 @@ QUERIES = 512
 
 def train(workers: int, steps: int) -> dict[str, float]:
     """What the chief of so many processes measured."""
-    addresses = [f"127.0.0.1:{port}" for port in _ports(workers)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes = []
     for index in range(workers):
         task = {"type": "worker", "index": index}
@@ -54,15 +53,6 @@ def train(workers: int, steps: int) -> dict[str, float]:
             raise SystemExit(f"{workers} workers: one ended with code {process.returncode}")
     measured: dict[str, float] = json.loads(out.splitlines()[-1])
     return measured
-
-
-def _ports(count: int) -> list[int]:
-    """Ports of this machine that are free now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    numbers = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return numbers
 
 
 def work(steps: int) -> None:

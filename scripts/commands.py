@@ -1,5 +1,6 @@
-"""Other processes of this interpreter, and semtf's commands in them."""
+"""Other processes of this interpreter, semtf's commands in them, and ports for them."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,3 +21,12 @@ def finish(arguments: Sequence[str], **options: Any) -> subprocess.CompletedProc
     with spawn(arguments, stdout=pipe, stderr=pipe, text=True, **options) as process:
         out, err = process.communicate()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that are free now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    numbers = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return numbers

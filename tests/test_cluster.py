@@ -8,10 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
+from commands import free_ports
 
 from semtf.cluster import Member, configured_cluster
 from semtf.errors import InputError
-from tests.addresses import config, ports
+from tests.addresses import config
 from tests.command import finish, start
 
 # Forms the cluster as a training does, computes with it, and waits to be ended.
@@ -95,7 +96,7 @@ def test_a_training_with_a_wrong_one_ends_at_once(fab: Path, tmp_path: Path) -> 
 
 
 def test_a_worker_that_does_not_come_is_waited_for_with_an_end() -> None:
-    mine, missing = (f"127.0.0.1:{port}" for port in ports(2))
+    mine, missing = (f"127.0.0.1:{port}" for port in free_ports(2))
     process = worker([mine, missing], 0, seconds=2)
     _, err = process.communicate(timeout=900)
     assert process.returncode == 1
@@ -107,7 +108,7 @@ def test_a_worker_that_does_not_come_is_waited_for_with_an_end() -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_waiting_worker_can_be_ended(sent: signal.Signals) -> None:
-    mine, missing = (f"127.0.0.1:{port}" for port in ports(2))
+    mine, missing = (f"127.0.0.1:{port}" for port in free_ports(2))
     # A shell without job control has its background processes ignore SIGINT, these tests too.
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = worker([mine, missing], 0, seconds=600)
@@ -123,7 +124,7 @@ def test_a_waiting_worker_can_be_ended(sent: signal.Signals) -> None:
 
 def test_two_workers_that_start_apart_compute_together_and_can_be_ended() -> None:
     """TensorFlow's coordination takes SIGTERM for itself; it still ends a worker."""
-    addresses = [f"127.0.0.1:{port}" for port in ports(2)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     first = worker(addresses, 1, "stay")
     assert first.stderr is not None
     assert "waiting for worker 0" in first.stderr.readline()

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import free_ports
 
 from tests import replicas_process
-from tests.addresses import config, ports
+from tests.addresses import config
 from tests.command import finish, start
 
 CODE = "from tests.replicas_process import main; main()"
@@ -18,7 +19,7 @@ ALL = list(replicas_process.KINDS)
 def train(folder: Path, kinds: list[str], *, workers: int = 1, devices: int = 0) -> None:
     """Have so many processes train together, and look at how they end."""
     asked = {"folder": str(folder), "kinds": kinds, "devices": devices}
-    addresses = [f"127.0.0.1:{port}" for port in ports(workers)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes = [
         start(
             json.dumps(asked | ({"folder": str(folder / f"not {index}")} if index else {})),

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from commands import free_ports
 
 from semtf.run import Run
-from tests.addresses import config, ports
+from tests.addresses import config
 from tests.command import finish, start
 
 SETTINGS = {
@@ -34,7 +35,7 @@ def train(
     """Start the same command once a worker."""
     settings = [word for item in SETTINGS.items() for word in ("--set", "{}={}".format(*item))]
     options = ["--resume"] if resume else settings
-    addresses = [f"127.0.0.1:{port}" for port in ports(workers)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     return [
         start(
             *("train", "--data", fab, "--run", run, "--case", "1", *options),
@@ -94,7 +95,7 @@ def test_a_kill_ends_all_and_another_number_goes_on(
 
 def test_a_chief_that_fails_tells_the_others(fab: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    addresses = [f"127.0.0.1:{port}" for port in ports(2)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(2)]
     chief, other = (
         start(
             *("train", "--data", fab, "--run", tmp_path / "run", "--adapter", "none"),
