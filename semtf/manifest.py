@@ -31,14 +31,15 @@ def write_manifest(folder: Path, files: Iterable[Path] | None = None) -> None:
     temporary.replace(folder / MANIFEST)
 
 
-def check_manifest(folder: Path, remedy: str, *, full: bool = False) -> int:
+def check_manifest(folder: Path, remedy: str, *, full: bool = False, complete: bool = False) -> int:
     """Compare files with the manifest of their folder.
 
     Args:
         folder: with a ``manifest.json``.
         remedy: what to do where they differ.
         full: read every file and compare its hash; else only the sizes of arrays, weights and
-            graphs are compared, and that the others are there.
+            graphs are compared.
+        complete: the other files must be there, too.
 
     Returns:
         How many files were compared.
@@ -57,9 +58,12 @@ def check_manifest(folder: Path, remedy: str, *, full: bool = False) -> int:
         file = folder / path
         if ".." in Path(path).parts or Path(path).is_absolute():
             raise InputError(f"{name}: names {path}, which lies elsewhere; {remedy}")
+        parsed = not full and file.suffix in PARSED
+        if parsed and not complete:
+            continue
         if not file.is_file():
             raise InputError(f"{file}: is missing, though {MANIFEST} has it; {remedy}")
-        if not full and file.suffix in PARSED:
+        if parsed:
             continue
         if file.stat().st_size != size:
             raise InputError(

@@ -56,6 +56,14 @@ def spoil(folder: Path) -> None:
     (folder / MANIFEST).write_text("[1]")
 
 
+def test_a_table_may_lack_unless_all_must_be_there(folder: Path) -> None:
+    """A run of an older version has fewer tables; an export is made at once."""
+    (folder / "config.json").unlink()
+    check_manifest(folder, "copy it anew")
+    with pytest.raises(InputError, match=r"config\.json: is missing"):
+        check_manifest(folder, "copy it anew", complete=True)
+
+
 @pytest.mark.parametrize(
     ("harm", "cheap", "said"),
     [

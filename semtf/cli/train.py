@@ -150,7 +150,8 @@ def command(
         import json
 
         values = {"run": str(trained.path), "cases": list(trained.cases)}
-        click.echo(json.dumps(values | {"finished": not led or trained.finished}))
+        left = {"finished": False} if led and not trained.finished else {}
+        click.echo(json.dumps(values | left))
     else:
         cases = ", ".join(map(str, trained.cases)) or "all that the chief named"
         click.echo(f"{trained.path}: trained case {cases}")

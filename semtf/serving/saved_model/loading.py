@@ -23,7 +23,7 @@ def register_operations(metadata: dict[str, Any]) -> None:
 def check(folder: Path) -> None:
     """Raise InputError where a file of an export is missing or has another size than written."""
     if (folder / MANIFEST).exists():
-        check_manifest(folder, "copy the export anew, or export again")
+        check_manifest(folder, "copy the export anew, or export again", complete=True)
 
 
 def load(folder: Path) -> Any:
