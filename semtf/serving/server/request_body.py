@@ -7,6 +7,8 @@ from starlette.requests import Request
 
 from semtf.serving.server.json_tensor import RequestError
 
+MEMBERS = 64
+"""Members of gzip data: what stands behind each of them is copied."""
 DISCARDED = 1 << 30
 """Bytes beyond the limit that are read and thrown away: a client that is still sending when the
 connection closes does not read the response, which says why."""
@@ -65,16 +67,20 @@ def accepts_gzip(header: str) -> bool:
 
 def _inflated(body: bytes, limit: int) -> bytes:
     """A body that was sent compressed; raises RequestError where it is none or too long."""
-    inflated = b""
+    parts: list[bytes] = []
+    left = limit
     while body:  # gzip data may have several members, one behind the other
+        if len(parts) == MEMBERS:
+            raise RequestError(413, f"the body has more than {MEMBERS} members of gzip data")
         stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
         try:
-            inflated += stream.decompress(body, limit + 1 - len(inflated))
+            parts.append(stream.decompress(body, left + 1))
         except zlib.error as error:
             raise RequestError(400, f"the body is no gzip data ({error})") from error
-        if len(inflated) > limit:
+        left -= len(parts[-1])
+        if left < 0:
             raise RequestError(413, f"the body is longer than {limit} bytes when it is unpacked")
         if not stream.eof:
             raise RequestError(400, "the body is no gzip data (it ends too early)")
         body = stream.unused_data
-    return inflated
+    return b"".join(parts)

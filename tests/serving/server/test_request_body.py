@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.requests import Request
 
+from semtf.serving.server import request_body
 from semtf.serving.server.json_tensor import RequestError
 from semtf.serving.server.request_body import receive
 
@@ -70,6 +71,16 @@ def test_bodies_that_are_refused(sent: Request, status: int, message: str) -> No
     with pytest.raises(RequestError, match=message) as refused:
         received(sent)
     assert refused.value.status == status
+
+
+def test_members_without_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a copy of all that stands behind it."""
+    monkeypatch.setattr(request_body, "MEMBERS", 3)
+    member = gzip.compress(b"x")
+    assert received(request(3 * member, content_encoding="gzip")) == b"xxx"
+    with pytest.raises(RequestError, match="more than 3 members") as refused:
+        received(request(4 * member, content_encoding="gzip"))
+    assert refused.value.status == 413
 
 
 def test_a_body_that_does_not_come() -> None:
