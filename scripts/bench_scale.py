@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import bench_batch
 import numpy as np
-from commands import free_ports, spawn
+from commands import free_ports, spawn, worker_config
 from isolated import run_isolated
 
 PARTS = ("train", "batch", "storage")
@@ -41,12 +40,10 @@ def train(workers: int, steps: int) -> dict[str, float]:
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes = []
     for index in range(workers):
-        task = {"type": "worker", "index": index}
-        cluster = json.dumps({"cluster": {"worker": addresses}, "task": task})
-        environment = os.environ | ({"TF_CONFIG": cluster} if workers > 1 else {})
+        joined = {"TF_CONFIG": worker_config(addresses, index)} if workers > 1 else {}
         output = None if index else subprocess.PIPE
         command = [__file__, "--steps", str(steps), "--worker"]
-        processes.append(spawn(command, env=environment, stdout=output, text=True))
+        processes.append(spawn(command, env=os.environ | joined, stdout=output, text=True))
     out, _ = processes[0].communicate()
     for process in processes:
         if process.wait():
@@ -158,14 +155,11 @@ def measure_storage(count: int) -> tuple[float, float, float, float]:
     from semtf.retrieval.storage import Storage
 
     made = world(min(count, RENDERED), QUERIES, None)
-    mirrors: list[Callable[[np.ndarray], np.ndarray]] = [
-        np.asarray, np.fliplr, np.flipud, lambda image: image[::-1, ::-1]
-    ]  # fmt: skip
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         keys, values = (
-            np.concatenate([[mirror(image) for image in images] for mirror in mirrors])[:count]
-            for images in (made.keys, made.values)
+            np.concatenate([a, a[:, :, ::-1], a[:, ::-1], a[:, ::-1, ::-1]])[:count]
+            for a in (made.keys, made.values)
         )
         names = np.array([f"pair_{i:07d}" for i in range(len(keys))])
         storage = Storage.create(folder, case=CASE.case, keys=keys, values=values, names=names)

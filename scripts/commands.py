@@ -1,5 +1,6 @@
 """Other processes of this interpreter, semtf's commands in them, and ports for them."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -30,3 +31,9 @@ def free_ports(count: int) -> list[int]:
     for one in sockets:
         one.close()
     return numbers
+
+
+def worker_config(addresses: list[str], index: int) -> str:
+    """The TF_CONFIG of a worker that trains with those at the other addresses."""
+    task = {"type": "worker", "index": index}
+    return json.dumps({"cluster": {"worker": addresses}, "task": task})

@@ -62,3 +62,8 @@ def _check(hint: Any, value: Any, name: str) -> None:
         for option in typing.get_args(hint):
             if typing.get_origin(option) is Annotated:
                 _check(option, value, name)
+
+
+def is_whole(text: str, digits: int = 9) -> bool:
+    """Whether a text is a whole number, 0 or more, of so many ASCII digits at most."""
+    return text.isascii() and text.isdecimal() and len(text) <= digits

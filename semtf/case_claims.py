@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from semtf.errors import TrainingError
-from semtf.lock import HeldError, Holder, Lock, part_holders
+from semtf.lock import HeldError, Holder, Lock, always, part_holders
 from semtf.progress import inform
 from semtf.run import Run
 
@@ -57,7 +57,7 @@ class CaseClaims:
             try:
                 case(number)
                 # A case is given back under the folder's lock: else two would finish, or none.
-                self._lock.take(SETTING_UP, waits=lambda _: True)
+                self._lock.take(SETTING_UP, waits=always)
             finally:
                 held.release()
 
@@ -106,16 +106,10 @@ class CaseClaims:
         """Who trains the first case, from whose weights the others start."""
         if self._has_first():
             return None
-        held = Lock(self._run.path, PART.format(self._first))
-        try:
-            held.take(DOING)
-        except HeldError as error:
-            return error
-        held.release()
-        return None
+        return Lock(self._run.path, PART.format(self._first)).refusal()
 
     def _pause(self) -> None:
         """Let others have the run's lock for a moment."""
         self._lock.release()
-        time.sleep(PAUSE_SECONDS)
-        self._lock.take(SETTING_UP, waits=lambda _: True)
+        time.sleep(PAUSE_SECONDS)  # weights in a folder do not tell when they come
+        self._lock.take(SETTING_UP, waits=always)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import secrets
 import socket
@@ -96,6 +97,16 @@ class HeldError(InputError):
         self.silent = silent
 
 
+def always(holder: Holder) -> bool:
+    """Wait for every holder."""
+    return True
+
+
+def never(holder: Holder) -> bool:
+    """Wait for no holder."""
+    return False
+
+
 class Lock:
     """A lock of a folder, which is taken and given back, several times if need be.
 
@@ -110,7 +121,7 @@ class Lock:
         self._ended = threading.Event()
         self._heart: threading.Thread | None = None
 
-    def take(self, doing: str, *, waits: Callable[[Holder], bool] = lambda _: False) -> None:
+    def take(self, doing: str, *, waits: Callable[[Holder], bool] = never) -> None:
         """Take the lock.
 
         Args:
@@ -123,20 +134,34 @@ class Lock:
             InputError: it cannot be taken over.
             OSError: the folder cannot be written.
         """
-        began = told = time.monotonic()
+        tells = time.monotonic() + TOLD_SECONDS
         while self._holder is None:
             try:
                 self._holder = _take(self._path, doing)
             except HeldError as error:
                 if error.silent or not waits(error.holder):
                     raise
-                if told == began and time.monotonic() - began > TOLD_SECONDS:
-                    told = time.monotonic()
+                if time.monotonic() > tells:
+                    tells = math.inf
                     inform(f"waiting: {error.state}")
-                time.sleep(WAITING_SECONDS)
+                time.sleep(WAITING_SECONDS)  # a lock file does not tell when it goes
         self._ended = threading.Event()
         self._heart = threading.Thread(target=_beat, args=(self._path, self._ended), daemon=True)
         self._heart.start()
+
+    @contextmanager
+    def held(self, doing: str, *, waits: Callable[[Holder], bool]) -> Iterator[None]:
+        """Hold the lock while the block runs; arguments and errors are those of `take`."""
+        self.take(doing, waits=waits)
+        try:
+            yield
+        finally:
+            self.release()
+
+    def refusal(self) -> HeldError | None:
+        """What `take` would raise where another process holds the lock; else None."""
+        other = _read(self._path)
+        return None if other is None or other.is_gone() else _held(self._path, other)
 
     def relabel(self, doing: str) -> None:
         """Say something else of what is done to the folder, where this holds the lock."""
@@ -162,7 +187,7 @@ def lock_folder(
     doing: str,
     *,
     joins: bool = False,
-    waits: Callable[[Holder], bool] = lambda _: False,
+    waits: Callable[[Holder], bool] = never,
 ) -> Iterator[Lock]:
     """Lock a folder against other writers while the block runs; readers need no lock.
 

@@ -16,7 +16,7 @@ from semtf.config import RunConfig
 from semtf.errors import InputError, TrainingError
 from semtf.formats import migrated, stamped
 from semtf.json_fields import parse_json
-from semtf.lock import LOCK, Lock, is_vacant
+from semtf.lock import LOCK, Lock, always, is_vacant
 from semtf.manifest import MANIFEST, PARTIAL, check_manifest, write_manifest
 from semtf.outputs import check_folder, replacing
 
@@ -241,14 +241,10 @@ class Run:
         return seconds
 
     def _note(self, folder: Path, seconds: float) -> None:
-        lock = Lock(self.path, "timings")
-        lock.take("noted", waits=lambda _: True)
-        try:
+        with Lock(self.path, "timings").held("noted", waits=always):
             timings = self.timings | {self._name(folder): round(seconds, 1)}
             with replacing(self.path / TIMINGS) as partial:
                 partial.write_text(json.dumps(timings, indent=2) + "\n", encoding="utf-8")
-        finally:
-            lock.release()
 
     def _name(self, folder: Path) -> str:
         return folder.relative_to(self.path).as_posix()

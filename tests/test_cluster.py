@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import free_ports
+from commands import free_ports, worker_config
 
 from semtf.cluster import Member, configured_cluster
 from semtf.errors import InputError
-from tests.addresses import config
 from tests.command import finish, start
 
 # Forms the cluster as a training does, computes with it, and waits to be ended.
@@ -42,7 +41,7 @@ def worker(
     addresses: list[str], index: int, *arguments: str, seconds: float = 60
 ) -> subprocess.Popen[str]:
     environment = {
-        "TF_CONFIG": config(addresses, index),
+        "TF_CONFIG": worker_config(addresses, index),
         "SEMTF_CLUSTER_TIMEOUT": str(seconds),
     }
     return start(*arguments, environment=environment, code=CODE)
@@ -60,12 +59,12 @@ TWO = ["a:1", "b:2"]
         ('{"cluster": {"ps": [], "worker": []}}', "the cluster has ps"),
         ('{"cluster": {"worker": ["a:1"]}}', 'needs "task"'),
         ('{"cluster": {"chief": 1, "worker": ["a:1"]}}', "addresses of chief must be a list"),
-        (config(["a"], 0), "address of worker 0 is 'a'; write HOST:PORT"),
-        (config(["a:1", "b:port"], 0), "address of worker 1 is 'b:port'"),
-        (config(["a:1", "b:70000"], 0), "address of worker 1 is 'b:70000'"),
-        (config(["a:1", "a:1"], 0), "a:1 is the address of several tasks"),
-        (config(TWO, 2), "the task is worker 2, the cluster has worker 0, worker 1"),
-        (config(TWO, -1), "the task is worker -1"),
+        (worker_config(["a"], 0), "address of worker 0 is 'a'; write HOST:PORT"),
+        (worker_config(["a:1", "b:port"], 0), "address of worker 1 is 'b:port'"),
+        (worker_config(["a:1", "b:70000"], 0), "address of worker 1 is 'b:70000'"),
+        (worker_config(["a:1", "a:1"], 0), "a:1 is the address of several tasks"),
+        (worker_config(TWO, 2), "the task is worker 2, the cluster has worker 0, worker 1"),
+        (worker_config(TWO, -1), "the task is worker -1"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +75,7 @@ def test_what_is_wrong_is_said(text: str, message: str, monkeypatch: pytest.Monk
 
 
 def test_a_right_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TF_CONFIG", config([*TWO, "[::1]:3"], 1))
+    monkeypatch.setenv("TF_CONFIG", worker_config([*TWO, "[::1]:3"], 1))
     cluster = configured_cluster()
     assert cluster is not None
     assert cluster.this_member == Member("worker", 1, "b:2")
@@ -87,7 +86,12 @@ def test_a_right_one_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_training_with_a_wrong_one_ends_at_once(fab: Path, tmp_path: Path) -> None:
     process = start(
-        "train", "--data", fab, "--run", tmp_path / "run", environment={"TF_CONFIG": config(TWO, 5)}
+        "train",
+        "--data",
+        fab,
+        "--run",
+        tmp_path / "run",
+        environment={"TF_CONFIG": worker_config(TWO, 5)},
     )
     code, _, errors = finish(process)
     assert (code, len(errors)) == (2, 1)

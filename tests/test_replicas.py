@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from commands import free_ports
+from commands import free_ports, worker_config
 
 from tests import replicas_process
-from tests.addresses import config
 from tests.command import finish, start
 
 CODE = "from tests.replicas_process import main; main()"
@@ -24,7 +23,7 @@ def train(folder: Path, kinds: list[str], *, workers: int = 1, devices: int = 0)
         start(
             json.dumps(asked | ({"folder": str(folder / f"not {index}")} if index else {})),
             code=CODE,
-            environment={} if devices else {"TF_CONFIG": config(addresses, index)},
+            environment={} if devices else {"TF_CONFIG": worker_config(addresses, index)},
         )
         for index in range(workers)
     ]

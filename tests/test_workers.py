@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import free_ports
+from commands import free_ports, worker_config
 
 from semtf.run import Run
-from tests.addresses import config
 from tests.command import finish, start
 
 SETTINGS = {
@@ -39,7 +38,7 @@ def train(
     return [
         start(
             *("train", "--data", fab, "--run", run, "--case", "1", *options),
-            environment={"TF_CONFIG": config(addresses, index)} if workers > 1 else {},
+            environment={"TF_CONFIG": worker_config(addresses, index)} if workers > 1 else {},
         )
         for index in range(workers)
     ]
@@ -100,7 +99,7 @@ def test_a_chief_that_fails_tells_the_others(fab: Path, tmp_path: Path) -> None:
         start(
             *("train", "--data", fab, "--run", tmp_path / "run", "--adapter", "none"),
             *("--set", "classification.batch=7"),
-            environment={"TF_CONFIG": config(addresses, index)},
+            environment={"TF_CONFIG": worker_config(addresses, index)},
         )
         for index in range(2)
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from semtf.bounds import is_whole
 from semtf.cli.options import (
     FOLDER,
     cache_option,
@@ -133,7 +134,7 @@ def _seeds(text: str | None) -> list[int] | None:
     if text is None:
         return None
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() for part in parts):
+    if not all(map(is_whole, parts)):
         raise InputError(f"--seeds {text}: write whole numbers with commas, as in 0,1,2")
     return [int(part) for part in parts]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from semtf.bounds import is_whole
 from semtf.config import WEIGHTS
 from semtf.errors import InputError
 
@@ -38,7 +39,7 @@ class Vote(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Parse ``"neighbours:9"``."""
         kind, _, count = str(value).partition(":")
-        if kind != "neighbours" or not (count.isascii() and count.isdecimal() and len(count) < 10):
+        if kind != "neighbours" or not is_whole(count):
             self.fail(f"{value!r} is not of the form {self.name}, as in neighbours:9", param, ctx)
         if int(count) < 3 or int(count) % 2 == 0:
             self.fail(f"{value!r}: the number must be odd and at least 3", param, ctx)
@@ -98,7 +99,7 @@ def fab_folders(assignments: tuple[str, ...]) -> dict[int, Path]:
     by_case = {}
     for assignment in assignments:
         case, equals, folder = assignment.partition("=")
-        if not equals or not (case.isascii() and case.isdecimal() and len(case) < 10):
+        if not equals or not is_whole(case):
             raise InputError(f"--fab {assignment}: write CASE=DIR, as in 1=images")
         by_case[int(case)] = Path(folder)
     return by_case

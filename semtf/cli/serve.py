@@ -5,9 +5,13 @@ from pathlib import Path
 
 import click
 
+from semtf.bounds import is_whole
 from semtf.cli.options import FOLDER, FiniteRange
 from semtf.errors import InputError
 from semtf.serving.server.addresses import MODEL_NAME, is_model_name
+
+VERSION_DIGITS = 18
+"""Versions may be times in nanoseconds, and are integers of 64 bits."""
 
 
 @click.command(name="serve")
@@ -148,7 +152,7 @@ def _labels(assignments: tuple[str, ...]) -> dict[str, int]:
     labels = {}
     for assignment in assignments:
         name, equals, version = assignment.partition("=")
-        if not equals or not name or not (version.isdecimal() and len(version) < 19):
+        if not equals or not name or not is_whole(version, VERSION_DIGITS):
             raise InputError(f"--label {assignment}: write NAME=VERSION, as in stable=3")
         if name in labels:
             raise InputError(f"--label {assignment}: {name} is given twice; leave one")

@@ -192,6 +192,7 @@ def open_dataset(
         given_fabs = {case: none.as_fab(case) for case in cases}
     wanted = [find_case(table, case) for case in cases]
     listing = layout.scan(source, wanted, without_fab=given_fabs)
+    layout.warn_of_folders(source, table, listing.prefix)
     depth_table = read_average_depth(source, listing.average_depth, table)
     skipped = list(listing.skipped)
     folder = packing.cache_folder(source.root, size, cache)

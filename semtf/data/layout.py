@@ -129,16 +129,14 @@ def scan(source: Source, cases: Iterable[Case], without_fab: Container[int] = ()
         layout.sem[number], layout.depth[number] = _pair_members(source, case, layout)
         if number not in without_fab:
             layout.fab[number] = _fab_members(source, case, layout)
-    _warn_of_folders(source, prefix)
     layout.test = _test_members(source, layout)
     warn_passed_over(source.root, layout.passed_over, "only PNG files in their places are read")
     layout.average_depth = source.find(prefix + AVERAGE_DEPTH)
     return layout
 
 
-def _warn_of_folders(source: Source, prefix: str) -> None:
-    """Say which folders beside those of the cases are passed over."""
-    cases = find_cases(source)
+def warn_of_folders(source: Source, cases: Cases, prefix: str) -> None:
+    """Say which folders beside those of all cases are passed over."""
     simulators, fabs = [case.simulator for case in cases], [case.fab for case in cases]
     for folder, known in (("simulation_data/SEM", simulators), ("train/SEM", fabs)):
         unknown = [name for name in source.folders(prefix + folder) if name not in known]

@@ -64,8 +64,8 @@ class Average:
 
     @property
     def name(self) -> str:
-        """Which estimator this is: retrieval or average."""
-        return "average" if self.share else "retrieval"
+        """Which estimator this is: retrieval, average, or regression in runs of older versions."""
+        return {0.0: "retrieval", 1.0: "regression"}.get(self.share, "average")
 
     def retrieval_alone(self) -> "Average":
         """The same without any share of the regression."""

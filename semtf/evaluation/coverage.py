@@ -23,9 +23,9 @@ RIGHT = 0.5
 RESAMPLES = 1000
 QUANTILES = (0.025, 0.975)
 BINS = 4
-SIGMA = "_sigma.npy"
-NO_MAP = "holds no map of finite numbers"
 """Parts of equal size into which images are sorted by similarity."""
+SIGMA = "_sigma.npy"
+AGAIN = "predict again with --arrays"
 COLUMNS = ("by", "group", "zone", "coverage", "low", "high", "width", "right", "pixels", "units")
 
 
@@ -124,14 +124,13 @@ def read_estimates(
                     "that semtf predict --arrays wrote"
                 ) from error
             if not (array.dtype.kind == "f" and np.isfinite(array).all()):
-                raise InputError(f"{path}: {NO_MAP}; predict again with --arrays")
+                raise InputError(f"{path}: holds no map of finite numbers; {AGAIN}")
             if ending == SIGMA and (array < 0).any():
-                raise InputError(f"{path}: a sigma is negative; predict again with --arrays")
+                raise InputError(f"{path}: a sigma is negative; {AGAIN}")
             size = array.shape if size is None else size
             if array.ndim != 2 or array.shape != size:
                 raise InputError(
-                    f"{path}: has shape {list(array.shape)} instead of {list(size[-2:])}; "
-                    "predict again with --arrays"
+                    f"{path}: has shape {list(array.shape)} instead of {list(size[-2:])}; {AGAIN}"
                 )
             maps.append(array.astype(np.float32))
         found.append(np.stack(maps))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from semtf.bounds import is_whole
 from semtf.data.endings import without_ending
 from semtf.data.image_folder import open_images
 from semtf.data.image_sets import ImageSet
@@ -43,7 +44,7 @@ def read_cases(path: Path | str, names: npt.NDArray[np.str_]) -> npt.NDArray[np.
     """The case of each named image, from a CSV with the columns ``name`` and ``case``."""
     column = read_column(path, "case", names)
     for name, case in zip(names, map(str, column), strict=True):
-        if not (case.isascii() and case.isdecimal() and len(case) < 10 and int(case)):
+        if not (is_whole(case) and int(case)):
             raise InputError(
                 f"{path}: {case[:100]} of {name} is no case; cases are whole numbers from 1 on"
             )

@@ -20,19 +20,14 @@ def register_operations(metadata: dict[str, Any]) -> None:
         importlib.import_module(SCANN)
 
 
-def check(folder: Path) -> None:
-    """Raise InputError where a file of an export is missing or has another size than written."""
-    if (folder / MANIFEST).exists():
-        check_manifest(folder, "copy the export anew, or export again", complete=True)
-
-
 def load(folder: Path) -> Any:
     """The SavedModel of an export, as `tf.saved_model.load` gives it.
 
     Raises:
-        InputError: a file of the export is not as it was written.
+        InputError: a file of the export is missing or is not as it was written.
     """
-    check(folder)
+    if (folder / MANIFEST).exists():
+        check_manifest(folder, "copy the export anew, or export again", complete=True)
     register_operations(read_export_metadata(folder))
     return tf.saved_model.load(str(folder))
 

@@ -83,13 +83,12 @@ class LoadedModel:
         import tensorflow as tf
 
         from semtf.distribution import grow_memory
-        from semtf.serving.saved_model.loading import check, load, signature_def
+        from semtf.serving.saved_model.loading import load, signature_def
 
-        check(folder)
         grow_memory()
         self._tf = tf
+        self._model = load(folder)  # first, since it tells which file is damaged
         self.signature_def = signature_def(folder)
-        self._model = load(folder)
         self._specs = {
             name: function.structured_input_signature[1]
             for name, function in self._model.signatures.items()
