@@ -127,9 +127,8 @@ def pack(decoder: Decoder, members: Sequence[Member], folder: Path, advance: Adv
     """
     state = _state(members)
     pixels, manifest = folder / f"{state}.npy", folder / f"{state}.csv"
-    rows = list(_read(manifest)) if pixels.exists() and manifest.exists() else []
-    if rows and not any(row.may_pass for row in rows):
-        advance(len(members), "")
+    if pixels.exists() and manifest.exists():
+        rows = _read_again(decoder, members, list(_read(manifest)), pixels, advance)
     else:
         folder.mkdir(parents=True, exist_ok=True)
         rows = _build(decoder, members, folder, state, advance)
@@ -174,6 +173,28 @@ def _build(
         _write(stream, rows, members)
     pixels.replace(folder / f"{state}.npy")
     journal.replace(folder / f"{state}.csv")
+    return rows
+
+
+def _read_again(
+    decoder: Decoder, members: Sequence[Member], rows: list[Row], pixels: Path, advance: Advance
+) -> list[Row]:
+    """The rows of a whole state, with another try of those that could not be read.
+
+    A kill leaves the manifest as it was, so they are tried once more.
+    """
+    todo = [row.row for row in rows if row.may_pass]
+    advance(len(members) - len(todo), "")
+    if not todo:
+        return rows
+    manifest = pixels.with_suffix(".csv")
+    for found in _decoded(decoder, members, todo, pixels, advance):
+        for row in found:
+            rows[row.row] = row
+    partial = manifest.with_name(f"{pixels.stem}.part.csv")
+    with _open_csv(partial, "w") as stream:
+        _write(stream, rows, members)
+    partial.replace(manifest)
     return rows
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from semtf.data import decoding, file_source, packing
 from semtf.data.dataset import Dataset, open_dataset
@@ -100,7 +101,7 @@ def test_a_bad_image_is_remembered(world: Path, decoded: list[str]) -> None:
 
 
 def test_a_file_that_could_not_be_read_is_tried_again(
-    world: Path, monkeypatch: pytest.MonkeyPatch
+    world: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = sorted((world / "test/SEM").iterdir())[0]
 
@@ -109,11 +110,18 @@ def test_a_file_that_could_not_be_read_is_tried_again(
             raise OSError("a passing fault")
         return file_source.read_file(root, file)
 
-    monkeypatch.setattr(decoding.decode_chunk, "__defaults__", (fails,))
-    with pytest.raises(InputError, match=r"it cannot be read \(a passing fault\)"):
-        open_dataset(world, cases=(1,))
-    monkeypatch.undo()
-    assert open_dataset(world, cases=(1,)).skipped == []
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding.decode_chunk, "__defaults__", (fails,))
+        with pytest.raises(InputError, match=r"it cannot be read \(a passing fault\)"):
+            open_dataset(world, cases=(1,))
+    decoded.clear()
+    data = open_dataset(world, cases=(1,))
+    assert data.skipped == []
+    assert decoded == [f"test/SEM/{broken.name}"]
+    np.testing.assert_array_equal(data.test().images[0], np.asarray(Image.open(broken)))
+    decoded.clear()
+    open_dataset(world, cases=(1,))
+    assert decoded == []
 
 
 def test_the_manifest_names_every_source(world: Path, tmp_path: Path) -> None:
