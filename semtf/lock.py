@@ -1,100 +1,23 @@
 """One writer for a run folder at a time: a lock file names its process and machine."""
 
 import errno
-import json
 import math
 import os
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from pathlib import Path
 
-import psutil
-
+from semtf import lock_file
 from semtf.errors import InputError
+from semtf.lock_file import CLAIM, HEARTBEAT_SECONDS, LOCK, HeldError, Holder
 from semtf.outputs import is_unused
 from semtf.progress import inform
 
-LOCK = ".lock"
-CLAIM = ".claim"
-HEARTBEAT_SECONDS = 30.0
-SILENT_SECONDS = 20 * HEARTBEAT_SECONDS
-# Between the creation of a lock file and the line in it, its writer may have been killed.
-UNWRITTEN_SECONDS = 2.0
-TAKING_SECONDS = 20.0
-PAUSE_SECONDS = 0.05
 WAITING_SECONDS = 0.5
 TOLD_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The process that holds a lock.
-
-    Attributes:
-        pid: process id.
-        started: when that process started, seconds since 1970; it tells processes of one id apart.
-        host: its machine.
-        since: when it took the lock, seconds since 1970.
-        doing: what is being done to the folder, such as ``"trained"``.
-        token: tells this lock from every other one.
-    """
-
-    pid: int
-    started: float
-    host: str
-    since: float
-    doing: str
-    token: str
-
-    @classmethod
-    def here(cls, doing: str) -> "Holder":
-        """This process."""
-        pid, token = os.getpid(), secrets.token_hex(8)
-        started = psutil.Process(pid).create_time()
-        return cls(pid, started, socket.gethostname(), time.time(), doing, token)
-
-    def line(self) -> str:
-        """The content of its lock file."""
-        return json.dumps(asdict(self)) + "\n"
-
-    def is_gone(self) -> bool:
-        """Whether its process is known to have ended; of another machine nothing is known."""
-        if self.host != socket.gethostname():
-            return False
-        if self.pid <= 0:
-            return True
-        try:
-            process = psutil.Process(self.pid)
-            return (
-                process.status() == psutil.STATUS_ZOMBIE
-                or abs(process.create_time() - self.started) > 1.0
-            )
-        except psutil.NoSuchProcess:
-            return True
-        except psutil.AccessDenied:
-            return False
-
-
-class HeldError(InputError):
-    """Another process holds a lock.
-
-    Attributes:
-        holder: that process.
-        state: what it does, in words.
-        silent: whether it runs on another machine and has given no sign for long.
-    """
-
-    def __init__(self, holder: Holder, state: str, way: str, *, silent: bool) -> None:
-        super().__init__(f"{state}{way}")
-        self.holder = holder
-        self.state = state
-        self.silent = silent
 
 
 def always(holder: Holder) -> bool:
@@ -137,7 +60,7 @@ class Lock:
         tells = time.monotonic() + TOLD_SECONDS
         while self._holder is None:
             try:
-                self._holder = _take(self._path, doing)
+                self._holder = lock_file.take(self._path, doing)
             except HeldError as error:
                 if error.silent or not waits(error.holder):
                     raise
@@ -160,14 +83,14 @@ class Lock:
 
     def refusal(self) -> HeldError | None:
         """What `take` would raise where another process holds the lock; else None."""
-        other = _read(self._path)
-        return None if other is None or other.is_gone() else _held(self._path, other)
+        other = lock_file.read(self._path)
+        return None if other is None or other.is_gone() else lock_file.held(self._path, other)
 
     def relabel(self, doing: str) -> None:
         """Say something else of what is done to the folder, where this holds the lock."""
         if self._holder is not None:
             self._holder = replace(self._holder, doing=doing)
-            # Who reads a line that is not complete looks again (`_read`).
+            # Who reads a line that is not complete looks again (`lock_file.read`).
             self._path.write_text(self._holder.line(), encoding="utf-8")
 
     def release(self) -> None:
@@ -177,7 +100,7 @@ class Lock:
             self._heart.join()
             self._heart = None
         if self._holder is not None:
-            _release(self._path, self._holder)
+            lock_file.release(self._path, self._holder)
             self._holder = None
 
 
@@ -232,13 +155,13 @@ def lock_folder(
 def part_holders(folder: Path) -> dict[str, Holder]:
     """By part of a folder, the process that holds its lock; those known to have ended are none."""
     paths = [path for path in folder.glob(f"{LOCK}.*") if path.suffix != CLAIM]
-    holders = {path.name.removeprefix(f"{LOCK}."): _read(path) for path in paths}
+    holders = {path.name.removeprefix(f"{LOCK}."): lock_file.read(path) for path in paths}
     return {part: holder for part, holder in holders.items() if holder and not holder.is_gone()}
 
 
 def _refuse_parts(folder: Path) -> None:
     for part, holder in sorted(part_holders(folder).items()):
-        raise _held(folder / f"{LOCK}.{part}", holder)
+        raise lock_file.held(folder / f"{LOCK}.{part}", holder)
 
 
 def _remove_empty(folder: Path) -> None:
@@ -251,105 +174,8 @@ def is_vacant(folder: Path) -> bool:
     return is_unused(folder, besides=LOCK)
 
 
-def _take(path: Path, doing: str) -> Holder:
-    """Create the lock file, or take over one whose process is gone."""
-    holder = Holder.here(doing)
-    end = time.monotonic() + TAKING_SECONDS
-    while not _create(path, holder):
-        other = _read(path)
-        if other is not None and not other.is_gone():
-            raise _held(path, other)
-        if time.monotonic() > end:
-            raise InputError(f"{path}: cannot be taken over; delete it where nothing is running")
-        if other is None or not _remove_dead(path, other):
-            time.sleep(PAUSE_SECONDS)  # another process is writing it, or removing it
-    return holder
-
-
-def _remove_dead(path: Path, dead: Holder) -> bool:
-    """Remove a dead process's lock file, and say whether it was there; one process at a time may.
-
-    Without the claim, one that read the dead lock a moment ago would remove its successor's.
-    """
-    claim = path.with_name(path.name + CLAIM)
-    try:
-        claimant = _take(claim, "taken over")
-    except InputError:
-        return False
-    try:
-        present = _read(path) == dead
-        if present:
-            path.unlink()
-        return present
-    finally:
-        _release(claim, claimant)
-
-
-def _create(path: Path, holder: Holder) -> bool:
-    """Make the lock file; False where there is one."""
-    try:
-        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-    except FileExistsError:
-        return False
-    try:
-        os.write(file, holder.line().encode())
-    except OSError:
-        path.unlink()
-        raise
-    finally:
-        os.close(file)
-    return True
-
-
-def _read(path: Path) -> Holder | None:
-    """The holder of a lock file; None where it is gone or its line is not complete yet."""
-    try:
-        return Holder(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except PermissionError:
-        if os.name != "nt":  # Windows denies the reading of what is being removed.
-            raise
-        return None
-    except (ValueError, TypeError):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > UNWRITTEN_SECONDS:
-                return Holder(-1, 0.0, socket.gethostname(), 0.0, "", "")
-        return None
-
-
-def _release(path: Path, holder: Holder) -> None:
-    if _read(path) == holder:
-        path.unlink(missing_ok=True)
-
-
 def _beat(path: Path, ended: threading.Event) -> None:
     """Renew the lock file's time of change, by which other machines know that its holder lives."""
     while not ended.wait(HEARTBEAT_SECONDS):
         with suppress(OSError):
             os.utime(path)
-
-
-def _held(path: Path, holder: Holder) -> HeldError:
-    """The error that says who holds a lock, and what to do."""
-    part = path.name.removeprefix(LOCK).removeprefix(".").replace("_", " ")
-    since = datetime.fromtimestamp(holder.since).strftime("%Y-%m-%d %H:%M")
-    state = (
-        f"{path.parent}: {part}{' ' * bool(part)}is being {holder.doing} by process {holder.pid} "
-        f"on {holder.host} since {since}"
-    )
-    way = "wait for it, or choose another --run"
-    if holder.host == socket.gethostname():
-        return HeldError(holder, state, f"; {way}", silent=False)
-    try:
-        seconds = time.time() - path.stat().st_mtime
-    except OSError:
-        seconds = 0.0
-    if seconds < SILENT_SECONDS:
-        sign = f", and gave a sign {seconds:.0f} s ago; {way}"
-        return HeldError(holder, state, sign, silent=False)
-    silence = (
-        f", but gave no sign for {seconds / 60:.0f} min; if it has ended there, delete {path}, or "
-        "choose another --run"
-    )
-    return HeldError(holder, state, silence, silent=True)

@@ -16,9 +16,10 @@ from semtf.config import RunConfig
 from semtf.errors import InputError, TrainingError
 from semtf.formats import migrated, stamped
 from semtf.json_fields import parse_json
-from semtf.lock import LOCK, Lock, always, is_vacant
+from semtf.lock import LOCK, is_vacant
 from semtf.manifest import MANIFEST, PARTIAL, check_manifest, write_manifest
-from semtf.outputs import check_folder, replacing
+from semtf.outputs import check_folder
+from semtf.timings import note_timing, read_timings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,6 @@ REPORT = "report.html"
 """It is written by another command, at any time."""
 RECORDS = "records.json"
 """What was predicted with the run, and how it was judged."""
-TIMINGS = "timings.json"
 OLD = ".old"
 HISTORY = "history.csv"
 """Losses by epoch, in the folder of what was trained."""
@@ -234,17 +234,10 @@ class Run:
 
         Of a stage that was killed, only what came after it is known.
         """
-        try:
-            seconds: dict[str, float] = parse_json((self.path / TIMINGS).read_text("utf-8"))
-        except FileNotFoundError:
-            return {}
-        return seconds
+        return read_timings(self.path)
 
     def _note(self, folder: Path, seconds: float) -> None:
-        with Lock(self.path, "timings").held("noted", waits=always):
-            timings = self.timings | {self._name(folder): round(seconds, 1)}
-            with replacing(self.path / TIMINGS) as partial:
-                partial.write_text(json.dumps(timings, indent=2) + "\n", encoding="utf-8")
+        note_timing(self.path, self._name(folder), seconds)
 
     def _name(self, folder: Path) -> str:
         return folder.relative_to(self.path).as_posix()

@@ -10,7 +10,8 @@ from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
 from semtf.manifest import MANIFEST
-from semtf.run import TIMINGS, Run
+from semtf.run import Run
+from semtf.timings import TIMINGS
 from tests.command import finish, start
 
 # A process of its own: TensorFlow has no way back from deterministic operations.

@@ -15,7 +15,8 @@ from semtf.errors import InputError
 from semtf.estimation.estimator import load
 from semtf.lock import LOCK, lock_folder, part_holders
 from semtf.manifest import MANIFEST
-from semtf.run import TIMINGS, Run
+from semtf.run import Run
+from semtf.timings import TIMINGS
 from tests.command import finish, start
 
 TRAIN = """
