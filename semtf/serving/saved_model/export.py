@@ -15,7 +15,7 @@ from semtf.adaptation import adapter
 from semtf.adaptation.base import Adapter
 from semtf.config import IndexKind
 from semtf.errors import InputError
-from semtf.estimation.estimator import load_models
+from semtf.estimation.loading import load_models
 from semtf.estimation.models import EstimatorModels
 from semtf.formats import stamped
 from semtf.manifest import write_manifest

@@ -94,6 +94,18 @@ def signature_name(document: Mapping[str, Any]) -> str:
     return name or DEFAULT_SIGNATURE
 
 
+def signature_inputs(signature_def: Mapping[str, Mapping[str, Any]], name: str) -> Inputs:
+    """The inputs of a signature by name; raises RequestError where there is none or it has none."""
+    if name not in signature_def:
+        raise RequestError(
+            400, f'Serving signature name: "{shown(name)}" not found in signature def'
+        )
+    inputs: Inputs = signature_def[name].get("inputs", {})
+    if not inputs:
+        raise RequestError(400, f"Failed to get input map for signature: {name}")
+    return inputs
+
+
 def may_hold_booleans(body: bytes) -> bool:
     """Whether the words for booleans occur in a body."""
     return b"true" in body or b"false" in body
@@ -118,13 +130,7 @@ def read_request(
         RequestError: with TensorFlow Serving's message and code; 413 beyond ``limit``.
     """
     name = signature_name(document)
-    if name not in signature_def:
-        raise RequestError(
-            400, f'Serving signature name: "{shown(name)}" not found in signature def'
-        )
-    inputs = signature_def[name].get("inputs", {})
-    if not inputs:
-        raise RequestError(400, f"Failed to get input map for signature: {name}")
+    inputs = signature_inputs(signature_def, name)
     if "instances" in document and "inputs" in document:
         raise RequestError(
             400,

@@ -22,7 +22,8 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from semtf.serving.server.grpc_server import GrpcServer, fill_proto
+from semtf.serving.server.grpc_messages import fill_proto
+from semtf.serving.server.grpc_server import GrpcServer
 from semtf.serving.server.model_config import ModelConfig
 from semtf.serving.server.models import Models
 from semtf.serving.server.predicting import Limits
