@@ -167,7 +167,8 @@ def scored(folder: Path, bench: Bench, watch: Any) -> Row:
     """What a run makes of the test images of a case, and of the choice of its epoch."""
     from semtf.adaptation.epoch_selection import CHOICE
     from semtf.adapter_table import chosen_folder
-    from semtf.estimation.estimator import Estimator, load_models
+    from semtf.estimation.estimator import Estimator
+    from semtf.estimation.loading import load_models
     from semtf.estimation.preparation import read_prepared
     from semtf.evaluation.rmse import rmse
     from semtf.run import Run

@@ -16,8 +16,9 @@ from semtf.data.dataset import Dataset
 from semtf.data.image_folder import open_images
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.errors import InputError
-from semtf.estimation.estimator import BATCH, load_models
+from semtf.estimation.estimator import BATCH
 from semtf.estimation.graph import case_shares, classify
+from semtf.estimation.loading import load_models
 from semtf.estimation.models import EstimatorModels
 from semtf.estimation.predictions import read_column
 from semtf.evaluation.rmse import read_cases

@@ -78,7 +78,7 @@ def _uncertain(
     run: Path, folder: Path, names: "npt.NDArray[np.str_]"
 ) -> "Callable[[int, float | None, float | None], dict[str, float]]":
     """Gives the uncertainties of an image's measurements, by its index and the scales."""
-    from semtf.estimation.estimator import error_patterns
+    from semtf.estimation.loading import error_patterns
     from semtf.estimation.predictions import TABLE, read_column
     from semtf.estimation.uncertain_measurements import uncertainties
     from semtf.evaluation.coverage import read_estimates

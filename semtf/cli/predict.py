@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     Shares = npt.NDArray[np.float32]
 
 CHUNK = 512
-MOST_NEIGHBOURS = 1 << 20
 
 
 class Estimating(Protocol):
@@ -111,9 +110,7 @@ class Remote:
 @click.option(
     "--out", required=True, type=FOLDER, help="Folder of its own, or a name that ends in .zip."
 )
-@click.option(
-    "--k", type=click.IntRange(1, MOST_NEIGHBOURS), help="Neighbours an image; default as trained."
-)
+@click.option("--k", type=int, help="Neighbours an image; default as trained.")
 @weights_option
 @click.option("--align", type=click.Choice(["shift", "centre"]), help="How keys are aligned.")
 @click.option(

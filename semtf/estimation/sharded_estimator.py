@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.estimation.estimator import Estimator, load_models
+from semtf.estimation.estimator import Estimator
 from semtf.estimation.graph import Estimate, at_least_two, case_shares, estimate
+from semtf.estimation.loading import load_models
 from semtf.estimation.storage_shards import (
     Pairs,
     StoragePart,

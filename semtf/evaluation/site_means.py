@@ -17,8 +17,8 @@ from semtf.data.average_depth import read_average_depth
 from semtf.data.layout import AVERAGE_DEPTH, find_cases, find_prefix, open_layout
 from semtf.data.tables import read_table_file
 from semtf.errors import InputError
-from semtf.estimation.estimator import error_patterns
 from semtf.estimation.joint import ErrorPatterns
+from semtf.estimation.loading import error_patterns
 from semtf.estimation.predictions import TABLE
 from semtf.evaluation.coverage import read_estimates
 from semtf.run import Run

@@ -12,7 +12,8 @@ from semtf.config import Weights
 from semtf.data.dataset import open_dataset
 from semtf.data.image_folder import open_images
 from semtf.errors import InputError
-from semtf.estimation.estimator import Estimator, load, load_models
+from semtf.estimation.estimator import Estimator, load
+from semtf.estimation.loading import load_models
 from semtf.estimation.preparation import read_limit
 from semtf.retrieval.storage import Storage
 from semtf.run import Run

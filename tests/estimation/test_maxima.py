@@ -10,7 +10,8 @@ from semtf import pipeline
 from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
-from semtf.estimation.estimator import Estimator, load, load_models
+from semtf.estimation.estimator import Estimator, load
+from semtf.estimation.loading import load_models
 from semtf.estimation.maxima import MAXIMA, Maxima
 from semtf.run import Run
 
