@@ -220,7 +220,7 @@ class Run:
         try:
             yield partial
         finally:
-            self._note(folder, before + time.monotonic() - began)
+            note_timing(self.path, self._name(folder), before + time.monotonic() - began)
         old = folder.with_name(folder.name + OLD)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -235,9 +235,6 @@ class Run:
         Of a stage that was killed, only what came after it is known.
         """
         return read_timings(self.path)
-
-    def _note(self, folder: Path, seconds: float) -> None:
-        note_timing(self.path, self._name(folder), seconds)
 
     def _name(self, folder: Path) -> str:
         return folder.relative_to(self.path).as_posix()

@@ -163,6 +163,7 @@ def test_refused_input(run: Run, tmp_path: Path) -> None:
         ({"recall": 0.9, "index": "exact"}, "exact index finds all"),
         ({"weights": "median"}, "--weights median"),
         ({"k": 2.5}, "--k 2.5"),
+        ({"k": 10**20}, "no more than 1048576 neighbours"),
     ],
 )
 def test_options_are_refused_before_anything_is_read(options: dict, message: str) -> None:
