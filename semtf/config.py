@@ -13,6 +13,7 @@ from semtf.errors import InputError
 from semtf.json_fields import build, parse_json
 
 Norm = Literal["batch", "instance", "group", "none"]
+CriticNorm = Literal["batch", "instance", "group", "spectral", "none"]
 Padding = Literal["replicate", "zero"]
 Loss = Literal["wgan-gp", "lsgan"]
 Identity = Literal["input", "target"]
@@ -80,6 +81,8 @@ class AdaptationConfig:
     ``epoch`` is which epoch's generators are kept: the criterion's choice or the last.
     With ``match_mean`` the mean of a network's adapted images is moved to the fab's.
     ``synchronized`` has batch normalisation take mean and variance of all replicas' images.
+    The critics' ``spectral`` norm divides the kernels of their convolutions by their largest
+    singular values (T. Miyato et al., ICLR 2018), on one device.
     ``fda_beta`` is the half width of FDA's window over the images' shorter side. ``nce_…`` belong
     to CUT: patches a layer, features a patch, temperature, weight of the loss, and whether it is
     taken on fab images too.
@@ -90,7 +93,7 @@ class AdaptationConfig:
     width: Count = 16
     blocks: Whole = 2
     norm: Norm = "instance"
-    critic_norm: Norm = "instance"
+    critic_norm: CriticNorm = "instance"
     synchronized: bool = False
     padding: Padding = "zero"
     dropout: PartialShare = 0.0

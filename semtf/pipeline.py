@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from semtf.adaptation import adapter
 from semtf.adaptation.plausibility import check_polarity
-from semtf.adaptation.train import BATCH
+from semtf.adaptation.train import check_replicas
 from semtf.budget import training_budget
 from semtf.case_claims import DOING, SETTING_UP, CaseClaims, is_setting_up
 from semtf.cases import CASES_FILE, CHALLENGE, case_numbers, chosen_cases, find_case
@@ -285,5 +285,5 @@ def _check_batches(config: RunConfig, strategy: tf.distribute.Strategy) -> None:
     if config.adaptation.xla and strategy.num_replicas_in_sync > 1:
         raise InputError("adaptation.xla: works on one device only; set it to false")
     if adapter.trained(config.adaptation):
-        check_batch(BATCH, config.adaptation.batch, strategy)
+        check_replicas(config.adaptation, strategy)
     check_batch(classification.BATCH, config.classification.batch, strategy)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from semtf import orders
+from semtf.backend.optimizers import learning_rates
 from semtf.checked_keras import keras
 from semtf.orders import Kind
 
@@ -138,7 +139,7 @@ class _Loop:
     ) -> None:
         self.model = model
         self.strategy = model.distribute_strategy
-        self.rates = learning_rates(model)
+        self.rates = learning_rates(model.optimizer)
         self.validation = None if validation is None else split(self.strategy, validation)
         self._batches = iter(split(self.strategy, data))
         self._train = self._joint(model.train_step)
@@ -215,11 +216,6 @@ def _parts(tensor: tf.Tensor, count: int) -> tf.Tensor:
     """``[batch, …]`` as ``[count, batch / count, …]``."""
     batch = tensor.shape[0] or tf.shape(tensor)[0]
     return tf.reshape(tensor, [count, batch // count, *tensor.shape[1:]])
-
-
-def learning_rates(model: keras.Model) -> list[Any]:
-    """The variables among an optimizer's that callbacks change: rates that follow no schedule."""
-    return [v for v in model.optimizer.variables if v.name.startswith("learning_rate")]
 
 
 def replicated(strategy: tf.distribute.Strategy) -> bool:

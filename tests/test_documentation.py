@@ -1,12 +1,17 @@
 """The documents name every room of the house, and no room that is gone."""
 
 import re
-import tomllib
+import sys
 from pathlib import Path
 
 import pytest
 
 import semtf
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(semtf.__file__).parent

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from semtf.adaptation.gan import GAN
+from semtf.backend.optimizers import moving_average
 from semtf.errors import TrainingError
 from semtf.progress import Advance
 
@@ -20,13 +21,14 @@ class MovingAverage(keras.callbacks.Callback):
 
     WGAN-GP's generators wander around their best; their average does not:
     ``average ← d · average + (1 − d) · weights``, where d grows with the step n as
-    ``min(decay, (1 + n)/(10 + n))``, so that the first weights are soon forgotten.
+    ``min(decay, (1 + n)/(10 + n))``, so that the first weights are soon forgotten
+    (`semtf.backend.optimizers.moving_average`).
     """
 
     def __init__(self, network: GAN, decay: float) -> None:
         super().__init__()
         self.network = network
-        self.decay = decay
+        self._update = tf.function(moving_average(decay), reduce_retracing=True)
         self.average = [tf.Variable(v, trainable=False) for v in self._weights()]
         network.moving_average = self.applied
 
@@ -34,10 +36,8 @@ class MovingAverage(keras.callbacks.Callback):
         return [weight for model in self.network.generators for weight in model.weights]
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        step = int(tf.convert_to_tensor(self.network.step))
-        decay = min(self.decay, (1 + step) / (10 + step))
         weights = [tf.convert_to_tensor(v) for v in self._weights()]
-        _average(self.average, weights, tf.constant(decay, tf.float32))
+        self._update(self.average, weights, tf.convert_to_tensor(self.network.step))
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -53,12 +53,6 @@ class MovingAverage(keras.callbacks.Callback):
             trained = tf.identity(weight)
             weight.assign(average)
             average.assign(trained)
-
-
-@tf.function(reduce_retracing=True)
-def _average(average: list[tf.Variable], weights: list[tf.Tensor], decay: tf.Tensor) -> None:
-    for mean, weight in zip(average, weights, strict=True):
-        mean.assign_sub(tf.cast(1.0 - decay, mean.dtype) * (mean - tf.cast(weight, mean.dtype)))
 
 
 class TerminateOnDivergence(keras.callbacks.Callback):

@@ -1,5 +1,7 @@
 """The generator and the critic of CycleGAN and CUT, as functional Keras models."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -11,7 +13,12 @@ from semtf.adaptation.layers import (
     ReplicateConv2D,
     ReplicatePadding,
 )
-from semtf.config import AdaptationConfig, ImageConfig, Norm
+from semtf.backend.layers import (
+    group_normalization,
+    instance_normalization,
+    spectral_normalization,
+)
+from semtf.config import AdaptationConfig, CriticNorm, ImageConfig, Norm
 
 LEAK = 0.2
 CRITIC_GROUPS = 4
@@ -50,17 +57,19 @@ def critic(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.Mod
     feature map, ``H/8`` × ``W/8``. With one score an image the penalty's norm is that of the
     gradient of an image. H and W must be multiples of 8.
     """
+    spectral = config.critic_norm == "spectral"
     inputs = keras.Input((image.height, image.width, 1))
     x = inputs
     for level in range(3):
-        x = _convolve(x, config.width * 2**level, 4, config, stride=2, bias=True)
+        width = config.width * 2**level
+        x = _convolve(x, width, 4, config, stride=2, bias=True, spectral=spectral)
         if level > 0:
             x = _normalise(x, config.critic_norm, config)
         x = layers.LeakyReLU(LEAK)(x)
         if config.dropout > 0:
             x = layers.Dropout(config.dropout)(x)
     window = (image.height // CRITIC_STRIDES, image.width // CRITIC_STRIDES)
-    x = layers.Conv2D(1, window, padding="valid")(x)
+    x = _normalised(layers.Conv2D(1, window, padding="valid"), spectral)(x)
     outputs = layers.Reshape((), dtype="float32")(x)
     return keras.Model(inputs, outputs, name=name)
 
@@ -84,21 +93,33 @@ def _residual(x: tf.Tensor, config: AdaptationConfig) -> tf.Tensor:
 
 
 def _convolve(
-    x: tf.Tensor, width: int, kernel: int, config: AdaptationConfig, bias: bool, stride: int = 1
+    x: tf.Tensor,
+    width: int,
+    kernel: int,
+    config: AdaptationConfig,
+    bias: bool,
+    stride: int = 1,
+    spectral: bool = False,
 ) -> tf.Tensor:
+    options: dict[str, Any] = {"strides": stride, "use_bias": bias}
     if config.padding == "zero":
-        return layers.Conv2D(width, kernel, strides=stride, padding="same", use_bias=bias)(x)
+        same = layers.Conv2D(width, kernel, padding="same", **options)
+        return _normalised(same, spectral)(x)
     if kernel == 3 and stride == 1:
         return ReplicateConv2D(width, kernel, padding="same", use_bias=bias)(x)
     x = ReplicatePadding((kernel - 1) // 2)(x)
-    return layers.Conv2D(width, kernel, strides=stride, padding="valid", use_bias=bias)(x)
+    return _normalised(layers.Conv2D(width, kernel, padding="valid", **options), spectral)(x)
 
 
-def _normalise(x: tf.Tensor, norm: Norm, config: AdaptationConfig) -> tf.Tensor:
+def _normalised(layer: keras.layers.Layer, spectral: bool) -> keras.layers.Layer:
+    return spectral_normalization(layer) if spectral else layer
+
+
+def _normalise(x: tf.Tensor, norm: Norm | CriticNorm, config: AdaptationConfig) -> tf.Tensor:
     if norm == "batch":
         return BatchNormalization(synchronized=config.synchronized)(x)
     if norm == "instance":
-        return layers.GroupNormalization(groups=-1)(x)
+        return instance_normalization()(x)
     if norm == "group":
-        return layers.GroupNormalization(groups=CRITIC_GROUPS)(x)
+        return group_normalization(CRITIC_GROUPS)(x)
     return x

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from semtf.backend import optimizers
+
 REFUSED = {
     "optimizer": "pass generator_optimizer= and critic_optimizer=",
     "loss": "the losses are those of AdaptationConfig.loss and .identity",
@@ -73,6 +75,11 @@ class Optimizers:
         self.critic.learning_rate = rate * self.ratio
 
     @property
+    def lr(self) -> optimizers.Rate:
+        """The same, for the callbacks of Keras 2."""
+        return optimizers.Rate(self)
+
+    @property
     def iterations(self) -> tf.Variable:
         """How many updates the generators have taken."""
         return self.generator.iterations
@@ -85,10 +92,4 @@ class Optimizers:
     @property
     def variables(self) -> list[tf.Variable]:
         """The variables of both, the generators' first."""
-        return [*_variables(self.generator), *_variables(self.critic)]
-
-
-def _variables(optimizer: keras.optimizers.Optimizer) -> list[tf.Variable]:
-    """An optimizer's variables: a method in some Keras 2 releases, a property since."""
-    variables = optimizer.variables
-    return list(variables() if callable(variables) else variables)
+        return [*optimizers.variables(self.generator), *optimizers.variables(self.critic)]

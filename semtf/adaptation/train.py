@@ -97,8 +97,7 @@ def train(
         InputError: the batch cannot be split evenly over the strategy's replicas.
         TrainingError: training went wrong before any epoch was better than no adaptation.
     """
-    # The batch of one step: a critic's steps take parts of `critic_steps` such batches.
-    check_batch(BATCH, config.batch, strategy)
+    check_replicas(config, strategy)
     # Keras draws initial weights and the seeds of dropout from Python's generator. Nothing needs
     # TensorFlow's seed, and setting it would make TensorFlow compile every traced step anew.
     random.seed(seed)
@@ -148,6 +147,23 @@ def train(
         save_offset(mean_offset(adapted, evaluator.mean), folder)
     checkpoint.remove()
     return network
+
+
+def check_replicas(config: AdaptationConfig, strategy: tf.distribute.Strategy | None) -> None:
+    """Raise InputError where the settings do not go with the replicas of a strategy.
+
+    Args:
+        config: the batch is that of one step: a critic's steps take parts of ``critic_steps`` such
+            batches.
+        strategy: the current one where None.
+    """
+    check_batch(BATCH, config.batch, strategy)
+    replicas = (strategy or tf.distribute.get_strategy()).num_replicas_in_sync
+    if config.critic_norm == "spectral" and replicas > 1:
+        raise InputError(
+            f"adaptation.critic_norm=spectral: divides kernels on one device, and there are "
+            f"{replicas}; take --strategy one, or another norm"
+        )
 
 
 def fit(

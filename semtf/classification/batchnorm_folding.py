@@ -1,9 +1,10 @@
 """Batch normalisation folded into the convolutions before it: the same outputs, fewer steps."""
 
-from typing import Any
-
 import keras
 import numpy as np
+import tensorflow as tf
+
+from semtf.backend.models import with_layers
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
@@ -19,7 +20,7 @@ def folded(model: keras.Model) -> keras.Model:
     normalised = _normalised(model)
     norms = {norm.name for norm in normalised.values()}
 
-    def layer_of(layer: keras.Layer) -> keras.Layer:
+    def layer_of(layer: keras.layers.Layer) -> keras.layers.Layer:
         if layer.name in norms:
             return keras.layers.Identity(name=layer.name)
         config = layer.get_config()
@@ -27,11 +28,7 @@ def folded(model: keras.Model) -> keras.Model:
             config["use_bias"] = True
         return type(layer).from_config(config)
 
-    def call(layer: keras.Layer, *inputs: keras.KerasTensor, **options: Any) -> keras.KerasTensor:
-        # Only normalisation knows a mask; images have none.
-        return layer(*inputs, **{k: v for k, v in options.items() if k != "mask"})
-
-    copy = keras.models.clone_model(model, clone_function=layer_of, call_function=call)
+    copy = with_layers(model, layer_of)
     for layer in model.layers:
         if layer.name in normalised:
             copy.get_layer(layer.name).set_weights(_weights(layer, normalised[layer.name]))
@@ -42,9 +39,9 @@ def folded(model: keras.Model) -> keras.Model:
 
 def _normalised(model: keras.Model) -> dict[str, keras.layers.BatchNormalization]:
     """The normalisation after each linear convolution whose output nothing else takes, by name."""
-    consumers: dict[int, list[keras.Layer]] = {}
+    consumers: dict[int, list[keras.layers.Layer]] = {}
     for layer in model.layers:
-        for tensor in keras.tree.flatten(layer.input):
+        for tensor in tf.nest.flatten(layer.input):
             consumers.setdefault(id(tensor), []).append(layer)
     normalised = {}
     for layer in model.layers:
@@ -55,7 +52,7 @@ def _normalised(model: keras.Model) -> dict[str, keras.layers.BatchNormalization
     return normalised
 
 
-def _weights(layer: keras.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
+def _weights(layer: keras.layers.Layer, norm: keras.layers.BatchNormalization) -> list[np.ndarray]:
     """Kernel and bias of the convolution that does what convolution and normalisation did."""
     kernel, bias = layer.get_weights() if layer.use_bias else (*layer.get_weights(), 0.0)
     mean, variance = norm.moving_mean.numpy(), norm.moving_variance.numpy()

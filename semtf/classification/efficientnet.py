@@ -1,12 +1,12 @@
 """EfficientNet-B0 through KerasCV, for small grey images."""
 
-import importlib
 from types import ModuleType
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from semtf.backend.quiet import imported
 from semtf.errors import InputError
 
 # The B0 row of the paper's scaling table. KerasCV's own alias for it asks the network for its
@@ -28,7 +28,7 @@ B0: dict[str, Any] = {
 def keras_cv() -> ModuleType:
     """The module of KerasCV; raises InputError where it cannot be loaded."""
     try:
-        return importlib.import_module("keras_cv")
+        return imported("keras_cv")
     except ImportError as error:
         raise InputError(
             f"classification.backbone=efficientnet_b0: KerasCV cannot be loaded ({error}); install "

@@ -13,6 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from semtf import orders
+from semtf.backend.metrics import cohen_kappa
+from semtf.backend.optimizers import adamw
 from semtf.classification.calibration import (
     Reliability,
     abstention_threshold,
@@ -135,7 +137,7 @@ def train(
 
 def optimizer(config: ClassificationConfig) -> keras.optimizers.Optimizer:
     """AdamW with the rate that the schedule of a training begins with."""
-    return keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay)
+    return adamw(config.learning_rate, config.weight_decay)
 
 
 def cross_validate(
@@ -211,6 +213,7 @@ def calibrate(
     classifier.metrics = {
         "images": len(labels),
         "accuracy": float(right.mean()) if known else None,
+        "cohen_kappa": cohen_kappa(labels, probabilities.argmax(axis=1), len(classifier.cases)),
         "calibration_error_before": expected_calibration_error(scaled_softmax(logits, 1.0), labels),
         "calibration_error": expected_calibration_error(probabilities, labels),
         "accuracy_with_votes_of_sites": float(voted.mean()) if known else None,

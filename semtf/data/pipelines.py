@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from semtf.backend.images import each_translated
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.images import Gray
 from semtf.data.network_scale import FULL_SCALE
@@ -49,17 +50,8 @@ class Augmentation:
                     array[turned] = np.flip(array[turned], axis)
         if self.shift:
             shifts = rng.integers(-self.shift, self.shift + 1, (count, 2))
-            arrays = tuple(_shifted(array, shifts, self.shift) for array in arrays)
+            arrays = tuple(each_translated(array, shifts) for array in arrays)
         return arrays
-
-
-def _shifted(array: Gray, shifts: npt.NDArray[np.int64], most: int) -> Gray:
-    rows, columns = array.shape[-2:]
-    margin = [(0, 0)] * (array.ndim - 2) + [(most, most)] * 2
-    padded = np.pad(array, margin, mode="edge")
-    for image, wide, (row, column) in zip(array, padded, most - shifts, strict=True):
-        image[...] = wide[..., row : row + rows, column : column + columns]
-    return array
 
 
 def unpaired(

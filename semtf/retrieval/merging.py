@@ -28,7 +28,7 @@ def storage_of(names: Iterable[str], count: int) -> npt.NDArray[np.intp]:
     A pair's storage depends on no other pair, so pairs that are added later move none.
     """
     digests = (hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names)
-    return np.array([int.from_bytes(digest[:8]) % count for digest in digests], np.intp)
+    return np.array([int.from_bytes(digest[:8], "big") % count for digest in digests], np.intp)
 
 
 def merged(parts: Sequence[Found], k: int) -> Found:

@@ -9,6 +9,7 @@ where ``edges="wrap"`` asks for it. A depth value moves by the same shift as its
 import numpy as np
 import tensorflow as tf
 
+from semtf.backend.images import translated
 from semtf.config import Edges
 
 
@@ -22,24 +23,7 @@ def shifted(images: tf.Tensor, shift: tuple[int, int], edges: Edges = "replicate
     """Images ``[n, H, W]`` moved by one shift (rows, columns) in pixels."""
     if edges == "wrap":
         return tf.roll(images, shift, [1, 2])
-    for axis, step in enumerate(shift, start=1):
-        images = _shifted_along(images, int(step), axis)
-    return images
-
-
-def _shifted_along(images: tf.Tensor, step: int, axis: int) -> tf.Tensor:
-    """Images moved by ``step`` pixels along one axis, the edge that they leave replicated."""
-    size = images.shape[axis]
-    kept = size - abs(step)
-    if step > 0:
-        body, _ = tf.split(images, [kept, step], axis=axis)
-        edge = tf.gather(images, [0] * step, axis=axis)
-        return tf.concat([edge, body], axis=axis)
-    if step < 0:
-        _, body = tf.split(images, [-step, kept], axis=axis)
-        edge = tf.gather(images, [size - 1] * -step, axis=axis)
-        return tf.concat([body, edge], axis=axis)
-    return images
+    return translated(images, shift)
 
 
 def adjoint_shifts(images: tf.Tensor, radius: int, edges: Edges = "replicate") -> tf.Tensor:

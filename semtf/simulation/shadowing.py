@@ -59,7 +59,8 @@ class Horizon:
     def _placed(self, inner: Fields) -> Fields:
         """Sums over the azimuths as means, with 1 outside the box."""
         visible = np.ones((self.slopes.shape[-1], *self.size), np.float32)
-        visible[:, *self.box] = np.moveaxis(inner / len(self.slopes), -1, 0)
+        everywhere = (slice(None), *self.box)
+        visible[everywhere] = np.moveaxis(inner / len(self.slopes), -1, 0)
         return visible
 
 
@@ -70,7 +71,8 @@ def horizon(shape: Fields, azimuths: int = AZIMUTHS) -> Horizon:
     searched to the far edge of the hole. ``azimuths`` is even; opposite ones share their lines.
     """
     box = _bounding_box(shape)
-    inner = np.moveaxis(shape[:, *box], 0, -1)
+    everywhere = (slice(None), *box)
+    inner = np.moveaxis(shape[everywhere], 0, -1)
     rows, columns, count = inner.shape
     flat = np.ascontiguousarray(inner).reshape(rows * columns, count)
     deep = flat > 0  # the plate hides nothing from itself; resampling would smear walls onto it

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from google.protobuf import json_format
 from tensorflow.core.protobuf import saved_model_pb2
 
+from semtf.backend.messages import as_json
 from semtf.manifest import MANIFEST, check_manifest
 from semtf.serving.saved_model.export_metadata import read_export_metadata
 
@@ -36,11 +36,6 @@ def signature_def(folder: Path) -> dict[str, Any]:
     """The signatures of a SavedModel as JSON objects, as TensorFlow Serving's metadata has them."""
     model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     signatures = {
-        name: json_format.MessageToDict(
-            definition,
-            preserving_proto_field_name=True,
-            always_print_fields_with_no_presence=True,
-        )
-        for name, definition in model.meta_graphs[0].signature_def.items()
+        name: as_json(definition) for name, definition in model.meta_graphs[0].signature_def.items()
     }
     return dict(sorted(signatures.items()))

@@ -98,7 +98,7 @@ class Batcher:
         return await request.outputs
 
     async def _send(self, key: Key, batch: _Batch) -> None:
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(batch.full.wait(), self.window)
         async with self._free_threads:
             if self._open_batches.get(key) is batch:

@@ -1,6 +1,5 @@
 """Predict requests of every protocol: their limits, their version, their time."""
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from semtf.serving.frames import Tensors
+from semtf.serving.server.deadline import timeout
 from semtf.serving.server.json_tensor import RequestError
 from semtf.serving.server.metrics import Metrics
 from semtf.serving.server.rest import Request
@@ -102,7 +102,7 @@ class Predicting:
     async def _outputs(self, version: Version, request: Request) -> Tensors:
         seconds = self.limits.answering
         try:
-            async with asyncio.timeout(seconds):
+            async with timeout(seconds):
                 return await version.predict(request.signature, request.tensors)
         except TimeoutError:
             raise RequestError(504, f"Timed out: no answer within {seconds:g} s") from None

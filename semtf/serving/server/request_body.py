@@ -5,6 +5,7 @@ import zlib
 
 from starlette.requests import Request
 
+from semtf.serving.server.deadline import timeout
 from semtf.serving.server.json_tensor import RequestError
 
 MEMBERS = 64
@@ -36,7 +37,7 @@ async def receive(request: Request, limit: int, seconds: float) -> bytes:
         raise too_long
     parts, received = [], 0
     try:
-        async with asyncio.timeout(seconds):
+        async with timeout(seconds):
             async for part in request.stream():
                 received += len(part)
                 if received > limit + DISCARDED:

@@ -133,6 +133,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         process.stdin.close()
     try:
         await asyncio.wait_for(process.wait(), END_SECONDS)
-    except TimeoutError:
+    except asyncio.TimeoutError:
         process.kill()
         await process.wait()
