@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
+from semtf.backend.installed import is_classic
+from semtf.backend.sets import VersionSet, installed_set
 from semtf.disk import in_words, present
 from semtf.machine import available_cores
 
@@ -54,12 +56,33 @@ class Finding:
 def diagnose() -> Iterator[Finding]:
     """Look at versions, imports, devices, memory, disk and cache, one after the other."""
     yield Finding("python", f"{sys.version.split()[0]} ({sys.executable})")
+    yield version_set(installed_set())
     yield from versions(PACKAGE)
     yield from versions(FOUNDATION, CHECKED_OF_TENSORFLOW)
-    for module, statement in IMPORTS.items():
+    addons = {"tensorflow_addons": "import tensorflow_addons"} if is_classic() else {}
+    for module, statement in {**IMPORTS, **addons}.items():
         yield imported(module, statement)
     yield devices()
     yield from machine()
+
+
+def version_set(expected: VersionSet) -> Finding:
+    """Which of the two sets of versions is installed, and what of another one is among it."""
+    strangers = expected.strangers(_installed)
+    names = [Requirement(line).name for line in expected.requirements]
+    found = ", ".join(f"{name} {_installed(name) or 'missing'}" for name in names)
+    if not strangers:
+        return Finding("set", f"{expected.name}: {found}")
+    wanted = " ".join(f'"{r.name}{r.specifier}"' for r in strangers)
+    problem = f"the {expected.name} set has {', '.join(f'{r.name}{r.specifier}' for r in strangers)}"
+    return Finding("set", f"{expected.name}: {found}", problem, f"pip install {wanted}")
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def versions(package: str, only: tuple[str, ...] = ()) -> Iterator[Finding]:
@@ -145,7 +168,11 @@ def _room(subject: str, folder: Path, remedy: str) -> Finding:
 
 
 def _named(distribution: str) -> str:
-    """A distribution with the versions that semtf requires of it."""
+    """A distribution with the versions that its set has, or that semtf requires of it."""
+    of_set = (Requirement(line) for line in installed_set().requirements)
+    for requirement in of_set:
+        if requirement.name == distribution:
+            return f"{distribution}{requirement.specifier}"
     try:
         lines = metadata.requires(PACKAGE) or ()
     except metadata.PackageNotFoundError:

@@ -1,14 +1,17 @@
 """`semtf doctor`: right installations pass, wrong ones are named with the way out."""
 
 import json
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 from semtf import diagnosis
+from semtf.backend.installed import is_classic
+from semtf.backend.sets import CLASSIC, CURRENT, VersionSet, installed_set
 from semtf.cli import main
-from semtf.diagnosis import imported, version, versions
+from semtf.diagnosis import imported, version, version_set, versions
 
 
 def doctor(*options: str) -> int:
@@ -70,3 +73,41 @@ def test_the_command_says_what_is_wrong_by_its_exit_code(
     wrong = [line.split()[1].rstrip(":") for line in lines if line.startswith("wrong")]
     assert wrong == ["import", "cache"]
     assert "       nothing can be written there; set SEMTF_CACHE to a folder with room" in lines
+
+
+def test_the_installed_set_is_whole() -> None:
+    finding = version_set(installed_set())
+    assert (finding.problem, finding.remedy) == ("", "")
+    assert finding.found.startswith("classic" if is_classic() else "current")
+    assert f"tensorflow {metadata.version('tensorflow')}" in finding.found
+
+
+def test_what_belongs_to_the_other_set_is_named_with_one_command() -> None:
+    finding = version_set(CURRENT if is_classic() else CLASSIC)
+    for name in ("tensorflow", "keras", "scann", "protobuf", "numpy"):
+        assert f" {name}<" in finding.problem or f" {name}>" in finding.problem
+        assert f'"{name}<' in finding.remedy or f'"{name}>' in finding.remedy
+    assert finding.remedy.startswith('pip install "tensorflow<2.')
+
+
+@pytest.mark.parametrize(
+    ("expected", "moved", "remedy"),
+    [
+        (CURRENT, {"tensorflow": "2.21.0"}, ["tensorflow<2.21,>=2.20"]),
+        (CURRENT, {"scann": "1.3.5", "numpy": "1.26.4"}, ["scann<1.5,>=1.4.2", "numpy<3,>=2"]),
+        (CLASSIC, {"protobuf": "5.29.1"}, ["protobuf<5,>=3.20.3"]),
+        (CLASSIC, {"tensorflow-addons": None}, ["tensorflow-addons<0.24,>=0.23"]),
+    ],
+)
+def test_strangers_of_a_set(
+    expected: VersionSet, moved: dict[str, str | None], remedy: list[str]
+) -> None:
+    whole = {
+        CURRENT: "tensorflow 2.20.0 keras 3.13.2 scann 1.4.2 protobuf 6.33.0 numpy 2.2.0",
+        CLASSIC: "tensorflow 2.15.1 keras 2.15.0 scann 1.3.0 protobuf 4.25.9 numpy 1.26.4 "
+        "tensorflow-addons 0.23.0",
+    }[expected].split()
+    versions = dict(zip(whole[::2], whole[1::2], strict=True))
+    assert expected.strangers(versions.get) == []
+    strangers = expected.strangers({**versions, **moved}.get)
+    assert [f"{r.name}{r.specifier}" for r in strangers] == remedy

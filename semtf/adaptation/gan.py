@@ -13,6 +13,7 @@ from semtf.adaptation import losses
 from semtf.adaptation.base import Generated
 from semtf.adaptation.mean_matching import Floats, with_mean
 from semtf.adaptation.optimizers import Optimizers, pair, refuse
+from semtf.backend.seeds import random_states
 from semtf.config import AdaptationConfig
 from semtf.data.images import Gray
 
@@ -142,6 +143,7 @@ class GAN(keras.Model, abc.ABC):
         """Every variable that decides how training goes on, in a fixed order."""
         return [
             *(variable for network in self.networks for variable in network.variables),
+            *random_states(self.networks),
             *self.optimizer.variables,
             self.step,
         ]

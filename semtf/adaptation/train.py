@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +33,7 @@ from semtf.adaptation.schedule import Schedule
 from semtf.adaptation.tensorboard import TensorBoardSummaries
 from semtf.adaptation.traced_networks import with_traces
 from semtf.adaptation.warm_up import warm_up
+from semtf.backend.seeds import seed_initial_weights
 from semtf.checkpoint import CHECKPOINT, Checkpoint, save_weights
 from semtf.config import AdaptationConfig, ImageConfig, Precision
 from semtf.data.image_sets import FabSet, SimulatorSet
@@ -98,9 +98,7 @@ def train(
         TrainingError: training went wrong before any epoch was better than no adaptation.
     """
     check_replicas(config, strategy)
-    # Keras draws initial weights and the seeds of dropout from Python's generator. Nothing needs
-    # TensorFlow's seed, and setting it would make TensorFlow compile every traced step anew.
-    random.seed(seed)
+    seed_initial_weights(seed)
     if warm_start is not None:
         config = dataclasses.replace(
             config,

@@ -68,7 +68,7 @@ def _step(generator: keras.Model, adapter: MomentMatching) -> Step:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.abs(generator(images, training=True) - wanted))
         gradients = tape.gradient(loss, generator.trainable_variables)
-        optimizer.apply(gradients, generator.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, generator.trainable_variables, strict=True))
         return loss
 
     return step

@@ -8,6 +8,7 @@ import pandas as pd
 import tensorflow as tf
 
 from semtf.backend import optimizers
+from semtf.backend.seeds import random_states
 from semtf.budget import EpochClock
 from semtf.config import ClassificationConfig
 
@@ -16,7 +17,7 @@ def state(model: keras.Model) -> list[Any]:
     """Every variable of a compiled model that later training depends on, in a fixed order."""
     # A compiled model counts its metrics among its variables; they start afresh every epoch.
     metrics = {id(variable) for metric in model.metrics for variable in metric.variables}
-    variables = [*model.variables, *optimizers.variables(model.optimizer)]
+    variables = [*model.variables, *random_states([model]), *optimizers.variables(model.optimizer)]
     return [variable for variable in variables if id(variable) not in metrics]
 
 

@@ -42,7 +42,7 @@ def test_addons_serve_where_they_are_installed() -> None:
     ]
     bases = [{base.__module__.partition(".")[0] for base in type(x).__mro__} for x in made]
     assert [("tensorflow_addons" in modules) for modules in bases] == [ADDONS] * len(made)
-    assert ADDONS == installed.is_classic()
+    assert installed.is_classic() == ADDONS
 
 
 def test_kappa_of_one_class_is_unknown() -> None:
