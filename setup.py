@@ -8,6 +8,35 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.findall(r'__version__ = "(.+)"', (HERE / "semtf/version.py").read_text("utf-8"))
 
+# Either of two sets of versions; docs/versions.md tells why there are two.
+TENSORFLOW = ">=2.15.1,<2.21,!=2.16.*,!=2.17.*,!=2.18.*,!=2.19.*"
+KERAS = ">=2.15,<3.16," + ",".join(f"!=3.{minor}.*" for minor in range(10))
+# The releases between these two are compiled for releases of TensorFlow between the two.
+SCANN = ">=1.3,<1.5," + ",".join(f"!=1.3.{patch}" for patch in range(1, 6)) + ",!=1.4.0,!=1.4.1"
+ADDONS = [
+    "tensorflow>=2.15.1,<2.16",
+    "keras>=2.15,<2.16",
+    "keras-cv>=0.9,<0.10",
+    "tensorflow-addons>=0.23,<0.24",
+    "scann>=1.3,<1.4; sys_platform == 'linux' and platform_machine == 'x86_64'",
+    "numpy>=1.26,<2",
+    "pandas>=2.2,<3",
+    # What KerasCV reads its data sets with; newer releases need a newer protobuf.
+    "tensorflow-datasets<4.9.8",
+    "tensorflow-metadata<1.16",
+]
+
+
+def below(version: str, requirements: list[str]) -> list[str]:
+    """Requirements that count for versions of Python below one alone."""
+    marked = []
+    for requirement in requirements:
+        name, _, marker = requirement.partition("; ")
+        older = f"python_version < '{version}'"
+        marked.append(f"{name}; {older} and {marker}" if marker else f"{name}; {older}")
+    return marked
+
+
 WEIGHTS = ["safetensors>=0.5"]
 SERVE = [
     "httptools>=0.6",
@@ -18,7 +47,7 @@ SERVE = [
     "uvicorn>=0.30",
     "uvloop>=0.20; sys_platform != 'win32'",
 ]
-GRPC = ["tensorflow-serving-api>=2.20,<2.21"]
+GRPC = [f"tensorflow-serving-api{TENSORFLOW}"]
 BENCH = ["opencv-python-headless>=4.10"]
 RAY = ["pyarrow>=18", "ray>=2.40"]
 TORCH = ["torch>=2.6"]
@@ -60,15 +89,15 @@ setup(
         "semtf.serving": ["page/**/*"],
         "semtf.serving.saved_model": ["docker/*"],
     },
-    python_requires=">=3.11,<3.14",
+    python_requires=">=3.10,<3.14",
     install_requires=[
         # ScaNN's compiled operations fit one minor version of TensorFlow only.
-        "tensorflow>=2.20,<2.21",
+        f"tensorflow{TENSORFLOW}",
         # ScaNN exists for Linux alone; the exact index serves elsewhere.
-        "scann>=1.4.2,<1.5; sys_platform == 'linux'",
-        "keras>=3.10,<3.16",
+        f"scann{SCANN}; sys_platform == 'linux'",
+        f"keras{KERAS}",
         "keras-cv>=0.9,<0.10",
-        "numpy>=2,<3",
+        "numpy>=1.26,<3",
         "pandas>=2.2,<4",
         "click>=8.1",
         "filelock>=3.16",
@@ -81,8 +110,11 @@ setup(
         "rich>=13.7",
         "scikit-image>=0.24",
         "scipy>=1.14",
+        # The classic set is the only one for Python 3.10.
+        *below("3.11", ADDONS),
     ],
     extras_require={
+        "addons": below("3.12", ADDONS),
         "bench": BENCH,
         "docs": DOCS,
         "grpc": GRPC,

@@ -63,9 +63,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--lock", type=Path, default=LOCK, help="the lock file to look into")
     parser.add_argument("--check", action="store_true", help="print only what is wrong")
     arguments = parser.parse_args()
-    names = sorted(set(NAME.findall(LOCK.read_text(encoding="utf-8"))))
+    names = sorted(set(NAME.findall(arguments.lock.read_text(encoding="utf-8"))))
     found = {name: licence(name) for name in names}
     installed = {name: text for name, text in found.items() if text is not None}
     wrong = {name: text for name, text in installed.items() if not text or clashes(text)}

@@ -73,9 +73,10 @@ def version_set(expected: VersionSet) -> Finding:
     found = ", ".join(f"{name} {_installed(name) or 'missing'}" for name in names)
     if not strangers:
         return Finding("set", f"{expected.name}: {found}")
-    wanted = " ".join(f'"{r.name}{r.specifier}"' for r in strangers)
-    problem = f"the {expected.name} set has {', '.join(f'{r.name}{r.specifier}' for r in strangers)}"
-    return Finding("set", f"{expected.name}: {found}", problem, f"pip install {wanted}")
+    wanted = [f"{stranger.name}{stranger.specifier}" for stranger in strangers]
+    problem = f"the {expected.name} set has {', '.join(wanted)}"
+    remedy = "pip install " + " ".join(f'"{name}"' for name in wanted)
+    return Finding("set", f"{expected.name}: {found}", problem, remedy)
 
 
 def _installed(distribution: str) -> str | None:

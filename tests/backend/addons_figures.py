@@ -1,6 +1,6 @@
 """What the functions of `semtf.backend` give for drawn inputs; both sets must give the same.
 
-    python tests/backend/addons_figures.py    # in the current set: writes the stored figures
+python tests/backend/addons_figures.py    # in the current set: writes the stored figures
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """A tiny run of the set of versions that this interpreter has, and what is computed with one.
 
-    python tests/backend/set_process.py train FOLDER    # data, run, exports, expected.npz
-    python tests/backend/set_process.py predict FOLDER OUT.npz
-    python tests/backend/set_process.py serve EXPORT IMAGES.npz OUT.npz
-    python tests/backend/set_process.py export RUN OUT
+python tests/backend/set_process.py train FOLDER    # data, run, exports, expected.npz
+python tests/backend/set_process.py predict FOLDER OUT.npz
+python tests/backend/set_process.py serve EXPORT IMAGES.npz OUT.npz
+python tests/backend/set_process.py export RUN OUT
 """
 
 import sys
