@@ -24,6 +24,8 @@ ADDONS = [
     # What KerasCV reads its data sets with; newer releases need a newer protobuf.
     "tensorflow-datasets<4.9.8",
     "tensorflow-metadata<1.16",
+    # Which it asks for there; pip finds a way by itself, but not within minutes.
+    "protobuf>=3.20.3,<4.21; python_version < '3.11'",
 ]
 
 

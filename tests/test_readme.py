@@ -12,7 +12,7 @@ from semtf.data.dataset import open_dataset
 from semtf.run import Run
 from tests.documents import PAGES, ROOT, blocks, command_lines, parsed
 
-WITH_ARGUMENTS = ("scripts/bench", "scripts/test", "scripts/wheelhouse")
+WITH_ARGUMENTS = tuple(f"scripts/{name}" for name in ("bench", "lock", "run", "test", "wheelhouse"))
 LINES = [line for page in PAGES for line in command_lines(page)]
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from semtf.adaptation import losses
 from semtf.adaptation.base import Generated
 from semtf.adaptation.mean_matching import Floats, with_mean
-from semtf.adaptation.optimizers import Optimizers, pair, refuse
+from semtf.adaptation.optimizers import REFUSED, Optimizers, pair, refuse
 from semtf.backend.seeds import random_states
 from semtf.config import AdaptationConfig
 from semtf.data.images import Gray
@@ -119,7 +119,7 @@ class GAN(keras.Model, abc.ABC):
             ValueError: both optimizers are one object, or one scales losses.
         """
         refuse(type(self).__name__, kwargs)
-        super().compile(**kwargs)
+        super().compile(**{name: value for name, value in kwargs.items() if name not in REFUSED})
         self.generator_optimizer, self.critic_optimizer = pair(
             generator_optimizer or self._adam(),
             critic_optimizer or self._adam(self.config.critic_rate),

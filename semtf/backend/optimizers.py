@@ -38,6 +38,15 @@ def learning_rates(optimizer: Any) -> list[tf.Variable]:
     return [v for v in variables(optimizer) if v.name.startswith("learning_rate")]
 
 
+def name_rate(logs: dict[str, float] | None) -> None:
+    """Let the logs of an epoch have the rate as ``learning_rate``; callbacks of Keras 2 add ``lr``.
+
+    It keeps its place, which is that of its column in a history.
+    """
+    if logs and "lr" in logs:
+        logs["learning_rate"] = logs.pop("lr")
+
+
 class Rate(float):
     """The rate of an optimizer as callbacks of Keras 2 take it: a variable that has a value."""
 

@@ -67,6 +67,10 @@ class Plateau(keras.callbacks.ReduceLROnPlateau):
         """What it goes on from after a kill, beside the history: nothing."""
         return []
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        optimizers.name_rate(logs)
+
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         super().on_train_begin(logs)
         if self.history.exists():

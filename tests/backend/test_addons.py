@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from semtf.adaptation import networks
 from semtf.backend import installed, layers, metrics, optimizers
+from semtf.backend.seeds import seed_initial_weights
 from semtf.checkpoint import save_weights
 from semtf.config import AdaptationConfig, ImageConfig
 from tests.backend.addons_figures import FIGURES, STORED
@@ -52,9 +53,10 @@ def test_kappa_of_one_class_is_unknown() -> None:
 @pytest.mark.parametrize("padding", ["zero", "replicate"])
 def test_the_critics_kernels_are_divided_by_their_singular_values(padding: str) -> None:
     config = AdaptationConfig(width=4, critic_norm="spectral", padding=padding)
+    seed_initial_weights(0)
     model = networks.critic(IMAGE, config, "critic")
     images = np.random.default_rng(0).uniform(-1, 1, (2, *IMAGE.shape, 1)).astype(np.float32)
-    for _ in range(30):
+    for _ in range(100):
         model(images, training=True)
     kernels = [v for v in model.trainable_variables if len(v.shape) == 4]
     assert len(kernels) == 4
