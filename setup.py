@@ -24,7 +24,9 @@ ADDONS = [
     # What KerasCV reads its data sets with; newer releases need a newer protobuf.
     "tensorflow-datasets<4.9.8",
     "tensorflow-metadata<1.16",
-    # Which it asks for there; pip finds a way by itself, but not within minutes.
+    # Later releases import beside NumPy 2 alone, and do not ask for it.
+    "pyarrow<26",
+    # tensorflow-metadata asks for it there; pip finds a way by itself, but not within minutes.
     "protobuf>=3.20.3,<4.21; python_version < '3.11'",
 ]
 
