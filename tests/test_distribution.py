@@ -13,6 +13,8 @@ import pytest
 import tensorflow as tf
 
 from semtf.adaptation.epoch_selection import MARGIN
+from semtf.adaptation.train import check_replicas
+from semtf.config import AdaptationConfig
 from semtf.distribution import check_batch, choose_strategy, follows, grow_memory
 from semtf.errors import InputError
 from semtf.run import Run
@@ -162,6 +164,13 @@ def test_the_numbers_that_fit_are_named(batch: int, replicas: int, way: str) -> 
     with pytest.raises(InputError, match=way):
         check_batch("adaptation.batch", batch, Replicas(replicas))
     check_batch("adaptation.batch", batch * replicas, Replicas(replicas))
+
+
+def test_spectral_normalisation_needs_one_device() -> None:
+    config = AdaptationConfig(critic_norm="spectral")
+    check_replicas(config, Replicas(1))
+    with pytest.raises(InputError, match=r"critic_norm=spectral: .* take --strategy one"):
+        check_replicas(config, Replicas(2))
 
 
 def test_a_gpu_in_use_already_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,6 +87,7 @@ def test_a_step_moves_every_network() -> None:
         {"identity": "target"},
         {"critic_steps": 1},
         {"precision": "mixed_bfloat16"},
+        {"critic_norm": "spectral"},
         RECIPE,
     ],
 )

@@ -1,9 +1,7 @@
 """A tiny run of the set of versions that this interpreter has, and what is computed with one.
 
 python tests/backend/set_process.py train FOLDER    # data, run, exports, expected.npz
-python tests/backend/set_process.py predict FOLDER OUT.npz
-python tests/backend/set_process.py serve EXPORT IMAGES.npz OUT.npz
-python tests/backend/set_process.py export RUN OUT
+python tests/backend/set_process.py read FOLDER OUT # OUT/predict.npz, exact, scann, exported
 """
 
 import sys
@@ -81,11 +79,16 @@ def serve(export: Path, images: Path, out: Path) -> None:
     np.savez_compressed(out, depth=served["depth"].numpy(), sigma=served["sigma"].numpy())
 
 
-def export(run: Path, out: Path) -> None:
-    """An export with the exact index."""
-    semtf.export(run, out, index="exact", check=False)
+def read(folder: Path, out: Path) -> None:
+    """Predict with a run, serve its exports, export it anew and serve that."""
+    out.mkdir(parents=True)
+    predict(folder, out / "predict.npz")
+    for version, index in enumerate(INDEXES, start=1):
+        serve(folder / f"semtf/{version}", folder / "images.npz", out / f"{index}.npz")
+    semtf.export(folder / "run", out / "semtf/1", index="exact", check=False)
+    serve(out / "semtf/1", folder / "images.npz", out / "exported.npz")
 
 
 if __name__ == "__main__":
-    commands = {"train": train, "predict": predict, "serve": serve, "export": export}
+    commands = {"train": train, "read": read}
     commands[sys.argv[1]](*map(Path, sys.argv[2:]))

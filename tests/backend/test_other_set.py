@@ -65,43 +65,18 @@ def test_a_run_of_the_classic_set_predicts_as_it_did(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module", params=["here", "there"])
-def trained(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, str]:
-    """A folder of one set, and the interpreter of the other one."""
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What was trained with one interpreter, and, in ``read``, what the other one made of it."""
     folder = tmp_path_factory.mktemp("sets") / request.param
     interpreters = [sys.executable, OTHER]
     trainer, reader = interpreters if request.param == "here" else interpreters[::-1]
     start(trainer, "train", folder)
-    return folder, reader
+    start(reader, "read", folder, folder / "read")
+    return folder
 
 
 @needs_other
-def test_a_run_of_one_set_predicts_alike_in_the_other(
-    trained: tuple[Path, str], tmp_path: Path
-) -> None:
-    folder, reader = trained
-    start(reader, "predict", folder, tmp_path / "found.npz")
-    assert_alike(tmp_path / "found.npz", folder / "expected.npz")
-
-
-@needs_other
-@pytest.mark.parametrize("index", INDEXES)
-def test_an_export_of_one_set_is_served_by_the_other(
-    trained: tuple[Path, str], index: str, tmp_path: Path
-) -> None:
-    folder, reader = trained
-    version = INDEXES.index(index) + 1
-    export = folder / f"semtf/{version}"
-    start(reader, "serve", export, folder / "images.npz", tmp_path / "found.npz")
-    assert_alike(tmp_path / "found.npz", folder / "expected.npz")
-
-
-@needs_other
-def test_a_run_of_one_set_is_exported_by_the_other(
-    trained: tuple[Path, str], tmp_path: Path
-) -> None:
-    folder, reader = trained
-    start(reader, "export", folder / "run", tmp_path / "semtf/1")
-    start(reader, "serve", tmp_path / "semtf/1", folder / "images.npz", tmp_path / "found.npz")
-    assert_alike(tmp_path / "found.npz", folder / "expected.npz")
+@pytest.mark.parametrize("what", ["predict", *INDEXES, "exported"])
+def test_what_one_set_trained_the_other_one_reads(folder: Path, what: str) -> None:
+    """It predicts with the run, serves its exports, and exports it itself."""
+    assert_alike(folder / f"read/{what}.npz", folder / "expected.npz")
