@@ -58,14 +58,14 @@ def float64() -> Iterator[None]:
     """Let networks that are made in the block compute in float64."""
     import keras
 
-    before = keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
+    before = keras.mixed_precision.global_policy()
+    keras.backend.set_floatx("float64")
+    keras.mixed_precision.set_global_policy("float64")
     try:
         yield
     finally:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy(before)
+        keras.backend.set_floatx("float32")
+        keras.mixed_precision.set_global_policy(before)
 
 
 def pairs() -> tuple[Any, Any]:

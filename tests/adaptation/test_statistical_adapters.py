@@ -163,7 +163,7 @@ def test_a_saved_model_holds_the_adapters(tmp_path: Path) -> None:
     archive.add_endpoint(
         "serve", lambda images: tf.stack([a(images) for a in adapters]), input_signature=[spec]
     )
-    archive.write_out(str(tmp_path / "model"), verbose=False)
+    archive.write_out(str(tmp_path / "model"))
     model = tf.saved_model.load(str(tmp_path / "model"))
     served = model.serve(tf.constant(SEM[:5]))
     for found, adapter in zip(served, adapters, strict=True):
