@@ -18,7 +18,7 @@ from semtf.estimation.maxima import MAXIMA, Maxima
 from semtf.estimation.models import EstimatorModels
 from semtf.estimation.regression import COEFFICIENTS, COMPONENTS
 from semtf.json_fields import parse_json
-from semtf.noise.model import NOISE, OFFSET, NoiseModel
+from semtf.noise.model import NOISE, OFFSET, PATTERNS, NoiseModel
 from semtf.retrieval.held_out import find_noise
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.retriever_files import save_retriever
@@ -28,7 +28,8 @@ from semtf.retrieval.tuning import WeightTrial, tune
 LIMIT = "similarity.json"
 TRIALS = "tuning.json"
 FITTED = (
-    LIMIT, MAXIMA, TRIALS, INTERVALS, NOISE, OFFSET, ESTIMATORS, COMPONENTS, COEFFICIENTS, ERRORS,
+    LIMIT, MAXIMA, TRIALS, INTERVALS, NOISE, OFFSET, PATTERNS, ESTIMATORS, COMPONENTS, COEFFICIENTS,
+    ERRORS,
 )  # fmt: skip
 """Files beside a storage that hold what was fitted to it, and stay when pairs are added."""
 FAB_IMAGES = 400

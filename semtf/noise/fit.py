@@ -5,6 +5,7 @@ as the fit has not followed it, and what the storage lacks. The same fit of held
 only the latter. Noise of one kind that is added to held-out keys shows what that kind leaves after
 the fit. The sizes of all kinds are those whose traces sum to what fab images leave more than keys
 (D. McFadden, Econometrica 57, 1989): whatever the fit does to noise, it does to made images, too.
+What fab images still vary by beyond made ones is added as patterns (`semtf.noise.patterns`).
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from scipy.optimize import nnls
 
 from semtf.noise.kinds import KINDS
 from semtf.noise.model import NoiseModel
+from semtf.noise.patterns import excess_patterns
 from semtf.noise.separation import separation
 from semtf.noise.traces import Fields, Trace, traces
 
@@ -105,6 +107,9 @@ def fit_noise(
         missing = left + response @ shares
         offset = offset + real.offset - moments.offset
     misfit = float(np.sqrt(np.mean(np.square(left * weight))))
+    model = replace(model, patterns=excess_patterns(of_images.residual, made.residual))
+    made = fit(model.added(clean, generator), pairs)
+    moments = _moments(made, components)
     found = {"misfit": misfit, **separation(of_images, made, real.traces, moments.traces)}
     return replace(model, found=found)
 

@@ -79,3 +79,16 @@ def test_made_images_cannot_be_told_from_real_ones(found: Callable[..., NoiseMod
     figures = found({"white": 4.0, "jitter_1": 0.3}).found
     assert figures["auc"] < 0.65
     assert figures["similarity_ks"] < 0.2
+
+
+def test_relief_of_no_kind_becomes_a_pattern(retriever: Retriever) -> None:
+    relief = np.zeros(SHAPE, np.float32)
+    relief[16:24, 9:15] = np.linspace(-12, 12, 8)[:, None]
+    draws = np.random.default_rng(3).normal(size=(150, 1, 1))
+    fab = NoiseModel({"white": 3.0}, np.zeros(SHAPE, np.float32), {}).added(
+        holes(150, 1) + draws * relief, np.random.default_rng(2)
+    )
+    noise = find_noise(retriever, fab.clip(0, 255).round().astype(np.uint8), seed=0)
+    strongest = noise.patterns[0] / np.linalg.norm(noise.patterns[0])
+    assert abs(np.vdot(strongest, relief)) > 0.8 * np.linalg.norm(relief)
+    assert noise.groups["patterns"][1] == "levels"
