@@ -21,15 +21,20 @@ from semtf.retrieval.held_out import HeldOutQueries
 from semtf.retrieval.retriever import Retriever
 
 ESTIMATORS = "estimators.json"
-SHARES = np.linspace(0.0, 0.5, 6)
-"""Shares of the regression that are tried: 0 is retrieval alone.
+MOST_SHARE = 0.5
+"""Largest share of the regression.
 
 Held-out queries are made of adapted keys, so they lack what the adaptation leaves undone, and that
-misleads the regression more than the neighbours: it never counts more than these.
+misleads the regression more than the neighbours: it never counts more than this.
 """
+SHARED_ERROR = 0.5
+"""How much of what the estimators differ by more on fab images than on held-out queries correlates
+with the retrieval's error; found on development fabs (docs/uncertainty.md)."""
 AGREEMENT = 1.0
 """Spread in grey levels at which half of the regression's share counts: where all neighbours show
 the same depth, retrieval is right, and a linear map is not."""
+BATCH = 64
+TINY = 1e-12
 
 
 class Combined(NamedTuple):
@@ -112,9 +117,13 @@ def average(
 ) -> Combined:
     """Depth maps with a share of the regression, which falls to 0 where neighbours agree."""
     difference = regressed - retrieved
+    return Combined(retrieved + share * _doubt(spread) * difference, spread, difference)
+
+
+def _doubt(spread: tf.Tensor) -> tf.Tensor:
+    """The part of the regression's share that counts, 0 to 1."""
     square = tf.square(spread)
-    depth = retrieved + share * square / (square + AGREEMENT**2) * difference
-    return Combined(depth, spread, difference)
+    return square / (square + AGREEMENT**2)
 
 
 class HeldOutEstimates:
@@ -125,17 +134,18 @@ class HeldOutEstimates:
         retrieved, regressed: what the estimators say, float32.
         spread: of the neighbours, float32.
         similarity: of the most similar neighbour, float32 ``[m]``.
+        blending: how neighbours are blended.
     """
 
     def __init__(
         self, retriever: Retriever, queries: HeldOutQueries, fit: RegressionFit, penalty: float
     ) -> None:
-        blending = Blending.of(retriever.config)
-        wanted = num_to_search(retriever, blending)
+        self.blending = Blending.of(retriever.config)
+        wanted = num_to_search(retriever, self.blending)
         parts = []
         for batch in queries.batches():
             candidates = batch.neighbours(retriever, wanted)
-            made = depth_and_spread(retriever, tf.constant(batch.images), candidates, blending)
+            made = depth_and_spread(retriever, tf.constant(batch.images), candidates, self.blending)
             parts.append((made.depth.numpy(), made.spread.numpy(), candidates.similarity[:, 0]))
         self.retrieved, self.spread, self.similarity = (
             np.concatenate(part) for part in zip(*parts, strict=True)
@@ -154,14 +164,19 @@ class HeldOutEstimates:
 
 
 def choose_average(
-    retriever: Retriever, noise: NoiseModel, pairs: npt.NDArray[np.intp], seed: int
+    retriever: Retriever,
+    noise: NoiseModel,
+    pairs: npt.NDArray[np.intp],
+    images: npt.NDArray[np.uint8],
+    seed: int,
 ) -> tuple[Average, HeldOutEstimates]:
-    """Fit the regression, and choose its share on held-out queries.
+    """Fit the regression, and choose its share on held-out queries and fab images.
 
     Args:
         retriever: of one case, tuned.
         noise: that of the fab.
         pairs: those that queries are made of.
+        images: fab images of the case ``[n, H, W]``, without labels.
         seed: of the noise.
 
     Returns:
@@ -171,12 +186,46 @@ def choose_average(
     fit = RegressionFit.of(retriever, noise, seed)
     penalty = fit.best_penalty(queries, queries.true_depth(retriever))
     estimates = HeldOutEstimates(retriever, queries, fit, penalty)
-    errors = [estimates.rmse(float(share)) for share in SHARES]
-    best = int(np.argmin(errors))
+    regression = fit.solved(penalty)
+    share = best_share(estimates, squared_difference(retriever, regression, images))
     rmse = {
-        "retrieval": errors[0],
+        "retrieval": estimates.rmse(0.0),
         "regression": estimates.rmse(1.0),
-        "average": errors[best],
+        "average": estimates.rmse(share),
     }
+    return Average(regression, share, estimates.blending, rmse), estimates
+
+
+def best_share(estimates: HeldOutEstimates, on_fab: float) -> float:
+    """The share of least expected error on fab images, up to `MOST_SHARE`.
+
+    With the retrieval's error e and the estimators' difference d, weighted as in `average`, the
+    mean square error is ``E(e²) + 2 s E(ed) + s² E(d²)``, least for ``s = −E(ed)/E(d²)``. Queries
+    have both means. Fab images have ``E(d²)``; what it exceeds the queries' by is error that the
+    queries lack, and `SHARED_ERROR` of it is taken for the rise of ``E(ed)``.
+
+    Args:
+        estimates: of the queries.
+        on_fab: ``E(d²)`` of fab images, squared grey levels.
+    """
+    difference = estimates.combined(1.0).depth.numpy() - estimates.retrieved
+    product = float(np.mean((estimates.retrieved - estimates.truth) * difference))
+    square = float(np.mean(np.square(difference)))
+    rise = SHARED_ERROR * max(on_fab - square, 0.0)
+    return float(np.clip(-(product + rise) / max(on_fab, square, TINY), 0.0, MOST_SHARE))
+
+
+def squared_difference(
+    retriever: Retriever, regression: Regression, images: npt.NDArray[np.uint8]
+) -> float:
+    """The mean square that the whole regression moves estimates of images ``[n, H, W]`` by."""
     blending = Blending.of(retriever.config)
-    return Average(fit.solved(penalty), float(SHARES[best]), blending, rmse), estimates
+    wanted = num_to_search(retriever, blending)
+    total = 0.0
+    for start in range(0, len(images), BATCH):
+        batch = tf.constant(images[start : start + BATCH], tf.float32)
+        candidates = retriever.search(batch, wanted)
+        made = depth_and_spread(retriever, batch, candidates, blending)
+        moved = average(made.depth, made.spread, regression(batch), 1.0).depth - made.depth
+        total += float(tf.reduce_sum(tf.square(moved)))
+    return total / images.size

@@ -125,7 +125,7 @@ def fitted(retriever: Retriever, images: npt.NDArray[np.uint8], config: RunConfi
     if config.retrieval.tune:
         retriever, trials = tune(retriever, images, noise, seed)
     pairs = np.random.default_rng(seed).permutation(count)[:QUERIES]
-    average, estimates = choose_average(retriever, noise, pairs, seed)
+    average, estimates = choose_average(retriever, noise, pairs, images, seed)
     if not config.retrieval.tune:
         average = average.retrieval_alone()
     intervals = calibrate(retriever, average, estimates)

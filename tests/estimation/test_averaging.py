@@ -7,12 +7,27 @@ import pytest
 import tensorflow as tf
 
 from semtf.errors import InputError
-from semtf.estimation.averaging import SHARES, Average, average, choose_average
+from semtf.estimation.averaging import (
+    Average,
+    average,
+    best_share,
+    choose_average,
+    squared_difference,
+)
 from semtf.estimation.regression import Regression, RegressionFit
+from semtf.estimation.uncertainty import depth_and_spread, num_to_search
 from semtf.noise.model import NoiseModel
+from semtf.retrieval.blending import Blending
 from semtf.retrieval.held_out import HeldOutQueries
 from semtf.retrieval.projection import normalise
 from semtf.retrieval.retriever import Retriever
+
+
+@pytest.fixture(scope="module")
+def fab(retriever: Retriever, noise: NoiseModel) -> np.ndarray:
+    """Fab images of a perfect adaptation: keys with the fab's noise."""
+    images = noise.added(retriever.storage.keys[:60], np.random.default_rng(5))
+    return images.clip(0, 255).round().astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -56,22 +71,54 @@ def test_a_query_is_unknown_to_its_regression(retriever: Retriever, noise: Noise
     assert np.mean((held_out - truth) ** 2) > np.mean((known - truth) ** 2)
 
 
-def test_the_share_of_least_error_is_chosen(retriever: Retriever, noise: NoiseModel) -> None:
-    chosen, estimates = choose_average(retriever, noise, np.arange(100), seed=0)
-    errors = [estimates.rmse(share) for share in (0.0, chosen.share, 1.0)]
-    assert errors[1] == min(estimates.rmse(share) for share in SHARES)
-    assert SHARES.max() == 0.5
+def test_the_share_of_least_error_is_chosen(
+    retriever: Retriever, noise: NoiseModel, fab: np.ndarray
+) -> None:
+    chosen, estimates = choose_average(retriever, noise, np.arange(100), fab, seed=0)
+    assert 0 <= chosen.share <= 0.5
     assert chosen.rmse == {
-        "retrieval": pytest.approx(errors[0]),
-        "average": pytest.approx(errors[1]),
-        "regression": pytest.approx(errors[2]),
+        name: pytest.approx(estimates.rmse(share))
+        for name, share in (("retrieval", 0.0), ("average", chosen.share), ("regression", 1.0))
     }
+    # On images like the queries it is the least error of all shares up to one half.
+    least = min(estimates.rmse(share) for share in np.linspace(0, 0.5, 101))
+    difference = estimates.combined(1.0).depth.numpy() - estimates.retrieved
+    share = best_share(estimates, float(np.mean(np.square(difference))))
+    assert estimates.rmse(share) == pytest.approx(least, rel=1e-5)
     assert chosen.retrieval_alone().name == "retrieval"
 
 
-def test_on_disk(retriever: Retriever, noise: NoiseModel, tmp_path: Path) -> None:
+def test_the_share_falls_where_estimators_differ_more_on_the_fab(
+    retriever: Retriever, noise: NoiseModel, fab: np.ndarray
+) -> None:
+    _, estimates = choose_average(retriever, noise, np.arange(100), fab, seed=0)
+    moved = estimates.combined(1.0).depth.numpy() - estimates.retrieved
+    error = estimates.retrieved - estimates.truth
+    square, product = float(np.mean(moved**2)), float(np.mean(error * moved))
+    assert product < 0
+    excess = -0.4 * product
+    expected = min(-(product + 0.5 * excess) / (square + excess), 0.5)
+    assert best_share(estimates, square + excess) == pytest.approx(expected, rel=1e-5)
+    assert best_share(estimates, square - 2 * product) == 0.0
+    assert best_share(estimates, square / 2) == best_share(estimates, square)
+
+
+def test_the_squared_difference_by_hand(retriever: Retriever, noise: NoiseModel) -> None:
+    regression = RegressionFit.of(retriever, noise, seed=0).solved(1e-4)
+    images = retriever.storage.keys[:70]
+    blending = Blending.of(retriever.config)
+    candidates = retriever.search(tf.constant(images), num_to_search(retriever, blending))
+    made = depth_and_spread(retriever, tf.constant(images), candidates, blending)
+    weight = np.square(made.spread) / (np.square(made.spread) + 1)
+    moved = weight * (regression(tf.constant(images)) - made.depth)
+    expected = float(np.mean(np.square(moved)))
+    found = squared_difference(retriever, regression, images)
+    assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_on_disk(retriever: Retriever, noise: NoiseModel, fab: np.ndarray, tmp_path: Path) -> None:
     assert Average.load(tmp_path, 140) is None
-    chosen, _ = choose_average(retriever, noise, np.arange(20), seed=0)
+    chosen, _ = choose_average(retriever, noise, np.arange(20), fab, seed=0)
     chosen.save(tmp_path)
     loaded = Average.load(tmp_path, 140)
     assert loaded is not None
