@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from semtf.checked_keras import keras
+from semtf.backend.checked_keras import keras
 from semtf.disk import probe_room
 from semtf.errors import InputError
 

@@ -14,10 +14,10 @@ import tensorflow as tf
 from semtf.adaptation import adapter
 from semtf.adaptation.plausibility import check_polarity
 from semtf.adaptation.train import check_replicas
+from semtf.backend.checked_keras import keras
 from semtf.budget import training_budget
 from semtf.case_claims import DOING, SETTING_UP, CaseClaims, is_setting_up
 from semtf.cases import CASES_FILE, CHALLENGE, case_numbers, chosen_cases, find_case
-from semtf.checked_keras import keras
 from semtf.classification import train as classification
 from semtf.config import RunConfig
 from semtf.data.dataset import Dataset

@@ -11,8 +11,8 @@ import tensorflow as tf
 from semtf import orders
 from semtf.adaptation import adapter
 from semtf.adaptation.task import AdaptationTask
+from semtf.backend.checked_keras import keras
 from semtf.budget import CLASSIFIER, Budget, case_stage
-from semtf.checked_keras import keras
 from semtf.classification import train as classification
 from semtf.classification.classifier import Classifier
 from semtf.config import RunConfig

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from semtf import orders
+from semtf.backend.checked_keras import keras
 from semtf.backend.optimizers import learning_rates
-from semtf.checked_keras import keras
 from semtf.orders import Kind
 
 Data = Callable[[int], tf.data.Dataset]

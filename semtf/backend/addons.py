@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from semtf.backend.computation import require_tensorflow
 from semtf.backend.quiet import imported
 
+require_tensorflow()
 tfa: Any = imported("tensorflow_addons")
 
 # A layer's class names it in a file of weights, and Keras has one class for groups of any size.

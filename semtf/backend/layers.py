@@ -3,8 +3,7 @@
 Weights, their order and the layout of their files are the same in both.
 """
 
-import keras
-
+from semtf.backend.checked_keras import keras
 from semtf.backend.installed import is_classic
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
-
+from semtf.backend.checked_keras import keras
 from semtf.backend.installed import is_classic
 
 

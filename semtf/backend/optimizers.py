@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from semtf.backend.checked_keras import keras
 from semtf.backend.installed import is_classic
 
 Average = Callable[[Sequence[tf.Variable], Sequence[tf.Tensor], tf.Tensor], None]

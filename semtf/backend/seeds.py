@@ -4,9 +4,9 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
+from semtf.backend.checked_keras import keras
 from semtf.backend.installed import is_classic
 
 
