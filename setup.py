@@ -114,6 +114,7 @@ setup(
         "rich>=13.7",
         "scikit-image>=0.24",
         "scipy>=1.14",
+        "typing-extensions>=4.1",
         # The classic set is the only one for Python 3.10.
         *below("3.11", ADDONS),
     ],

@@ -56,6 +56,11 @@ class Fab(NamedTuple):
         cases = "".join(map(str, self.cases))
         return self.work / f"zoo_{self.seed}_{cases}_{self.pairs}_{self.fab}_{self.test}"
 
+    @property
+    def run(self) -> Path:
+        """Where the fab's run is trained."""
+        return self.data.with_name(f"{self.data.name}_run")
+
     def names(self, case: int) -> Row:
         """What tells a case's row from others."""
         sizes = {"pairs": self.pairs, "fab": self.fab, "test": self.test}
@@ -101,38 +106,37 @@ def measure(fab: Fab, config: RunConfig) -> list[Row]:
     fab.make()
     benches = {case: Bench(fab.data, case, fab.seed) for case in fab.cases}
     watches = {case: epoch_errors(bench) for case, bench in benches.items()}
-    folder, seconds = trained(fab, config, watches)
+    seconds = trained(fab, config, watches)
     rows = []
     for case, bench in benches.items():
         keys = cheap_keys(bench)
         row = fab.names(case) | references(bench, keys)
-        row |= best_cheap(bench, keys, row) | scored(folder, bench, watches[case])
+        row |= best_cheap(bench, keys, row) | scored(fab.run, bench, watches[case])
         row["gap_closed"] = gap_closed(row, row["adapted"])
         row["seconds"] = seconds[case] - watches[case].seconds
         rows.append(row | {"words": fab.words()})
     return rows
 
 
-def trained(fab: Fab, config: RunConfig, watches: dict[int, Any]) -> tuple[Path, dict[int, float]]:
-    """The folder of a new run of all cases, and the seconds that each of them took; those of the
-    last hold the training of the classifier."""
+def trained(fab: Fab, config: RunConfig, watches: dict[int, Any]) -> dict[int, float]:
+    """Train a new run of all cases: the seconds that each of them took; those of the last hold the
+    training of the classifier."""
     from semtf import pipeline
 
-    folder = fab.data.with_name(f"{fab.data.name}_run")
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(fab.run, ignore_errors=True)
     seconds = {}
     for case in fab.cases:
         began = time.perf_counter()
         pipeline.train(
             fab.data,
             case,
-            run=folder,
-            config=None if folder.exists() else config,
+            run=fab.run,
+            config=None if fab.run.exists() else config,
             cache=fab.data / "cache",
             callbacks=[watches[case]],
         )
         seconds[case] = time.perf_counter() - began
-    return folder, seconds
+    return seconds
 
 
 def cheap_keys(bench: Bench) -> dict[str, np.ndarray]:
@@ -177,8 +181,7 @@ def scored(folder: Path, bench: Bench, watch: Any) -> Row:
     parts = load_models(run, "exact")
     estimator = Estimator(parts)
     case, truth = bench.case, bench.depth.astype(np.float32)
-    certain = np.tile(np.equal(parts.cases, case), (len(bench.images), 1))
-    given = estimator.predict(bench.images, certain.astype(np.float32))
+    given = with_case_given(estimator, bench)
     decided = estimator.predict(bench.images)
     choice = chosen_folder(run.adaptation(case)) / CHOICE
     epoch = json.loads(choice.read_text(encoding="utf-8"))["epoch"] if choice.exists() else None
@@ -196,6 +199,12 @@ def scored(folder: Path, bench: Bench, watch: Any) -> Row:
         "measures": measures_covered(given, truth),
         "doubtful": doubtful(decided, truth),
     }
+
+
+def with_case_given(estimator: Any, bench: Bench) -> Any:
+    """The result for the test images, each with its true case."""
+    certain = np.tile(np.equal(estimator.models.cases, bench.case), (len(bench.images), 1))
+    return estimator.predict(bench.images, certain.astype(np.float32))
 
 
 def collected(arguments: argparse.Namespace, config: RunConfig) -> list[Row]:

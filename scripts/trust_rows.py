@@ -6,7 +6,6 @@ import numpy as np
 
 from semtf.estimation.intervals import ZONES
 
-BATCH = 128
 SHOWN = ZONES[1:]
 RIGHT = 0.5
 MEASURES = (
@@ -19,27 +18,13 @@ Row = dict[str, Any]
 
 def judged(made: Any, images: np.ndarray, truth: np.ndarray) -> Row:
     """What fitted estimators make of the test images."""
-    import tensorflow as tf
+    from semtf.estimation.averaging import Estimates
 
-    from semtf.estimation.averaging import average
-    from semtf.estimation.uncertainty import depth_and_spread, num_to_search
-
-    retriever, chosen = made.retriever, made.average
-    parts = []
-    for start in range(0, len(images), BATCH):
-        batch = tf.constant(images[start : start + BATCH], tf.float32)
-        candidates = retriever.search(batch, num_to_search(retriever, chosen.blending))
-        retrieved = depth_and_spread(retriever, batch, candidates, chosen.blending)
-        regressed = chosen.regression(batch)
-        columns = (retrieved.depth, retrieved.spread, regressed, candidates.similarity[:, 0])
-        parts.append([column.numpy() for column in columns])
-    depth, spread, regressed, similarity = map(np.concatenate, zip(*parts, strict=True))
-
-    def combined(share: float) -> Any:
-        return average(tf.constant(depth), tf.constant(spread), tf.constant(regressed), share)
+    chosen = made.average
+    estimates = Estimates.of(made.retriever, chosen.regression, chosen.blending, images)
 
     def rmse(share: float) -> float:
-        return float(np.sqrt(np.mean(np.square(combined(share).depth.numpy() - truth))))
+        return float(np.sqrt(np.mean(np.square(estimates.combined(share).depth.numpy() - truth))))
 
     row: Row = {
         "rmse": rmse(chosen.share),
@@ -50,7 +35,8 @@ def judged(made: Any, images: np.ndarray, truth: np.ndarray) -> Row:
         "noise": {group: size for group, (size, _) in made.noise.groups.items()},
         "found": dict(made.noise.found),
     }
-    return row | coverage(made.intervals, combined(chosen.share), similarity, truth)
+    combined = estimates.combined(chosen.share)
+    return row | coverage(made.intervals, combined, estimates.similarity, truth)
 
 
 def coverage(intervals: Any, estimated: Any, similarity: np.ndarray, truth: np.ndarray) -> Row:

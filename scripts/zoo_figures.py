@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from bench_adaptation import Bench
-from bench_zoo import Fab
+from bench_zoo import Fab, with_case_given
 from simulator_figures import COLUMNS, sheet
 
 MIDDLE = 128
@@ -40,12 +40,10 @@ def rows(fab: Fab, case: int) -> list[np.ndarray]:
     from semtf.run import Run
 
     bench = Bench(fab.data, case, fab.seed)
-    run = Run.open(fab.data.with_name(f"{fab.data.name}_run"))
-    models = load_models(run, "exact")
+    models = load_models(Run.open(fab.run), "exact")
     adapted = np.asarray(models.retrievers[case].storage.keys[:COLUMNS])
     true = bench.true[:COLUMNS]
-    certain = np.tile(np.equal(models.cases, case), (len(bench.images), 1))
-    estimate = Estimator(models).predict(bench.images, certain.astype(np.float32)).depth
+    estimate = with_case_given(Estimator(models), bench).depth
     error = np.square(estimate - bench.depth).mean(axis=(1, 2))
     chosen = np.argsort(error)[np.linspace(0, len(error) - 1, COLUMNS).astype(int)]
     depth, truth = estimate[chosen], bench.depth[chosen].astype(np.float32)

@@ -1,8 +1,10 @@
 """Keras callbacks of the adversarial training: average, divergence, progress."""
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -28,7 +30,7 @@ class MovingAverage(keras.callbacks.Callback):
     def __init__(self, network: GAN, decay: float) -> None:
         super().__init__()
         self.network = network
-        self._update = tf.function(moving_average(decay), reduce_retracing=True)
+        self._update = _traced_average(decay)
         self.average = [tf.Variable(v, trainable=False) for v in self._weights()]
         network.moving_average = self.applied
 
@@ -53,6 +55,12 @@ class MovingAverage(keras.callbacks.Callback):
             trained = tf.identity(weight)
             weight.assign(average)
             average.assign(trained)
+
+
+@functools.cache
+def _traced_average(decay: float) -> Any:
+    """The update of averages; one for all trainings, so that later cases need not trace it."""
+    return tf.function(moving_average(decay), reduce_retracing=True)
 
 
 class TerminateOnDivergence(keras.callbacks.Callback):

@@ -12,7 +12,7 @@ import tensorflow as tf
 from semtf.adaptation import losses
 from semtf.adaptation.base import Generated
 from semtf.adaptation.mean_matching import Floats, with_mean
-from semtf.adaptation.optimizers import REFUSED, Optimizers, pair, refuse
+from semtf.adaptation.optimizers import Optimizers, accepted, pair
 from semtf.backend.seeds import random_states
 from semtf.config import AdaptationConfig
 from semtf.data.images import Gray
@@ -118,8 +118,7 @@ class GAN(keras.Model, abc.ABC):
             TypeError: an argument that would do nothing, such as ``optimizer`` or ``loss``.
             ValueError: both optimizers are one object, or one scales losses.
         """
-        refuse(type(self).__name__, kwargs)
-        super().compile(**{name: value for name, value in kwargs.items() if name not in REFUSED})
+        super().compile(**accepted(type(self).__name__, kwargs))
         self.generator_optimizer, self.critic_optimizer = pair(
             generator_optimizer or self._adam(),
             critic_optimizer or self._adam(self.config.critic_rate),

@@ -18,11 +18,16 @@ REFUSED = {
 """Arguments of ``compile`` that an adversarial training cannot follow, and what to do instead."""
 
 
-def refuse(model: str, arguments: dict[str, Any]) -> None:
-    """Raise TypeError where ``compile`` of a model is given an argument that would do nothing."""
+def accepted(model: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of ``compile`` of a model without those that would do nothing.
+
+    Raises:
+        TypeError: such an argument is given, and is not None.
+    """
     for name, way in REFUSED.items():
         if arguments.get(name) is not None:
             raise TypeError(f"{model}.compile takes no {name}=: {way}")
+    return {name: value for name, value in arguments.items() if name not in REFUSED}
 
 
 def pair(generator: Any, critic: Any) -> tuple[keras.optimizers.Optimizer, ...]:

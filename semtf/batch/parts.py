@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import Self
 
 from semtf.batch.location import Location
 from semtf.data.decoding import Chunk, Task, decode_chunk
@@ -19,9 +20,6 @@ from semtf.errors import InputError
 NAME, IMAGE = "name", "image"
 """Columns of Parquet and features of TFRecord files: the name, and the bytes of a PNG or TIFF."""
 PNG_MARK = b"\x89PNG"
-Self = TypeVar("Self")
-Files = TypeVar("Files", bound="_Files")
-Rows = TypeVar("Rows", bound="_Rows")
 Range16 = tuple[float, float] | None
 
 
@@ -32,7 +30,7 @@ class Part(Protocol):
     def names(self) -> Sequence[str]:
         """The names of the images."""
 
-    def cut(self: Self, start: int, stop: int) -> Self:
+    def cut(self, start: int, stop: int) -> Self:
         """Some of the images."""
 
     def decoded(self, size: Size, range16: Range16) -> Chunk:
@@ -46,7 +44,7 @@ class _Files:
     names: Sequence[str]
     files: Sequence[File]
 
-    def cut(self: Files, start: int, stop: int) -> Files:
+    def cut(self, start: int, stop: int) -> Self:
         return replace(self, names=self.names[start:stop], files=self.files[start:stop])
 
 
@@ -80,7 +78,7 @@ class _Rows:
     names: Sequence[str]
     start: int
 
-    def cut(self: Rows, start: int, stop: int) -> Rows:
+    def cut(self, start: int, stop: int) -> Self:
         return replace(self, names=self.names[start:stop], start=self.start + start)
 
 

@@ -20,6 +20,7 @@ from semtf.retrieval.blending import Blending
 from semtf.retrieval.held_out import HeldOutQueries
 from semtf.retrieval.retriever import Retriever
 
+Depths = npt.NDArray[np.float32]
 ESTIMATORS = "estimators.json"
 MOST_SHARE = 0.5
 """Largest share of the regression.
@@ -117,23 +118,60 @@ def average(
 ) -> Combined:
     """Depth maps with a share of the regression, which falls to 0 where neighbours agree."""
     difference = regressed - retrieved
-    return Combined(retrieved + share * _doubt(spread) * difference, spread, difference)
-
-
-def _doubt(spread: tf.Tensor) -> tf.Tensor:
-    """The part of the regression's share that counts, 0 to 1."""
     square = tf.square(spread)
-    return square / (square + AGREEMENT**2)
+    depth = retrieved + share * square / (square + AGREEMENT**2) * difference
+    return Combined(depth, spread, difference)
 
 
-class HeldOutEstimates:
+class Estimates:
+    """What both estimators say of images ``[m, H, W]``.
+
+    Attributes:
+        retrieved, regressed: depth, float32.
+        spread: of the neighbours, float32.
+        similarity: of the most similar neighbour, float32 ``[m]``.
+    """
+
+    def __init__(
+        self, retrieved: Depths, spread: Depths, similarity: Depths, regressed: Depths
+    ) -> None:
+        self.retrieved, self.spread, self.regressed = retrieved, spread, regressed
+        self.similarity = similarity
+
+    @classmethod
+    def of(
+        cls,
+        retriever: Retriever,
+        regression: Regression,
+        blending: Blending,
+        images: npt.NDArray[np.generic],
+    ) -> "Estimates":
+        """Estimate images of the fab, with all pairs for neighbours."""
+        wanted = num_to_search(retriever, blending)
+        parts = []
+        for start in range(0, len(images), BATCH):
+            batch = tf.constant(images[start : start + BATCH], tf.float32)
+            candidates = retriever.search(batch, wanted)
+            made = depth_and_spread(retriever, batch, candidates, blending)
+            columns = (made.depth, made.spread, candidates.similarity[:, 0], regression(batch))
+            parts.append([column.numpy() for column in columns])
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def combined(self, share: float) -> Combined:
+        """Both estimators averaged."""
+        return average(tf.constant(self.retrieved), tf.constant(self.spread), self.regressed, share)
+
+    def difference(self) -> Depths:
+        """How far the whole regression moves the retrieval's depth, float32 ``[m, H, W]``."""
+        moved: Depths = self.combined(1.0).depth.numpy() - self.retrieved
+        return moved
+
+
+class HeldOutEstimates(Estimates):
     """Estimates of held-out queries ``[m, H, W]``, no query's own measurement known to either.
 
     Attributes:
         truth: the depth, float32.
-        retrieved, regressed: what the estimators say, float32.
-        spread: of the neighbours, float32.
-        similarity: of the most similar neighbour, float32 ``[m]``.
         blending: how neighbours are blended.
     """
 
@@ -147,15 +185,9 @@ class HeldOutEstimates:
             candidates = batch.neighbours(retriever, wanted)
             made = depth_and_spread(retriever, tf.constant(batch.images), candidates, self.blending)
             parts.append((made.depth.numpy(), made.spread.numpy(), candidates.similarity[:, 0]))
-        self.retrieved, self.spread, self.similarity = (
-            np.concatenate(part) for part in zip(*parts, strict=True)
-        )
-        self.regressed = fit.held_out_depth(queries, penalty)
+        retrieved, spread, similarity = map(np.concatenate, zip(*parts, strict=True))
+        super().__init__(retrieved, spread, similarity, fit.held_out_depth(queries, penalty))
         self.truth = queries.true_depth(retriever)
-
-    def combined(self, share: float) -> Combined:
-        """Both estimators averaged."""
-        return average(tf.constant(self.retrieved), tf.constant(self.spread), self.regressed, share)
 
     def rmse(self, share: float) -> float:
         """The error of an average, over all pixels."""
@@ -187,7 +219,8 @@ def choose_average(
     penalty = fit.best_penalty(queries, queries.true_depth(retriever))
     estimates = HeldOutEstimates(retriever, queries, fit, penalty)
     regression = fit.solved(penalty)
-    share = best_share(estimates, squared_difference(retriever, regression, images))
+    on_fab = Estimates.of(retriever, regression, estimates.blending, images)
+    share = best_share(estimates, float(np.mean(np.square(on_fab.difference()))))
     rmse = {
         "retrieval": estimates.rmse(0.0),
         "regression": estimates.rmse(1.0),
@@ -208,24 +241,8 @@ def best_share(estimates: HeldOutEstimates, on_fab: float) -> float:
         estimates: of the queries.
         on_fab: ``E(d²)`` of fab images, squared grey levels.
     """
-    difference = estimates.combined(1.0).depth.numpy() - estimates.retrieved
+    difference = estimates.difference()
     product = float(np.mean((estimates.retrieved - estimates.truth) * difference))
     square = float(np.mean(np.square(difference)))
     rise = SHARED_ERROR * max(on_fab - square, 0.0)
     return float(np.clip(-(product + rise) / max(on_fab, square, TINY), 0.0, MOST_SHARE))
-
-
-def squared_difference(
-    retriever: Retriever, regression: Regression, images: npt.NDArray[np.uint8]
-) -> float:
-    """The mean square that the whole regression moves estimates of images ``[n, H, W]`` by."""
-    blending = Blending.of(retriever.config)
-    wanted = num_to_search(retriever, blending)
-    total = 0.0
-    for start in range(0, len(images), BATCH):
-        batch = tf.constant(images[start : start + BATCH], tf.float32)
-        candidates = retriever.search(batch, wanted)
-        made = depth_and_spread(retriever, batch, candidates, blending)
-        moved = average(made.depth, made.spread, regression(batch), 1.0).depth - made.depth
-        total += float(tf.reduce_sum(tf.square(moved)))
-    return total / images.size

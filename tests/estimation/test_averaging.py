@@ -9,10 +9,10 @@ import tensorflow as tf
 from semtf.errors import InputError
 from semtf.estimation.averaging import (
     Average,
+    Estimates,
     average,
     best_share,
     choose_average,
-    squared_difference,
 )
 from semtf.estimation.regression import Regression, RegressionFit
 from semtf.estimation.uncertainty import depth_and_spread, num_to_search
@@ -82,8 +82,7 @@ def test_the_share_of_least_error_is_chosen(
     }
     # On images like the queries it is the least error of all shares up to one half.
     least = min(estimates.rmse(share) for share in np.linspace(0, 0.5, 101))
-    difference = estimates.combined(1.0).depth.numpy() - estimates.retrieved
-    share = best_share(estimates, float(np.mean(np.square(difference))))
+    share = best_share(estimates, float(np.mean(np.square(estimates.difference()))))
     assert estimates.rmse(share) == pytest.approx(least, rel=1e-5)
     assert chosen.retrieval_alone().name == "retrieval"
 
@@ -103,17 +102,26 @@ def test_the_share_falls_where_estimators_differ_more_on_the_fab(
     assert best_share(estimates, square / 2) == best_share(estimates, square)
 
 
-def test_the_squared_difference_by_hand(retriever: Retriever, noise: NoiseModel) -> None:
+def test_estimates_of_images_are_those_of_both_estimators(
+    retriever: Retriever, noise: NoiseModel
+) -> None:
     regression = RegressionFit.of(retriever, noise, seed=0).solved(1e-4)
     images = retriever.storage.keys[:70]
     blending = Blending.of(retriever.config)
     candidates = retriever.search(tf.constant(images), num_to_search(retriever, blending))
     made = depth_and_spread(retriever, tf.constant(images), candidates, blending)
+    found = Estimates.of(retriever, regression, blending, images)
+    for name, expected in (
+        ("retrieved", made.depth),
+        ("spread", made.spread),
+        ("similarity", candidates.similarity[:, 0]),
+        ("regressed", regression(tf.constant(images))),
+    ):
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-4, atol=1e-3)
     weight = np.square(made.spread) / (np.square(made.spread) + 1)
     moved = weight * (regression(tf.constant(images)) - made.depth)
-    expected = float(np.mean(np.square(moved)))
-    found = squared_difference(retriever, regression, images)
-    assert found == pytest.approx(expected, rel=1e-4)
+    square = float(np.mean(np.square(moved)))
+    assert float(np.mean(np.square(found.difference()))) == pytest.approx(square, rel=1e-4)
 
 
 def test_on_disk(retriever: Retriever, noise: NoiseModel, fab: np.ndarray, tmp_path: Path) -> None:

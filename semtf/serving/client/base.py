@@ -4,17 +4,17 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from typing_extensions import Self
 
 from semtf.data.png import encode_png
 from semtf.errors import InputError
 from semtf.estimation.result import DepthResult, Neighbour
 
-Self = TypeVar("Self", bound="RemoteEstimator")
 Images = npt.NDArray[Any] | Sequence[bytes]
 
 
@@ -33,7 +33,7 @@ class ServerError(RuntimeError):
 class RemoteEstimator(ABC):
     """A model on a server. Use it as a context manager, or call `close`."""
 
-    def __enter__(self: Self) -> Self:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
