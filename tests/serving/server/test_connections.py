@@ -140,8 +140,8 @@ def test_what_came_while_the_server_was_busy_is_answered() -> None:
             return connection.recv(1000)
 
     # This loop, the server's own, calls timers before it reads.
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        assert runner.run(late()).startswith(b"HTTP/1.1 200 OK")
+    with contextlib.closing(uvloop.new_event_loop()) as loop:
+        assert loop.run_until_complete(late()).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_too_many_connections_are_told_so(port: int) -> None:

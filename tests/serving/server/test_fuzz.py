@@ -76,20 +76,20 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Any:
         async def predict(self, signature: str, tensors: Any) -> Any:
             return {"y": tensors["x"]}
 
-    runner = asyncio.Runner()
+    loop = asyncio.new_event_loop()
     config = ModelConfig("m", folder, Options(window=0.0))
     models, predicting = fake_models(config, lambda: Echo(SIGNATURES))
-    runner.run(models.served("m", None).update())
+    loop.run_until_complete(models.served("m", None).update())
     transport = httpx.ASGITransport(application(models, predicting))
     client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
 
     def asked(path: str, content: bytes, method: str = "POST") -> httpx.Response:
-        return runner.run(client.request(method, path, content=content))
+        return loop.run_until_complete(client.request(method, path, content=content))
 
     yield asked
-    runner.run(client.aclose())
-    runner.run(models.close())
-    runner.close()
+    loop.run_until_complete(client.aclose())
+    loop.run_until_complete(models.close())
+    loop.close()
 
 
 def check(ask: Callable[..., httpx.Response], path: str, content: bytes) -> None:

@@ -1,6 +1,7 @@
 """An event loop whose clock jumps to the next timer, so that tests neither wait nor race."""
 
 import asyncio
+import contextlib
 import selectors
 from collections.abc import Coroutine
 from typing import Any
@@ -32,8 +33,8 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine that waits for timers and tasks only."""
-    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
-        runner.run(coroutine)
+    with contextlib.closing(_VirtualLoop()) as loop:
+        loop.run_until_complete(coroutine)
 
 
 async def settle() -> None:
