@@ -4,12 +4,13 @@
                          [--seeds 0] [--work DIR] [--list]
 
 A fab is made with `semtf simulate` (500 pairs, 300 fab and 100 test images of cases 1 and 2, its
-seed behind the colon); methods are compared on the test images of case 1, the case given. Networks
-are trained with the preset `quick` on all pairs of case 1. ``--work`` keeps fabs, networks and
-finished rows, so that an interrupted benchmark goes on. The effect is how much smaller the RMSE of
-the first method is than that of the second, with the 95 % interval of the images drawn again; rows
-of several seeds count as more images. A claim holds where that interval lies above zero on every
-fab, fails where it lies below on every fab, and is mixed otherwise.
+seed behind the colon); methods are compared on the test images of case 1, the case given; those of
+`one-model` on both cases' images, those of `transfer` on case 2's. Networks are trained with the
+preset `quick` on all pairs of these cases. ``--work`` keeps fabs, networks and finished rows, so
+that an interrupted benchmark goes on. The effect is how much smaller the RMSE of the first method
+is than that of the second, with the 95 % interval of the images drawn again; rows of several seeds
+count as more images. A claim holds where that interval lies above zero on every fab, fails where it
+lies below on every fab, and is mixed otherwise.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from typing import NamedTuple
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import pandas as pd
 
 from semtf.benchmark.registry import EPOCHS, Method, chosen
 from semtf.benchmark.rows import Row, Rows
@@ -34,10 +36,17 @@ LARGE = "struct:7"
 
 
 class Claim(NamedTuple):
-    """A claim: what it says, and pairs of methods of which the first should be better."""
+    """A claim: what it says, and pairs of methods of which the first should be better.
+
+    Attributes:
+        cases: for which the methods are fitted.
+        judged: on whose images they are compared; those of all where None.
+    """
 
     says: str
     comparisons: tuple[tuple[str, str], ...]
+    cases: tuple[int, ...] = (CASE,)
+    judged: int | None = None
 
 
 CLAIMS: dict[str, Claim] = {
@@ -80,7 +89,9 @@ CLAIMS: dict[str, Claim] = {
         for keys in ("none", "epoch-2", "epoch-8", "adapted")
         for unet in ("unet-clean", "unet-noise", "unet-noise-adabn", "unet-noise-shuffled"))),
     "one-model": Claim("one model a case is better than one for all", (
-        ("adapted/nearest", "joint/nearest"),)),
+        ("cyclegan/nearest", "joint/nearest"), ("cyclegan/tuned", "joint/tuned")), CASES),
+    "transfer": Claim("a case that starts from case 1 is better than one from new networks", (
+        ("cyclegan/nearest", "cold/nearest"), ("cyclegan/tuned", "cold/tuned")), CASES, 2),
 }  # fmt: skip
 PAIRS_CLAIM = "pairs"
 PAIRS_METHODS = ("target/nearest", "target/tuned", "moment/nearest", "moment/tuned")
@@ -98,8 +109,19 @@ class Fab(NamedTuple):
         """Its data, networks and rows."""
         return self.work / f"{self.name.replace(':', '_')}_{self.pairs}"
 
-    def rows(self, methods: Sequence[Method], seeds: Sequence[int], stored: int | None) -> Rows:
-        """Compute what is missing of the rows of methods, and read all."""
+    @property
+    def data(self) -> Path:
+        """Its images."""
+        return self.folder / "data"
+
+    def rows(
+        self,
+        methods: Sequence[Method],
+        seeds: Sequence[int],
+        stored: int | None = None,
+        cases: tuple[int, ...] = (CASE,),
+    ) -> Rows:
+        """Compute what is missing of the rows of methods for these cases, and read all."""
         from semtf.benchmark.benchmark import benchmark
         from semtf.benchmark.world import Settings
         from semtf.cases import CHALLENGE
@@ -108,32 +130,46 @@ class Fab(NamedTuple):
         from semtf.simulation.world import simulate
 
         kind, _, seed = self.name.partition(":")
-        data = self.folder / "data"
-        if not data.exists():
+        if not self.data.exists():
             simulate(
-                data, pairs=self.pairs, train=FAB, test=TEST, seed=int(seed or 0), fab=kind,
+                self.data, pairs=self.pairs, train=FAB, test=TEST, seed=int(seed or 0), fab=kind,
                 target_keys=True, cases=tuple(case for case in CHALLENGE if case.case in CASES),
             )  # fmt: skip
-        kept = Rows(self.folder / "rows.jsonl")
+        kept = Rows(self.folder / f"rows_{'_'.join(map(str, cases))}.jsonl")
         benchmark(
-            open_dataset(data, cache=self.folder / "cache"),
-            data / "truth",
+            open_dataset(self.data, cache=self.folder / "cache"),
+            self.data / "truth",
             methods,
             Settings(preset("quick"), self.folder / "networks", stored),
-            cases=[CASE],
+            cases=cases,
             seeds=seeds,
             rows=kept,
         )
         return kept
 
+    def judged(self, claim: Claim) -> np.ndarray | None:
+        """Which test images of a claim's cases it is judged on; all where None."""
+        if claim.judged is None:
+            return None
+        cases = pd.read_csv(self.data / "truth" / "cases.csv").sort_values("name")["case"]
+        return (cases[cases.isin(claim.cases)] == claim.judged).to_numpy()
 
-def joined(rows: Rows, name: str, seeds: Sequence[int], stored: int | None = None) -> Row | None:
-    """A method's rows of all seeds as one; None where one is missing."""
+
+def joined(
+    rows: Rows,
+    name: str,
+    seeds: Sequence[int],
+    stored: int | None = None,
+    judged: np.ndarray | None = None,
+) -> Row | None:
+    """A method's rows of all seeds as one, of the judged images; None where one is missing."""
     found = [rows.find({"name": name, "seed": seed, "pairs": stored}) for seed in seeds]
     if None in found:
         return None
-    squares = np.concatenate([row["squares"] for row in found if row is not None])
-    return {"name": name, "squares": squares, "rmse": float(np.sqrt(squares.mean()))}
+    squares = np.array([row["squares"] for row in found if row is not None])
+    if judged is not None:
+        squares = squares[:, judged]
+    return {"name": name, "squares": squares.ravel(), "rmse": float(np.sqrt(squares.mean()))}
 
 
 def verdict(effects: Sequence[tuple[float, float, float]]) -> str:
@@ -149,8 +185,8 @@ def verdict(effects: Sequence[tuple[float, float, float]]) -> str:
     return "mixed"
 
 
-def report(name: str, rows: dict[str, Rows], seeds: Sequence[int]) -> str:
-    """A claim's table in Markdown: a row a comparison, a column a fab."""
+def report(name: str, rows: dict[str, tuple[Rows, np.ndarray | None]], seeds: Sequence[int]) -> str:
+    """A claim's table in Markdown: a row a comparison, a column a fab with its judged images."""
     from semtf.benchmark.scores import effect
 
     claim = CLAIMS[name]
@@ -160,12 +196,14 @@ def report(name: str, rows: dict[str, Rows], seeds: Sequence[int]) -> str:
     ]  # fmt: skip
     for first, second in claim.comparisons:
         cells, effects = [], []
-        for found in rows.values():
-            a, b = joined(found, first, seeds), joined(found, second, seeds)
+        for found, judged in rows.values():
+            a, b = (joined(found, m, seeds, judged=judged) for m in (first, second))
             if a is None or b is None:
                 cells.append("not measured")
                 continue
-            gain, low, high = effect(a, b, np.arange(len(a["squares"])) % TEST)
+            # The rows of several seeds are of the same images.
+            images = np.tile(np.arange(len(a["squares"]) // len(seeds)), len(seeds))
+            gain, low, high = effect(a, b, images)
             effects.append((gain, low, high))
             errors = f"{a['rmse']:.2f} / {b['rmse']:.2f}"
             cells.append(f"{errors}: {gain:+.1%} ({low:+.1%} to {high:+.1%})")
@@ -237,8 +275,10 @@ def main(given: list[str] | None = None) -> None:
                     kept = large.rows(chosen(list(PAIRS_METHODS)), seeds, size)
                 print(pairs_report(kept, seeds), end="\n\n", flush=True)
                 continue
-            methods = methods_of(CLAIMS[name])
-            rows = {fab: Fab(fab, work, PAIRS).rows(methods, seeds, None) for fab in arguments.fabs}
+            claim, rows = CLAIMS[name], {}
+            for fab in (Fab(fab, work, PAIRS) for fab in arguments.fabs):
+                kept = fab.rows(methods_of(claim), seeds, cases=claim.cases)
+                rows[fab.name] = kept, fab.judged(claim)
             print(report(name, rows, seeds), end="\n\n", flush=True)
 
 

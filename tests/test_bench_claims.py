@@ -38,7 +38,7 @@ def test_a_verdict_needs_the_same_sign_everywhere(
 def test_a_claim_becomes_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     claim = bench_claims.Claim("a helps", (("a/nearest", "b/nearest"), ("a/nearest", "c/nearest")))
     monkeypatch.setitem(bench_claims.CLAIMS, "test", claim)
-    found = {"struct:0": rows(a=3.0, b=4.0), "tonal:0": rows(a=2.0, b=4.0)}
+    found = {"struct:0": (rows(a=3.0, b=4.0), None), "tonal:0": (rows(a=2.0, b=4.0), None)}
     text = bench_claims.report("test", found, [0])
     assert "3.00 / 4.00: +25.0% (+25.0% to +25.0%)" in text
     assert "2.00 / 4.00: +50.0%" in text
@@ -71,8 +71,29 @@ def test_a_tiny_fab_is_made_once_and_its_rows_are_kept(
     first = capsys.readouterr().out
     assert "| `nearest-true-map` | `mean-map` |" in first
     assert "| holds |" in first
-    kept = (tmp_path / "tonal_2_12" / "rows.jsonl").read_text()
+    kept = (tmp_path / "tonal_2_12" / "rows_1.jsonl").read_text()
     assert len(kept.splitlines()) == 2
     bench_claims.main(arguments)
     assert capsys.readouterr().out == first
-    assert (tmp_path / "tonal_2_12" / "rows.jsonl").read_text() == kept
+    assert (tmp_path / "tonal_2_12" / "rows_1.jsonl").read_text() == kept
+
+
+def test_a_claim_of_a_case_is_judged_on_its_images_alone(tmp_path: Path) -> None:
+    truth = tmp_path / "struct_0_500" / "data" / "truth"
+    truth.mkdir(parents=True)
+    cases = np.arange(10) % 3 + 1
+    table = "".join(f"{9 - i:03}.png,{case}\n" for i, case in enumerate(cases))
+    (truth / "cases.csv").write_text(f"name,case\n{table}")
+    fab = bench_claims.Fab("struct:0", tmp_path, 500)
+    claim = bench_claims.Claim("a helps", (("a/nearest", "b/nearest"),), (1, 2), 2)
+    judged = fab.judged(claim)
+    sorted_cases = cases[::-1]
+    assert (judged == (sorted_cases[sorted_cases < 3] == 2)).all()
+    made = Rows(None)
+    for name, error in (("a/nearest", 1.0), ("b/nearest", 2.0)):
+        squares = np.where(judged, error**2, 100.0)
+        for seed in (0, 1):
+            made.add({"name": name, "seed": seed, "pairs": None, "squares": squares.tolist()})
+    row = bench_claims.joined(made, "b/nearest", [0, 1], judged=judged)
+    assert row["rmse"] == 2.0
+    assert len(row["squares"]) == 2 * judged.sum()
