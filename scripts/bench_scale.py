@@ -1,11 +1,12 @@
 """What more workers and more pairs cost: training, batches of images, and storages.
 
     scripts/bench scale [--parts train,batch,storage] [--workers 1 2 4] [--steps 40]
-                        [--pairs 10000 100000] [--count 1000]
+                        [--batch 16] [--pairs 10000 100000] [--count 1000]
 
 - train: steps/s of a CycleGAN of the preset `quick` by as many processes on this machine, which
-  share its cores and one batch. The share of the all-reduces is that of as many sums of gradients
-  of these shapes, timed alone in the same processes.
+  share its cores and one batch, of ``--batch`` images a step of the generators. The share of the
+  all-reduces is that of as many sums of gradients of these shapes, timed alone in the same
+  processes.
 - batch: `scripts/bench batch`.
 - storage: bytes a pair, seconds to build a storage's index and time of a query, by its size. Pairs
   beyond 25,000 are mirrored ones.
@@ -35,14 +36,14 @@ RENDERED = 25_000
 QUERIES = 512
 
 
-def train(workers: int, steps: int) -> dict[str, float]:
+def train(workers: int, steps: int, batch: int) -> dict[str, float]:
     """What the chief of so many processes measured."""
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes = []
     for index in range(workers):
         joined = {"TF_CONFIG": worker_config(addresses, index)} if workers > 1 else {}
         output = None if index else subprocess.PIPE
-        command = [__file__, "--steps", str(steps), "--worker"]
+        command = [__file__, "--steps", str(steps), "--batch", str(batch), "--worker"]
         processes.append(spawn(command, env=os.environ | joined, stdout=output, text=True))
     out, _ = processes[0].communicate()
     for process in processes:
@@ -52,7 +53,7 @@ def train(workers: int, steps: int) -> dict[str, float]:
     return measured
 
 
-def work(steps: int) -> None:
+def work(steps: int, batch: int) -> None:
     """Train with the other workers of TF_CONFIG; the chief prints what it measured, as JSON."""
     import keras
     import tensorflow as tf
@@ -62,7 +63,7 @@ def work(steps: int) -> None:
     from semtf.distribution import choose_strategy
     from semtf.presets import preset
 
-    run = preset("quick")
+    run = preset("quick").with_settings({"adaptation.batch": batch})
     strategy = choose_strategy("auto")
     with strategy.scope():
         network = CycleGAN(run.image, run.adaptation, 0)
@@ -118,13 +119,13 @@ def _all_reduce(strategy: Any, variables: list[Any]) -> float:
     return statistics.median(seconds[5:])
 
 
-def report_train(workers: list[int], steps: int) -> None:
+def report_train(workers: list[int], steps: int, batch: int) -> None:
     print(
         "| workers | steps/s | of one | ms a step | of them in all-reduces |\n|---|---|---|---|---|"
     )
     one = 0.0
     for count in workers:
-        measured = train(count, steps)
+        measured = train(count, steps, batch)
         speed = 1 / measured["step"]
         one = one or speed
         print(
@@ -181,18 +182,19 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--batch", type=int, default=16, help="images of the part train's step")
     parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--count", type=int, default=1000, help="images of the part batch")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        work(arguments.steps)
+        work(arguments.steps, arguments.batch)
         return
     parts = arguments.parts.split(",")
     if unknown := set(parts) - set(PARTS):
         parser.error(f"--parts: no {', '.join(unknown)}; there are {', '.join(PARTS)}")
     if "train" in parts:
-        report_train(arguments.workers, arguments.steps)
+        report_train(arguments.workers, arguments.steps, arguments.batch)
     if "batch" in parts:
         bench_batch.main(["--count", str(arguments.count)])
     if "storage" in parts:
