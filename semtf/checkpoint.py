@@ -1,5 +1,6 @@
 """The checkpoint that a killed training goes on from: one file, and tables cut to match it."""
 
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,11 @@ class Checkpoint(keras.callbacks.Callback):
         }
         temporary = self.path.with_suffix(".tmp")
         try:
-            with temporary.open("wb") as file:
-                np.savez(file, epochs=np.int64(epoch + 1), **arrays)
+            # np.savez of NumPy 1 leaves its archive open where the disk is full.
+            with zipfile.ZipFile(temporary, "w") as archive:
+                for name, array in {"epochs": np.int64(epoch + 1), **arrays}.items():
+                    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                        np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise

@@ -35,5 +35,5 @@ def test_no_locked_package_clashes() -> None:
     command = [sys.executable, str(SCRIPTS / "licences.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert "numpy: BSD-3-Clause" in done.stdout
+    assert "\nnumpy: BSD" in done.stdout
     assert " 0 that clash" in done.stderr

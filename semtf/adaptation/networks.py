@@ -18,6 +18,7 @@ from semtf.backend.layers import (
     instance_normalization,
     spectral_normalization,
 )
+from semtf.backend.seeds import kept_randomness
 from semtf.config import AdaptationConfig, CriticNorm, ImageConfig, Norm
 
 LEAK = 0.2
@@ -50,6 +51,7 @@ def generator(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.
     return keras.Model(inputs, outputs, name=name)
 
 
+@kept_randomness()
 def critic(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.Model:
     """A critic: ``[batch, H, W, 1]`` in [−1, 1] to one score an image, ``[batch]``.
 

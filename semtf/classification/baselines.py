@@ -5,9 +5,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from semtf.backend.seeds import kept_randomness
+
 PERCENTILES = (1, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95, 99)
 
 
+@kept_randomness()
 def small_convnet(
     shape: tuple[int, int],
     outputs: int,

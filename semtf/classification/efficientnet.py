@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from semtf.backend.quiet import imported
+from semtf.backend.seeds import kept_randomness
 from semtf.errors import InputError
 
 # The B0 row of the paper's scaling table. KerasCV's own alias for it asks the network for its
@@ -36,6 +37,7 @@ def keras_cv() -> ModuleType:
         ) from error
 
 
+@kept_randomness()
 def efficientnet_b0(
     shape: tuple[int, int],
     outputs: int,

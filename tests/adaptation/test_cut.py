@@ -97,8 +97,8 @@ def test_a_step_moves_every_network_and_logs_the_contrast() -> None:
     assert set(logs) == {"critic", "penalty", "adversarial", "contrast"}
     assert 0 < float(logs["contrast"]) < 2 * 2 / CONFIG.nce_temperature + 2 * np.log(5)
     for old, variable in zip(before, variables, strict=True):
-        if variable.path != "target_critic/conv2d_3/bias" and old.shape != (1,):
-            assert np.abs(old - np.array(variable)).max() > 0, variable.path
+        if old.shape != (1,):
+            assert np.abs(old - np.array(variable)).max() > 0, variable.name
 
 
 @pytest.mark.parametrize("changes", [{}, {"loss": "lsgan", "nce_identity": False}])
