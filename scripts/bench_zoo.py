@@ -1,7 +1,7 @@
 """Training judged on a zoo of fabs: each seed is another fab with other holes and microscopes.
 
     scripts/bench zoo [--seeds 0 1 2 …] [--cheap] [--cases 1 2] [--pairs 500] [--fab 1200]
-                      [--test 200] [--out rows.jsonl] [--work DIR]
+                      [--test 200] [--set adaptation.decay=0.25 …] [--out rows.jsonl] [--work DIR]
 
 Each seed's fab is made (`semtf simulate --fab random`), a run is trained with the preset `quick`,
 and each case becomes a row. All errors are RMSE over the fab's test images in grey levels, with
@@ -15,7 +15,7 @@ With ``--cheap`` nothing is trained: the rows say how much of the gap `none`, `p
 `moment` close by themselves, in seconds a fab. By default it looks at case 1 only.
 
 Rows are printed as they come and, with ``--out``, appended to a file of JSON lines; rows that are
-there already are not measured again. ``--work`` keeps the fabs and the runs.
+there already, of the same settings, are not measured again. ``--work`` keeps the fabs and the runs.
 """
 
 import argparse
@@ -211,7 +211,8 @@ def collected(arguments: argparse.Namespace, config: RunConfig) -> list[Row]:
     """All rows asked for, those of ``--out`` and new ones."""
     out: Path | None = arguments.out
     lines = out.read_text(encoding="utf-8").splitlines() if out and out.exists() else []
-    recorded = [json.loads(line) for line in lines]
+    changes = {"set": arguments.set} if arguments.set else {}
+    recorded = [row for row in map(json.loads, lines) if row.get("set", []) == arguments.set]
     rows = []
     for seed in arguments.seeds:
         sizes = (arguments.pairs, arguments.fab, arguments.test)
@@ -226,6 +227,7 @@ def collected(arguments: argparse.Namespace, config: RunConfig) -> list[Row]:
                 if fab.cheap
                 else run_isolated(measure, fab, config)
             )
+            fab_rows = [row | changes for row in fab_rows]
             record(fab_rows, out)
         rows += fab_rows
     return rows
@@ -249,6 +251,7 @@ def parsed(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=500, help="pairs a case")
     parser.add_argument("--fab", type=int, default=1200, help="fab images a case")
     parser.add_argument("--test", type=int, default=200, help="test images a case")
+    parser.add_argument("--set", nargs="+", default=[], help="settings, as in semtf-train --set")
     parser.add_argument("--out", type=Path, help="file of JSON lines to go on from")
     parser.add_argument("--work", type=Path, help="keep fabs and runs here")
     arguments = parser.parse_args(given)
@@ -260,7 +263,8 @@ def main() -> None:
     arguments = parsed()
     with tempfile.TemporaryDirectory() as temporary:
         arguments.work = arguments.work or Path(temporary)
-        rows = collected(arguments, preset("quick"))
+        config = preset("quick").with_settings(dict(s.split("=", 1) for s in arguments.set))
+        rows = collected(arguments, config)
     print(cheap_table(rows) if arguments.cheap else full_table(rows))
 
 

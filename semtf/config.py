@@ -114,7 +114,7 @@ class AdaptationConfig:
     steps_per_epoch: Count | None = 15
     warm_up_steps: Whole = 60
     early_stopping: bool = True
-    decay: PartialShare = 0.25
+    decay: PartialShare = 0.5
     halve_at: tuple[Whole, ...] = ()
     ema: PartialShare = 0.99
     epoch: Epoch = "best"

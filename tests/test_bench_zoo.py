@@ -142,9 +142,13 @@ def test_finished_rows_are_not_measured_again(tmp_path, monkeypatch, capsys):
     assert again[:4] == first
     bench_zoo.collected(bench_zoo.parsed([*given, "1", "--pairs", "90"]), preset("quick"))
     bench_zoo.collected(bench_zoo.parsed([*given, "1", "--cheap"]), preset("quick"))
-    assert measured == [0, 1, 2, 1, 1]
+    for _ in range(2):
+        settings = ["--set", "adaptation.decay=0.1"]
+        bench_zoo.collected(bench_zoo.parsed([*given, "1", *settings]), preset("quick"))
+    bench_zoo.collected(bench_zoo.parsed([*given, "1"]), preset("quick"))
+    assert measured == [0, 1, 2, 1, 1, 1]
     lines = (tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(capsys.readouterr().err.splitlines()) == 9
+    assert len(lines) == len(capsys.readouterr().err.splitlines()) == 11
 
 
 def test_default_cases_are_fewer_without_training():
