@@ -9,10 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from semtf.backend.checked_keras import keras
+from semtf.backend.sets import installed_set
 from semtf.disk import probe_room
 from semtf.errors import InputError
 
 CHECKPOINT = "checkpoint.npz"
+EPOCHS, SET = "epochs", "set"
 # What HDF5 adds to a file, and to every variable in it.
 FILE_BYTES, VARIABLE_BYTES = 1 << 16, 1 << 12
 
@@ -59,7 +61,8 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             # np.savez of NumPy 1 leaves its archive open where the disk is full.
             with zipfile.ZipFile(temporary, "w") as archive:
-                for name, array in {"epochs": np.int64(epoch + 1), **arrays}.items():
+                notes = {EPOCHS: epoch + 1, SET: installed_set().name}
+                for name, array in {**notes, **arrays}.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                         np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
         except OSError:
@@ -76,17 +79,24 @@ class Checkpoint(keras.callbacks.Callback):
             The number of epochs done, 0 where there is no checkpoint.
 
         Raises:
-            InputError: the checkpoint belongs to other networks.
+            InputError: the checkpoint belongs to other networks, or to the other set of versions.
         """
         if not self.path.exists():
             return 0
         with np.load(self.path, allow_pickle=False) as arrays:
-            shapes = [arrays[name].shape for name in arrays.files if name != "epochs"]
+            own = installed_set().name
+            begun = str(arrays[SET]) if SET in arrays.files else own
+            if begun != own:
+                raise InputError(
+                    f"{self.path}: begun in the {begun} set of versions, whose optimizers differ; "
+                    f"go on there, or delete it to start again in the {own} one"
+                )
+            shapes = [arrays[name].shape for name in arrays.files if name not in (EPOCHS, SET)]
             if shapes != [tuple(variable.shape) for variable in self.variables]:
                 raise InputError(f"{self.path}: of another network; delete it to start again")
             for i, variable in enumerate(self.variables):
                 variable.assign(arrays[f"{i:04d}"])
-            done = int(arrays["epochs"])
+            done = int(arrays[EPOCHS])
         for table, lines_before in self.tables.items():
             # As bytes, so that Keras' ends of lines, which are not this system's, stay.
             lines = table.read_bytes().splitlines(keepends=True)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -56,12 +56,18 @@ class Finding:
 def diagnose() -> Iterator[Finding]:
     """Look at versions, imports, devices, memory, disk and cache, one after the other."""
     yield Finding("python", f"{sys.version.split()[0]} ({sys.executable})")
-    yield version_set(installed_set())
-    yield from versions(PACKAGE)
-    yield from versions(FOUNDATION, CHECKED_OF_TENSORFLOW)
+    together = version_set(installed_set())
+    yield together
+    # What the set names has narrower bounds there than semtf's own, which take either set.
+    told = {Requirement(line).name for line in installed_set().requirements}
+    found = [*versions(PACKAGE), *versions(FOUNDATION, CHECKED_OF_TENSORFLOW)]
+    yield from (finding for finding in found if finding.subject not in told)
     addons = {"tensorflow_addons": "import tensorflow_addons"} if is_classic() else {}
     for module, statement in {**IMPORTS, **addons}.items():
-        yield imported(module, statement)
+        finding = imported(module, statement)
+        if finding.problem and together.problem:
+            finding = replace(finding, remedy=f"mend the set first: {together.remedy}")
+        yield finding
     yield devices()
     yield from machine()
 
@@ -131,7 +137,8 @@ def imported(module: str, statement: str) -> Finding:
     reason = next((line for line in reversed(lines) if "Error" in line), lines[-1]).strip()
     if "undefined symbol" in reason and module == "scann":
         reason = f"ScaNN was compiled for another minor version of TensorFlow ({reason})"
-    remedy = f'pip install "{_named(FOUNDATION)}" "{_named(module.replace("_", "-"))}"'
+    names = dict.fromkeys((FOUNDATION, module.replace("_", "-")))
+    remedy = "pip install " + " ".join(f'"{_named(name)}"' for name in names)
     if module in OPTIONAL:
         remedy += f"; until then {OPTIONAL[module]}"
     return Finding(subject, "fails", reason, remedy)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from semtf.adapter_table import ADAPTERS, AUTO
+from semtf.backend.sets import require_addons
 from semtf.classification import train as classification
 from semtf.classification.classifier import NETWORKS
 from semtf.classification.efficientnet import keras_cv
@@ -39,8 +40,10 @@ def check_environment(config: RunConfig, cases: int, classifier_weights: Path | 
         classifier_weights: file of published weights to start the classifier from.
 
     Raises:
-        InputError: ScaNN or KerasCV cannot be loaded, or the weights do not fit.
+        InputError: ScaNN, KerasCV or, in the classic set, TensorFlow Addons cannot be loaded, or
+            the weights do not fit.
     """
+    require_addons()
     settings = config.classification
     if resolve_index(config.retrieval.index) == "scann":
         scann_operations()

@@ -62,6 +62,8 @@ def fit(
                 steps_per_epoch=steps,
                 validation_data=validation,
                 callbacks=list(callbacks),
+                # Keras 3.15 warns of data sets whose order it is not told to leave.
+                shuffle=False,
                 verbose=0,
             )
         return

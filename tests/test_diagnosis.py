@@ -75,6 +75,24 @@ def test_the_command_says_what_is_wrong_by_its_exit_code(
     assert "       nothing can be written there; set SEMTF_CACHE to a folder with room" in lines
 
 
+def test_everything_is_told_once_and_a_broken_set_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "IMPORTS", {"keras": "import no_such_module"})
+    monkeypatch.setattr(diagnosis, "is_classic", lambda: False)
+    whole = list(diagnosis.diagnose())
+    subjects = [finding.subject for finding in whole]
+    assert len(set(subjects)) == len(subjects)
+    alone = next(finding for finding in whole if finding.subject == "import keras")
+    assert alone.remedy.startswith('pip install "tensorflow')
+    other = CURRENT if is_classic() else CLASSIC
+    monkeypatch.setattr(diagnosis, "installed_set", lambda: other)
+    broken = {finding.subject: finding for finding in diagnosis.diagnose()}
+    command = broken["set"].remedy
+    assert command
+    assert broken["import keras"].remedy == f"mend the set first: {command}"
+    assert "scann" not in broken
+    assert not imported("tensorflow", "import no_such").remedy.count("tensorflow") > 1
+
+
 def test_the_installed_set_is_whole() -> None:
     finding = version_set(installed_set())
     assert (finding.problem, finding.remedy) == ("", "")

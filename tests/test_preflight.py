@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from semtf import pipeline
+from semtf.backend.installed import is_classic
 from semtf.config import RunConfig
 from semtf.data.dataset import open_dataset
 from semtf.errors import InputError
@@ -29,6 +30,12 @@ def without(module: str, folder: Path, content: str = BROKEN) -> dict[str, str]:
     [
         ("scann", ("--index", "scann", "--set", "classification.backbone=small"), "--index exact"),
         ("keras_cv", ("--index", "exact"), "--set classification.backbone=small"),
+        pytest.param(
+            "tensorflow_addons",
+            ("--adapter", "moment", "--set", "classification.backbone=small"),
+            'pip install "tensorflow-addons>=0.23,<0.24"',
+            marks=pytest.mark.skipif(not is_classic(), reason="the classic set alone has it"),
+        ),
     ],
 )
 def test_a_library_that_does_not_load_is_found_before_anything_is_made(

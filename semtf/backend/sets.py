@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from packaging.requirements import Requirement
 
 from semtf.backend.installed import is_classic
+from semtf.backend.quiet import imported
+from semtf.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -61,3 +63,21 @@ CLASSIC = VersionSet(
 def installed_set() -> VersionSet:
     """The set that Keras belongs to, as all code of semtf takes it."""
     return CLASSIC if is_classic() else CURRENT
+
+
+def require_addons() -> None:
+    """Load TensorFlow Addons where the installed set has it.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
+    if not is_classic():
+        return
+    try:
+        imported("tensorflow_addons")
+    except ImportError as error:
+        wanted = next(line for line in CLASSIC.requirements if line.startswith("tensorflow-addons"))
+        raise InputError(
+            f"TensorFlow Addons of the classic set cannot be loaded ({error}); "
+            f'pip install "{wanted}", or see semtf doctor'
+        ) from error

@@ -98,13 +98,20 @@ def _main(command: click.Command, arguments: list[str], name: str) -> None:
     try:
         code = command.main(args=arguments, prog_name=name, standalone_mode=False)
     except click.exceptions.Abort:
-        code = _fail("interrupted", 1)
+        training = name == "semtf-train" or arguments[:1] == ["train"]
+        hint = "; with --resume the same command goes on" if training else ""
+        code = _fail(f"interrupted{hint}", 1)
     except click.ClickException as error:
         code = _fail(_one_line(error.format_message()), 2)
     except InputError as error:
         code = _fail(_one_line(str(error)), 2)
     except TrainingError as error:
         code = _fail(_one_line(str(error)), 1)
+    except ImportError as error:
+        if debug:
+            raise
+        told = _one_line(str(error))
+        code = _fail(f"{told} (semtf doctor says what is wrong, --debug shows more)", 1)
     except Exception as error:  # any other error: one line unless --debug
         if debug:
             raise

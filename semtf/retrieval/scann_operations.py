@@ -30,7 +30,7 @@ def scann_operations() -> Any:
         raise InputError(
             f"ScaNN cannot be loaded beside TensorFlow {tf.__version__} ({reason}); "
             "take the exact index (--index exact of semtf train, predict and export), or install "
-            "the versions that docs/install.md names"
+            "the versions that semtf doctor names"
         ) from error
     _keep_quiet(Path(scann_ops.__file__).parents[1] / "cc" / "_scann_ops.so")
     return scann_ops
