@@ -16,6 +16,8 @@ def told(
     def fails(**_: Any) -> None:
         raise error
 
+    # --debug sets it, for processes of later tests too where it is not given back.
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     command = click.Command("train", callback=fails)
     written: list[str] = []
     monkeypatch.setattr(click, "echo", lambda text, err: written.append(text))
