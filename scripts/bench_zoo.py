@@ -211,7 +211,6 @@ def collected(arguments: argparse.Namespace, config: RunConfig) -> list[Row]:
     """All rows asked for, those of ``--out`` and new ones."""
     out: Path | None = arguments.out
     lines = out.read_text(encoding="utf-8").splitlines() if out and out.exists() else []
-    changes = {"set": arguments.set} if arguments.set else {}
     recorded = [row for row in map(json.loads, lines) if row.get("set", []) == arguments.set]
     rows = []
     for seed in arguments.seeds:
@@ -227,7 +226,7 @@ def collected(arguments: argparse.Namespace, config: RunConfig) -> list[Row]:
                 if fab.cheap
                 else run_isolated(measure, fab, config)
             )
-            fab_rows = [row | changes for row in fab_rows]
+            fab_rows = [row | {"set": arguments.set} for row in fab_rows]
             record(fab_rows, out)
         rows += fab_rows
     return rows

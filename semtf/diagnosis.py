@@ -58,10 +58,10 @@ def diagnose() -> Iterator[Finding]:
     yield Finding("python", f"{sys.version.split()[0]} ({sys.executable})")
     together = version_set(installed_set())
     yield together
-    # What the set names has narrower bounds there than semtf's own, which take either set.
-    told = {Requirement(line).name for line in installed_set().requirements}
-    found = [*versions(PACKAGE), *versions(FOUNDATION, CHECKED_OF_TENSORFLOW)]
-    yield from (finding for finding in found if finding.subject not in told)
+    # What the set names has narrower bounds there than semtf's own, which admit either set.
+    for finding in (*versions(PACKAGE), *versions(FOUNDATION, CHECKED_OF_TENSORFLOW)):
+        if installed_set().requirement(finding.subject) is None:
+            yield finding
     addons = {"tensorflow_addons": "import tensorflow_addons"} if is_classic() else {}
     for module, statement in {**IMPORTS, **addons}.items():
         finding = imported(module, statement)
@@ -177,10 +177,9 @@ def _room(subject: str, folder: Path, remedy: str) -> Finding:
 
 def _named(distribution: str) -> str:
     """A distribution with the versions that its set has, or that semtf requires of it."""
-    of_set = (Requirement(line) for line in installed_set().requirements)
-    for requirement in of_set:
-        if requirement.name == distribution:
-            return f"{distribution}{requirement.specifier}"
+    of_set = installed_set().requirement(distribution)
+    if of_set is not None:
+        return f"{distribution}{of_set.specifier}"
     try:
         lines = metadata.requires(PACKAGE) or ()
     except metadata.PackageNotFoundError:

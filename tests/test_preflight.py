@@ -33,7 +33,7 @@ def without(module: str, folder: Path, content: str = BROKEN) -> dict[str, str]:
         pytest.param(
             "tensorflow_addons",
             ("--adapter", "moment", "--set", "classification.backbone=small"),
-            'pip install "tensorflow-addons>=0.23,<0.24"',
+            'pip install "tensorflow-addons<0.24,>=0.23"',
             marks=pytest.mark.skipif(not is_classic(), reason="the classic set alone has it"),
         ),
     ],

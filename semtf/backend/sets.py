@@ -32,6 +32,11 @@ class VersionSet:
         here = [r for r in wanted if r.marker is None or r.marker.evaluate()]
         return [r for r in here if not _met(r, version(r.name))]
 
+    def requirement(self, distribution: str) -> Requirement | None:
+        """The versions of a distribution; None where the set does not name it."""
+        wanted = map(Requirement, self.requirements)
+        return next((r for r in wanted if r.name == distribution), None)
+
 
 def _met(requirement: Requirement, version: str | None) -> bool:
     return version is not None and requirement.specifier.contains(version, prereleases=True)
@@ -76,8 +81,7 @@ def require_addons() -> None:
     try:
         imported("tensorflow_addons")
     except ImportError as error:
-        wanted = next(line for line in CLASSIC.requirements if line.startswith("tensorflow-addons"))
         raise InputError(
             f"TensorFlow Addons of the classic set cannot be loaded ({error}); "
-            f'pip install "{wanted}", or see semtf doctor'
+            f'pip install "{CLASSIC.requirement("tensorflow-addons")}", or see semtf doctor'
         ) from error

@@ -132,5 +132,6 @@ def check_site_means(predictions: Path, data: Path, run: Path | None = None) -> 
     for case in set(numbers):
         of_case = np.array(numbers) == case
         u[of_case] = mean_uncertainty(sigma[of_case], patterns.get(case))
-    images = pd.DataFrame({"case": numbers, "site": sites, "mean": depth.mean(axis=(1, 2)), "u": u})
+    means = depth.mean(axis=(1, 2), dtype=np.float64)
+    images = pd.DataFrame({"case": numbers, "site": sites, "mean": means, "u": u})
     return site_errors(images, reference, {case.case: case.plate for case in cases})
