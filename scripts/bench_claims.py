@@ -78,15 +78,15 @@ CLAIMS: dict[str, Claim] = {
     "epochs": Claim("more epochs are better", tuple(
         (f"{later}/tuned", f"{sooner}/tuned")
         for sooner, later in zip(
-            ("none", *(f"epoch-{epoch}" for epoch in EPOCHS[:-1])),
-            (*(f"epoch-{epoch}" for epoch in EPOCHS[:-1]), "adapted"),
+            ("none", *(f"epoch-{epoch}" for epoch in EPOCHS)),
+            (*(f"epoch-{epoch}" for epoch in EPOCHS), "adapted"),
             strict=True,
         ))),
     "loss": Claim("WGAN-GP is better than LSGAN", (
         ("adapted/nearest", "lsgan/nearest"), ("adapted/tuned", "lsgan/tuned"))),
     "encoder-decoder": Claim("retrieval is robust where an encoder-decoder is not", tuple(
         (f"{keys}/tuned", f"{keys}/{unet}")
-        for keys in ("none", "epoch-2", "epoch-8", "adapted")
+        for keys in ("none", "epoch-1", "epoch-4", "adapted")
         for unet in ("unet-clean", "unet-noise", "unet-noise-adabn", "unet-noise-shuffled"))),
     "one-model": Claim("one model a case is better than one for all", (
         ("cyclegan/nearest", "joint/nearest"), ("cyclegan/tuned", "joint/tuned")), CASES),

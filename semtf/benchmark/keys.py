@@ -10,6 +10,7 @@ from semtf.adaptation import adapter
 from semtf.adaptation.base import Adapter
 from semtf.adaptation.task import AdaptationTask
 from semtf.adapter_table import ADAPTERS
+from semtf.benchmark.registry import EPOCHS
 from semtf.benchmark.training import FINISHED, Keys, epoch_file, fitted_adapter
 from semtf.benchmark.world import CaseWorld, MissingPartError
 from semtf.config import AdaptationConfig, RunConfig
@@ -22,6 +23,8 @@ from semtf.retrieval.storage import Storage
 
 TARGET_KEYS = "SEM"
 """The folder of the target keys in that of the truth."""
+LONG = "long"
+"""The CycleGAN whose epochs are kept: of all epochs, at the full learning rate."""
 
 
 def keys_of(case: CaseWorld, name: str) -> Keys:
@@ -144,13 +147,8 @@ def _stored_keys(case: CaseWorld, storage: Storage) -> Keys:
 
 
 def _epoch_keys(case: CaseWorld, epoch: int) -> Keys:
-    adapter_of(case, "cyclegan")
-    path = epoch_file(network_folder(case, "cyclegan"), epoch)
-    if not path.exists():
-        raise MissingPartError(
-            f"the CycleGAN's training ended before epoch {epoch}, or is the run's"
-        )
-    keys: Keys = np.load(path, allow_pickle=False)
+    adapter_of(case, LONG)
+    keys: Keys = np.load(epoch_file(network_folder(case, LONG), epoch), allow_pickle=False)
     row = {base: i for i, base in enumerate(case.world.dataset.simulator(case.number).bases)}
     return keys[[row[base] for base in case.simulator.bases]]
 
@@ -188,7 +186,7 @@ def _adapter(case: CaseWorld, name: str) -> Adapter:
         average_depth=None if name == "joint" else case.world.dataset.site_depths(case.number),
     )
     known = (folder / FINISHED).exists()
-    found, seconds = fitted_adapter(task, folder, start)
+    found, seconds = fitted_adapter(task, folder, start, EPOCHS if name == LONG else ())
     if known:
         case.saved += seconds
     return found
@@ -204,10 +202,15 @@ def adaptation_config(config: AdaptationConfig, name: str) -> AdaptationConfig:
     """The settings of the adapter that makes the keys of a name."""
     if name == "lsgan":
         return dataclasses.replace(config, adapter="cyclegan", loss="lsgan")
+    if name == LONG:
+        return dataclasses.replace(
+            config, adapter="cyclegan", early_stopping=False, decay=0.0, halve_at=(),
+            first_epochs=EPOCHS[-1], other_epochs=EPOCHS[-1],
+        )  # fmt: skip
     if name in ("joint", "cold"):
         return dataclasses.replace(config, adapter="cyclegan")
     return config if name == "adapted" else dataclasses.replace(config, adapter=name)
 
 
 def _same(config: AdaptationConfig, other: AdaptationConfig, name: str) -> bool:
-    return name not in ("joint", "cold") and config == other
+    return name not in ("joint", "cold", LONG) and config == other

@@ -16,8 +16,8 @@ from semtf.errors import InputError
 
 COUNTS = (8, 32, 64)
 """Numbers of neighbours that every weight function is tried with."""
-EPOCHS = (1, 2, 4, 8, 16, 32)
-"""Epochs of the CycleGAN whose keys are kept: adaptations of all qualities."""
+EPOCHS = (1, 2, 4, 8, 16, 32, 64)
+"""Epochs of a long training whose keys are kept: adaptations of all qualities."""
 ALL, DEFAULT = "all", "default"
 
 
@@ -61,7 +61,9 @@ def _keys() -> dict[str, Part]:
     }
     for epoch in EPOCHS:
         title = f"epoch {epoch}"
-        parts[f"epoch-{epoch}"] = Part(title, f"the CycleGAN's average after {title}", True)
+        parts[f"epoch-{epoch}"] = Part(
+            title, f"the CycleGAN's average after {title} of {EPOCHS[-1]}", True
+        )
     return parts
 
 

@@ -14,7 +14,6 @@ from semtf.adaptation.base import Adapter
 from semtf.adaptation.gan import GAN
 from semtf.adaptation.mean_matching import mean_image
 from semtf.adaptation.task import AdaptationTask
-from semtf.benchmark.registry import EPOCHS
 from semtf.outputs import replacing
 
 SECONDS = "seconds.txt"
@@ -26,8 +25,7 @@ Keys = npt.NDArray[np.uint8]
 class EpochKeys(keras.callbacks.Callback):
     """Keeps the keys of some epochs, and how many seconds the training took, without this.
 
-    What is kept is the averaged generator's, as after a training of so many epochs that did not
-    lower its learning rate at its end.
+    What is kept is the averaged generator's.
     """
 
     def __init__(self, task: AdaptationTask, folder: Path, epochs: Sequence[int]) -> None:
@@ -61,7 +59,10 @@ def epoch_file(folder: Path, epoch: int) -> Path:
 
 
 def fitted_adapter(
-    task: AdaptationTask, folder: Path, warm_start: Path | None = None
+    task: AdaptationTask,
+    folder: Path,
+    warm_start: Path | None = None,
+    kept: Sequence[int] = (),
 ) -> tuple[Adapter, float]:
     """The adapter of a task, and the seconds that fitting it took.
 
@@ -71,13 +72,14 @@ def fitted_adapter(
         task: images and settings.
         folder: of this adapter alone.
         warm_start: folder of another case's, to start from.
+        kept: the epochs whose keys are kept.
     """
     if (folder / FINISHED).exists():
         took = float((folder / FINISHED).read_text(encoding="utf-8"))
         return adapter.load(folder, task.image, task.config), took
     folder.mkdir(parents=True, exist_ok=True)
     earlier, began = seconds(folder), time.perf_counter()
-    watch = EpochKeys(task, folder, EPOCHS)
+    watch = EpochKeys(task, folder, kept)
     watched = dataclasses.replace(task, callbacks=(*task.callbacks, watch))
     fitted = adapter.fit(watched, folder, warm_start)
     took = seconds(folder) or earlier + time.perf_counter() - began

@@ -1,6 +1,7 @@
 """Every family of methods on the small fab, beside slow and obvious versions in NumPy."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from semtf.benchmark import encoder_decoder
+from semtf.benchmark import keys as benchmark_keys
 from semtf.benchmark.benchmark import benchmark, estimates
 from semtf.benchmark.estimators import fit
 from semtf.benchmark.keys import keys_of
@@ -113,14 +115,26 @@ def test_keys_of_every_kind(world: World, fab: Path) -> None:
 
 def test_what_is_trained_is_kept(world: World) -> None:
     case = world.case(1)
-    adapted, first = keys_of(case, "adapted"), keys_of(case, "epoch-1")
+    adapted = keys_of(case, "adapted")
     folder = world.settings.networks / "cyclegan" / "seed_0" / "case_1"
     assert (folder / FINISHED).exists()
-    assert not np.array_equal(first, keys_of(case, "none"))
     written = (folder / "to_target.weights.h5").stat().st_mtime_ns
     again = World(world.dataset, world.truth, world.settings, cases=[1])
     np.testing.assert_array_equal(keys_of(again.case(1), "cyclegan"), adapted)
     assert (folder / "to_target.weights.h5").stat().st_mtime_ns == written
+
+
+def test_keys_of_the_epochs_of_a_long_training(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark_keys, "EPOCHS", (1, 3))
+    case = world.case(1)
+    found = [keys_of(case, name) for name in ("none", "epoch-1", "epoch-3", "cyclegan")]
+    differ = [not np.array_equal(a, b) for a, b in itertools.combinations(found, 2)]
+    assert all(differ)
+    folder = world.settings.networks / "long" / "seed_0" / "case_1"
+    rates = np.genfromtxt(folder / "history.csv", delimiter=",", names=True)
+    assert len(rates) == 3, "nothing ends the long training before its last epoch"
 
 
 def test_one_network_for_all_cases(
