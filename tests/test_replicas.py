@@ -58,5 +58,7 @@ def test_replicas_end_where_one_ends(
         with np.load(tmp_path / "many" / f"{kind}.npz") as file:
             found = gone_on.get(kind) or [file[name] for name in file.files]
         assert len(found) == len(expected[kind]) > 10
+        # Adapters compute in float64; what they log, and classifiers, are float32.
+        close = 1e-5 if kind == "classifier" else 1e-6
         for index, (one, many) in enumerate(zip(expected[kind], found, strict=True)):
-            np.testing.assert_allclose(many, one, rtol=1e-5, atol=1e-5, err_msg=f"{kind} {index}")
+            np.testing.assert_allclose(many, one, rtol=close, atol=close, err_msg=f"{kind} {index}")

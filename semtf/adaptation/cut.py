@@ -56,7 +56,7 @@ class CUT(GAN):
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """``critic_steps`` updates of the critic, then one of the generator and the heads."""
         steps = self.config.critic_steps
-        sources, targets = ([images[p::steps] for p in range(steps)] for images in data)
+        sources, targets = self.parts(data)
         early = (
             tf.split(self.to_target(tf.concat(sources[:-1], 0), training=True), steps - 1)
             if steps > 1
@@ -133,7 +133,7 @@ def heads(channels: list[int], features: int) -> keras.Model:
     inputs = [keras.Input((None, count)) for count in channels]
     hidden = [layers.Dense(features, activation="relu")(x) for x in inputs]
     outputs = [layers.Dense(features)(x) for x in hidden]
-    unit = layers.UnitNormalization(axis=-1, dtype="float32")
+    unit = layers.UnitNormalization(axis=-1, dtype=keras.backend.floatx())
     return keras.Model(inputs, [unit(x) for x in outputs], name="patch_heads")
 
 

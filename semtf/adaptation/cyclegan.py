@@ -41,8 +41,7 @@ class CycleGAN(GAN):
 
     def train_step(self, data: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         """``critic_steps`` updates of both critics, then one of both generators."""
-        steps = self.config.critic_steps
-        sources, targets = ([images[p::steps] for p in range(steps)] for images in data)
+        sources, targets = self.parts(data)
         early = self._translate(sources[:-1], targets[:-1])
         with tf.GradientTape() as tape:
             fake_target = self.to_target(sources[-1], training=True)

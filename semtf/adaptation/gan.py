@@ -178,6 +178,12 @@ class GAN(keras.Model, abc.ABC):
         """What the critics' optimizer trains."""
         return [variable for critic in self.critics for variable in critic.trainable_variables]
 
+    def parts(self, data: tuple[tf.Tensor, tf.Tensor]) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """The images of each critic step, of both domains, in Keras' ``floatx``."""
+        steps, dtype = self.config.critic_steps, keras.backend.floatx()
+        source, target = (tf.cast(images, dtype) for images in data)
+        return [source[p::steps] for p in range(steps)], [target[p::steps] for p in range(steps)]
+
     def critic_step(self, part: int, real: Images, fake: Images) -> None:
         """One update of all critics on the images of their domains; ``part`` of the batch."""
         with tf.GradientTape() as tape:
@@ -201,7 +207,7 @@ class GAN(keras.Model, abc.ABC):
         scores = critic(tf.concat([real, fake], 0), training=True)
         real_scores, fake_scores = tf.split(scores, 2)
         if self.config.loss == "lsgan":
-            return losses.least_squares_critic(real_scores, fake_scores), tf.constant(0.0)
+            return losses.least_squares_critic(real_scores, fake_scores), tf.zeros_like(real_scores[0])
         penalty = losses.gradient_penalty(
             lambda images: critic(images, training=True), real, fake, mix
         )
@@ -224,7 +230,8 @@ class GAN(keras.Model, abc.ABC):
         context = tf.distribute.get_replica_context()
         batch = tf.shape(images)[0]
         seed = self.noise(stream)
-        joint = tf.random.stateless_uniform([batch * context.num_replicas_in_sync, 1, 1, 1], seed)
+        shape = [batch * context.num_replicas_in_sync, 1, 1, 1]
+        joint = tf.random.stateless_uniform(shape, seed, dtype=images.dtype)
         start = tf.cast(context.replica_id_in_sync_group, tf.int32) * batch
         return joint[start : start + batch]
 

@@ -47,7 +47,7 @@ def generator(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.
     if config.padding == "replicate":
         x = ReplicatePadding(3)(x)
     x = OneChannelConv2D(1, 7, padding=padding)(x)
-    outputs = layers.Activation("tanh", dtype="float32")(x)
+    outputs = layers.Activation("tanh", dtype=keras.backend.floatx())(x)
     return keras.Model(inputs, outputs, name=name)
 
 
@@ -72,7 +72,7 @@ def critic(image: ImageConfig, config: AdaptationConfig, name: str) -> keras.Mod
             x = layers.Dropout(config.dropout)(x)
     window = (image.height // CRITIC_STRIDES, image.width // CRITIC_STRIDES)
     x = _normalised(layers.Conv2D(1, window, padding="valid"), spectral)(x)
-    outputs = layers.Reshape((), dtype="float32")(x)
+    outputs = layers.Reshape((), dtype=keras.backend.floatx())(x)
     return keras.Model(inputs, outputs, name=name)
 
 
