@@ -207,7 +207,8 @@ class GAN(keras.Model, abc.ABC):
         scores = critic(tf.concat([real, fake], 0), training=True)
         real_scores, fake_scores = tf.split(scores, 2)
         if self.config.loss == "lsgan":
-            return losses.least_squares_critic(real_scores, fake_scores), tf.zeros_like(real_scores[0])
+            loss = losses.least_squares_critic(real_scores, fake_scores)
+            return loss, tf.zeros_like(loss)
         penalty = losses.gradient_penalty(
             lambda images: critic(images, training=True), real, fake, mix
         )
