@@ -1,15 +1,16 @@
 """What more workers and more pairs cost: training, batches of images, and storages.
 
     scripts/bench scale [--parts train,batch,storage] [--workers 1 2 4] [--steps 40]
-                        [--batch 16] [--pairs 10000 100000] [--count 1000]
+                        [--batch 16] [--pairs 10000 100000 1000000] [--count 1000] [--work DIR]
 
 - train: steps/s of a CycleGAN of the preset `quick` by as many processes on this machine, which
   share its cores and one batch, of ``--batch`` images a step of the generators. The share of the
   all-reduces is that of as many sums of gradients of these shapes, timed alone in the same
   processes.
 - batch: `scripts/bench batch`.
-- storage: bytes a pair, seconds to build a storage's index and time of a query, by its size. Pairs
-  beyond 25,000 are mirrored ones.
+- storage: bytes a pair, seconds to build a storage's index and to load it, and time of a query, by
+  its size. More than 100,000 pairs are in parts, as `semtf shard` makes them, one of which is in
+  memory at a time; the times of all parts are added. A part's pairs beyond 25,000 are mirrored.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from isolated import run_isolated
 PARTS = ("train", "batch", "storage")
 WARM_UP = 5
 RENDERED = 25_000
+PART = 100_000
 QUERIES = 512
 
 
@@ -135,19 +137,29 @@ def report_train(workers: list[int], steps: int, batch: int) -> None:
         )
 
 
-def report_storage(counts: list[int]) -> None:
-    print("| pairs | bytes a pair on disk | build (s) | ms a query | GiB resident |")
-    print("|---|---|---|---|---|")
+def report_storage(counts: list[int], work: Path | None) -> None:
+    print("| pairs | parts | bytes a pair | build (s) | load (s) | ms a query | GiB resident |")
+    print("|---|---|---|---|---|---|---|")
     for count in counts:
-        size, build, query, resident = run_isolated(measure_storage, count)
+        sizes = [PART] * (count // PART) + [count % PART] * (count % PART > 0)
+        with tempfile.TemporaryDirectory(dir=work) as folder:
+            parts = [Path(folder) / f"part-{i}" for i in range(len(sizes))]
+            built = [
+                run_isolated(build_storage, part, size, seed)
+                for seed, (part, size) in enumerate(zip(parts, sizes, strict=True))
+            ]
+            size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+            searched = [run_isolated(search_storage, part) for part in parts]
+        loaded, query, resident = zip(*searched, strict=True)
         print(
-            f"| {count:,} | {size:,.0f} | {build:.0f} | {query:.2f} | {resident:.2f} |", flush=True
+            f"| {count:,} | {len(parts)} | {size / count:,.0f} | {sum(built):.0f} | "
+            f"{sum(loaded):.1f} | {sum(query):.2f} | {max(resident):.2f} |",
+            flush=True,
         )
 
 
-def measure_storage(count: int) -> tuple[float, float, float, float]:
-    """Bytes a pair, seconds of the build, milliseconds of a query, GiB of the process."""
-    from bench_retrieval import graph, resident, throughput
+def build_storage(folder: Path, count: int, seed: int) -> float:
+    """Write so many pairs with their index to a folder; seconds of the index's build."""
     from challenge_size import CASE, world
 
     from semtf.config import RetrievalConfig
@@ -155,24 +167,34 @@ def measure_storage(count: int) -> tuple[float, float, float, float]:
     from semtf.retrieval.retriever_files import save_retriever
     from semtf.retrieval.storage import Storage
 
-    made = world(min(count, RENDERED), QUERIES, None)
-    with tempfile.TemporaryDirectory() as work:
-        folder = Path(work)
-        keys, values = (
-            np.concatenate([a, a[:, :, ::-1], a[:, ::-1], a[:, ::-1, ::-1]])[:count]
-            for a in (made.keys, made.values)
-        )
-        names = np.array([f"pair_{i:07d}" for i in range(len(keys))])
-        storage = Storage.create(folder, case=CASE.case, keys=keys, values=values, names=names)
-        del keys, values
-        start = time.perf_counter()
-        retriever = Retriever.build(storage, RetrievalConfig(), seed=0)
-        build = time.perf_counter() - start
-        save_retriever(retriever, folder)
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        images = made.images[:QUERIES].astype(np.float32)
-        speed = throughput(graph(partial(retriever.search, k=8)), images)
-        return size / len(storage), build, 1e3 / speed, resident()
+    made = world(min(count, RENDERED), 1, None, seed)
+    keys, values = (
+        np.concatenate([a, a[:, :, ::-1], a[:, ::-1], a[:, ::-1, ::-1]])[:count]
+        for a in (made.keys, made.values)
+    )
+    names = np.array([f"pair_{i:07d}" for i in range(count)])
+    storage = Storage.create(folder, case=CASE.case, keys=keys, values=values, names=names)
+    del keys, values, made
+    start = time.perf_counter()
+    retriever = Retriever.build(storage, RetrievalConfig(), seed=0)
+    save_retriever(retriever, folder)
+    return time.perf_counter() - start
+
+
+def search_storage(folder: Path) -> tuple[float, float, float]:
+    """Seconds to load a storage, milliseconds of a query, GiB of the process."""
+    from bench_retrieval import graph, resident, throughput
+    from challenge_size import world
+
+    from semtf.retrieval.retriever_files import load_retriever
+    from semtf.retrieval.storage import Storage
+
+    images = world(1, QUERIES, None).images[:QUERIES].astype(np.float32)
+    start = time.perf_counter()
+    retriever = load_retriever(folder, Storage.open(folder))
+    loaded = time.perf_counter() - start
+    speed = throughput(graph(partial(retriever.search, k=8)), images)
+    return loaded, 1e3 / speed, resident()
 
 
 def main() -> None:
@@ -183,8 +205,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--batch", type=int, default=16, help="images of the part train's step")
-    parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 100_000])
+    parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--count", type=int, default=1000, help="images of the part batch")
+    parser.add_argument("--work", type=Path, help="folder for storages, 15 GB for a million pairs")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
@@ -198,7 +221,7 @@ def main() -> None:
     if "batch" in parts:
         bench_batch.main(["--count", str(arguments.count)])
     if "storage" in parts:
-        report_storage(arguments.pairs)
+        report_storage(arguments.pairs, arguments.work)
 
 
 if __name__ == "__main__":

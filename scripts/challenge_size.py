@@ -35,9 +35,9 @@ class World(NamedTuple):
     depth: np.ndarray
 
 
-def world(pairs: int, queries: int, run: Path | None) -> World:
+def world(pairs: int, queries: int, run: Path | None, seed: int = 0) -> World:
     """Draw and render a world; images beyond ``queries`` stand for the unlabelled fab images."""
-    source = open_source(None, pairs, 0, queries + TUNING, seed=0)
+    source = open_source(None, pairs, 0, queries + TUNING, seed=seed)
 
     def fab(draw: Draw) -> tuple[np.ndarray, np.ndarray]:
         structures = draw.structures()
