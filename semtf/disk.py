@@ -58,7 +58,7 @@ def probe_room(path: Path, size: int) -> None:
 
 
 @contextmanager
-def explain_full_disk(folder: Path, remedy: str) -> Iterator[None]:
+def explain_full_disk(folder: Path | str, remedy: str) -> Iterator[None]:
     """Turn every error of a full disk in the block into a TrainingError of one line.
 
     Args:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +14,6 @@ from semtf.batch.options import BatchOptions
 from semtf.batch.parts import Part
 from semtf.batch.shard_file import ShardSummary, encode
 from semtf.data.decoding import Chunk
-from semtf.disk import explain_full_disk
 from semtf.estimation.result import DepthResult
 from semtf.machine import peak_memory
 
@@ -82,9 +80,7 @@ def make_shard(estimator: Estimating, task: ShardTask, options: BatchOptions) ->
     result = _estimate(estimator, _pixels(chunks)[usable], sites, options.batch)
     table = _table(names[usable], digests[usable], result, options.measures)
     summary = _summary(len(task), rejected, result)
-    folder = Path(task.file.path).parent
-    with explain_full_disk(folder, "the same command goes on"):
-        task.file.write(encode(table, result, summary, task.provenance, options))
+    task.file.write(encode(table, result, summary, task.provenance, options))
     return ShardDone(task.name, summary, peak_memory())
 
 

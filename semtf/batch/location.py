@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from semtf.data.file_source import File, is_stray
+from semtf.disk import explain_full_disk
 from semtf.errors import InputError
 from semtf.manifest import PARTIAL
 
@@ -91,7 +92,15 @@ class Location:
         return content
 
     def write(self, content: bytes) -> None:
-        """Write this file: it appears whole or not at all, whoever else writes it."""
+        """Write this file: it appears whole or not at all, whoever else writes it.
+
+        Raises:
+            TrainingError: the disk is full.
+        """
+        with explain_full_disk(self.text, "the same command goes on"):
+            self._write(content)
+
+    def _write(self, content: bytes) -> None:
         folder, _, name = self.path.rpartition("/")
         if self.is_local:
             Path(folder).mkdir(parents=True, exist_ok=True)

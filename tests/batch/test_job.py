@@ -16,10 +16,11 @@ from PIL import Image
 from semtf.batch.job import run_batch
 from semtf.batch.options import BatchOptions
 from semtf.cli.main import run as semtf
-from semtf.errors import InputError
+from semtf.errors import InputError, TrainingError
 from semtf.estimation.estimator import Estimator
 from semtf.metrology.hole import measure
 from semtf.run import Run
+from tests.test_disk import fill, tmpfs  # noqa: F401 - a fixture
 
 SMALL = BatchOptions(shard_size=8)
 
@@ -141,6 +142,27 @@ def test_a_batch_goes_on(run: Run, spoiled: Path, batch: Path, making, tmp_path:
     assert done.made == 2
     assert content(out) == content(batch)
     assert run_batch(run.path, str(spoiled), str(out), SMALL, None).made == 0
+
+
+@pytest.mark.parametrize("kilobytes", [0, 8])
+def test_a_full_disk_ends_a_batch_in_one_line_and_the_next_goes_on(
+    run: Run,
+    spoiled: Path,
+    batch: Path,
+    making,
+    kilobytes: int,
+    tmpfs: Path,  # noqa: F811
+) -> None:
+    out = tmpfs / "out"
+    (tmpfs / "reserve").write_bytes(bytes(1000 * kilobytes))
+    fill(tmpfs / "filler")
+    (tmpfs / "reserve").unlink()
+    told = rf"^{out}\S*: no room left on the disk \([^\n]+\); free some, then the same [^\n]+$"
+    with pytest.raises(TrainingError, match=told):
+        run_batch(run.path, str(spoiled), str(out), SMALL, making(SMALL))
+    (tmpfs / "filler").unlink()
+    run_batch(run.path, str(spoiled), str(out), SMALL, making(SMALL))
+    assert content(out) == content(batch)
 
 
 def test_a_folder_behind_a_url(run: Run, spoiled: Path, batch: Path, making) -> None:

@@ -14,9 +14,10 @@ import pytest
 from semtf.batch.job import run_batch
 from semtf.batch.options import BatchOptions
 from semtf.cli.main import run as semtf
-from semtf.errors import InputError
+from semtf.errors import InputError, TrainingError
 from semtf.estimation.storage_shards import shard_run
 from semtf.run import Run
+from tests.test_disk import fill, tmpfs  # noqa: F401 - a fixture
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "semtf[ray]"')
 pytestmark = pytest.mark.slow
@@ -135,6 +136,24 @@ def test_a_killed_node(
     batch(run.path, spoiled, tmp_path / "out", kill)
     assert len(lost) == 1
     assert content(tmp_path / "out") == expected
+
+
+def test_a_disk_that_fills_up(
+    cluster,
+    run: Run,
+    spoiled: Path,
+    expected: dict[str, bytes],
+    tmpfs: Path,  # noqa: F811
+) -> None:
+    def full(count: int) -> None:
+        if count == 0:
+            fill(tmpfs / "filler")
+
+    with pytest.raises(TrainingError, match=r"^[^\n]+the same command goes on[^\n]*$"):
+        batch(run.path, spoiled, tmpfs / "out", full)
+    (tmpfs / "filler").unlink()
+    batch(run.path, spoiled, tmpfs / "out", lambda _: None)
+    assert content(tmpfs / "out") == expected
 
 
 def test_a_storage_in_parts(cluster, run: Run, spoiled: Path, tmp_path: Path) -> None:
