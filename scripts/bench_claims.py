@@ -1,16 +1,17 @@
 """Every claim of the recipe as an experiment: two methods of `semtf benchmark` on the same images.
 
     scripts/bench claims [--claims neighbours centre …] [--fabs struct:0 tonal:0 random:0 random:1]
-                         [--seeds 0] [--work DIR] [--list]
+                         [--seeds 0] [--keys adapted] [--pairs 500] [--work DIR] [--list]
 
-A fab is made with `semtf simulate` (500 pairs, 300 fab and 100 test images of cases 1 and 2, its
-seed behind the colon); methods are compared on the test images of case 1, the case given; those of
-`one-model` on both cases' images, those of `transfer` on case 2's. Networks are trained with the
-preset `quick` on all pairs of these cases. ``--work`` keeps fabs, networks and finished rows, so
-that an interrupted benchmark goes on. The effect is how much smaller the RMSE of the first method
-is than that of the second, with the 95 % interval of the images drawn again; rows of several seeds
-count as more images. A claim holds where that interval lies above zero on every fab, fails where it
-lies below on every fab, and is mixed otherwise.
+A fab is made with `semtf simulate` (``--pairs`` pairs, 300 fab and 100 test images of cases 1 and
+2, its seed behind the colon); methods are compared on the test images of case 1, the case given;
+those of `one-model` on both cases' images, those of `transfer` on case 2's. Networks are trained
+with the preset `quick` on all pairs of these cases. With ``--keys target``, or others, these take
+the place of adapted keys, so that nothing is trained where a claim is about estimators. ``--work``
+keeps fabs, networks and finished rows, so that an interrupted benchmark goes on. The effect is how
+much smaller the RMSE of the first method is than that of the second, with the 95 % interval of the
+images drawn again; rows of several seeds count as more images. A claim holds where that interval
+lies above zero on every fab, fails where it lies below on every fab, and is mixed otherwise.
 """
 
 import argparse
@@ -30,7 +31,8 @@ from semtf.benchmark.rows import Row, Rows
 
 FABS = ("struct:0", "tonal:0", "random:0", "random:1")
 PAIRS, FAB, TEST, CASE, CASES = 500, 300, 100, 1, (1, 2)
-SIZES = (250, 500, 1000, 2000, 4000)
+KEYS = "adapted"
+SIZES = (250, 500, 1000, 2000, 5000, 10_000, 20_000)
 LARGE = "struct:7"
 """The fab whose pairs are counted, with as many as the largest size."""
 
@@ -47,6 +49,24 @@ class Claim(NamedTuple):
     comparisons: tuple[tuple[str, str], ...]
     cases: tuple[int, ...] = (CASE,)
     judged: int | None = None
+
+    def with_keys(self, keys: str) -> "Claim":
+        """The claim about these keys in place of the adapted ones."""
+        comparisons = tuple(
+            (_with_keys(first, keys), _with_keys(second, keys))
+            for first, second in self.comparisons
+        )
+        return self._replace(comparisons=comparisons)
+
+    @property
+    def names(self) -> list[str]:
+        """The methods that it compares, each once."""
+        return list(dict.fromkeys(name for pair in self.comparisons for name in pair))
+
+
+def _with_keys(name: str, keys: str) -> str:
+    own, _, estimator = name.partition("/")
+    return f"{keys}/{estimator}" if own == KEYS else name
 
 
 CLAIMS: dict[str, Claim] = {
@@ -169,7 +189,9 @@ def joined(
     squares = np.array([row["squares"] for row in found if row is not None])
     if judged is not None:
         squares = squares[:, judged]
-    return {"name": name, "squares": squares.ravel(), "rmse": float(np.sqrt(squares.mean()))}
+    seconds = np.mean([row["fit_s"] for row in found if row is not None])
+    rmse = float(np.sqrt(squares.mean()))
+    return {"name": name, "squares": squares.ravel(), "rmse": rmse, "fit_s": float(seconds)}
 
 
 def verdict(effects: Sequence[tuple[float, float, float]]) -> str:
@@ -185,11 +207,19 @@ def verdict(effects: Sequence[tuple[float, float, float]]) -> str:
     return "mixed"
 
 
-def report(name: str, rows: dict[str, tuple[Rows, np.ndarray | None]], seeds: Sequence[int]) -> str:
-    """A claim's table in Markdown: a row a comparison, a column a fab with its judged images."""
+def report(
+    name: str,
+    rows: dict[str, tuple[Rows, np.ndarray | None]],
+    seeds: Sequence[int],
+    keys: str = KEYS,
+) -> str:
+    """A claim's table in Markdown: a row a comparison, a column a fab with its judged images.
+
+    A line below says how long the methods took to fit, in the mean over fabs and seeds.
+    """
     from semtf.benchmark.scores import effect
 
-    claim = CLAIMS[name]
+    claim = CLAIMS[name].with_keys(keys)
     lines = [
         f"### {name}: {claim.says}", "",
         "| better? | than | " + " | ".join(rows) + " | verdict |", "|---" * (3 + len(rows)) + "|",
@@ -209,7 +239,18 @@ def report(name: str, rows: dict[str, tuple[Rows, np.ndarray | None]], seeds: Se
             cells.append(f"{errors}: {gain:+.1%} ({low:+.1%} to {high:+.1%})")
         told = f"`{first}` | `{second}`"
         lines.append(f"| {told} | {' | '.join(cells)} | {verdict(effects)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", took(claim.names, [found for found, _ in rows.values()], seeds)])
+
+
+def took(names: Sequence[str], rows: Sequence[Rows], seeds: Sequence[int]) -> str:
+    """How long methods took to fit, in seconds, training included; a sentence."""
+    seconds = {}
+    for name in names:
+        found = [row["fit_s"] for row in (joined(r, name, seeds) for r in rows) if row is not None]
+        if found:
+            seconds[name] = np.mean(found)
+    told = ", ".join(f"`{name}` {value:.0f}" for name, value in seconds.items())
+    return f"Seconds to fit: {told or 'nothing was measured'}."
 
 
 def law(sizes: Sequence[int], errors: Sequence[float]) -> tuple[float, float, float]:
@@ -250,7 +291,7 @@ def pairs_report(rows: Rows, seeds: Sequence[int]) -> str:
 
 def methods_of(claim: Claim) -> list[Method]:
     """The methods that a claim compares."""
-    return chosen([name for comparison in claim.comparisons for name in comparison])
+    return chosen(claim.names)
 
 
 def main(given: list[str] | None = None) -> None:
@@ -259,6 +300,8 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--claims", nargs="+", choices=names, default=names)
     parser.add_argument("--fabs", nargs="+", default=list(FABS), help="struct:0, random:3, …")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="seeds of the methods")
+    parser.add_argument("--keys", default=KEYS, help="in place of the adapted keys; target, …")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="pairs of a fab")
     parser.add_argument("--work", type=Path, help="keep fabs, networks and rows here")
     parser.add_argument("--list", action="store_true", help="list the claims and end")
     arguments = parser.parse_args(given)
@@ -275,11 +318,11 @@ def main(given: list[str] | None = None) -> None:
                     kept = large.rows(chosen(list(PAIRS_METHODS)), seeds, size)
                 print(pairs_report(kept, seeds), end="\n\n", flush=True)
                 continue
-            claim, rows = CLAIMS[name], {}
-            for fab in (Fab(fab, work, PAIRS) for fab in arguments.fabs):
+            claim, rows = CLAIMS[name].with_keys(arguments.keys), {}
+            for fab in (Fab(fab, work, arguments.pairs) for fab in arguments.fabs):
                 kept = fab.rows(methods_of(claim), seeds, cases=claim.cases)
                 rows[fab.name] = kept, fab.judged(claim)
-            print(report(name, rows, seeds), end="\n\n", flush=True)
+            print(report(name, rows, seeds, arguments.keys), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ def rows(**errors: float) -> Rows:
     made = Rows(None)
     for name, rmse in errors.items():
         squares = (rmse**2 * np.linspace(0.9, 1.1, 10)).tolist()
-        made.add({"name": f"{name}/nearest", "seed": 0, "pairs": None, "squares": squares})
+        made.add(
+            {"name": f"{name}/nearest", "seed": 0, "pairs": None, "squares": squares, "fit_s": rmse}
+        )
     return made
 
 
@@ -42,8 +44,17 @@ def test_a_claim_becomes_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     text = bench_claims.report("test", found, [0])
     assert "3.00 / 4.00: +25.0% (+25.0% to +25.0%)" in text
     assert "2.00 / 4.00: +50.0%" in text
-    assert text.splitlines()[-2].endswith("| holds |")
-    assert text.splitlines()[-1].count("not measured") == 3
+    assert text.splitlines()[-4].endswith("| holds |")
+    assert text.splitlines()[-3].count("not measured") == 3
+    # Means over both fabs, whose seconds are their errors here.
+    assert text.splitlines()[-1] == "Seconds to fit: `a/nearest` 2, `b/nearest` 4."
+
+
+def test_other_keys_take_the_place_of_the_adapted_ones() -> None:
+    claim = bench_claims.CLAIMS["centre"].with_keys("target")
+    assert claim.comparisons[0] == ("target/nearest-centre", "target/nearest")
+    assert claim.comparisons[1] == ("none/nearest-centre", "none/nearest")
+    assert len(claim.names) == 4
 
 
 @pytest.mark.parametrize(("floor", "power"), [(0.0, 0.2), (1.5, 0.5)])
@@ -62,11 +73,12 @@ def test_all_methods_of_claims_are_known() -> None:
 def test_a_tiny_fab_is_made_once_and_its_rows_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, value in (("PAIRS", 12), ("FAB", 4), ("TEST", 3), ("CASES", (1,))):
+    for name, value in (("FAB", 4), ("TEST", 3), ("CASES", (1,))):
         monkeypatch.setattr(bench_claims, name, value)
     claim = bench_claims.Claim("pairs help", (("nearest-true-map", "mean-map"),))
     monkeypatch.setitem(bench_claims.CLAIMS, "depth", claim)
-    arguments = ["--claims", "depth", "--fabs", "tonal:2", "--work", str(tmp_path)]
+    arguments = ["--claims", "depth", "--fabs", "tonal:2", "--pairs", "12"]
+    arguments += ["--work", str(tmp_path)]
     bench_claims.main(arguments)
     first = capsys.readouterr().out
     assert "| `nearest-true-map` | `mean-map` |" in first
@@ -93,7 +105,15 @@ def test_a_claim_of_a_case_is_judged_on_its_images_alone(tmp_path: Path) -> None
     for name, error in (("a/nearest", 1.0), ("b/nearest", 2.0)):
         squares = np.where(judged, error**2, 100.0)
         for seed in (0, 1):
-            made.add({"name": name, "seed": seed, "pairs": None, "squares": squares.tolist()})
+            made.add(
+                {
+                    "name": name,
+                    "seed": seed,
+                    "pairs": None,
+                    "squares": squares.tolist(),
+                    "fit_s": 1.0,
+                }
+            )
     row = bench_claims.joined(made, "b/nearest", [0, 1], judged=judged)
     assert row["rmse"] == 2.0
     assert len(row["squares"]) == 2 * judged.sum()
