@@ -4,7 +4,7 @@
                         [--batch 16] [--pairs 10000 100000 1000000] [--count 1000] [--work DIR]
 
 - train: steps/s of a CycleGAN of the preset `quick` by as many processes on this machine, which
-  share its cores and one batch, of ``--batch`` images a step of the generators. The share of the
+  divide its cores and one batch, of ``--batch`` images a step of the generators. The share of the
   all-reduces is that of as many sums of gradients of these shapes, timed alone in the same
   processes.
 - batch: `scripts/bench batch`.
@@ -55,8 +55,18 @@ def train(workers: int, steps: int, batch: int) -> dict[str, float]:
     return measured
 
 
+def divide_cores() -> None:
+    """Keep this worker of TF_CONFIG to its part of the cores, before TensorFlow counts them."""
+    cores = sorted(os.sched_getaffinity(0))
+    cluster = json.loads(os.environ.get("TF_CONFIG", "{}"))
+    if cluster:
+        index, workers = cluster["task"]["index"], len(cluster["cluster"]["worker"])
+        os.sched_setaffinity(0, cores[index::workers] or [cores[index % len(cores)]])
+
+
 def work(steps: int, batch: int) -> None:
     """Train with the other workers of TF_CONFIG; the chief prints what it measured, as JSON."""
+    divide_cores()
     import keras
     import tensorflow as tf
 
