@@ -33,6 +33,12 @@ FABS = ("struct:0", "tonal:0", "random:0", "random:1")
 PAIRS, FAB, TEST, CASE, CASES = 500, 300, 100, 1, (1, 2)
 KEYS = "adapted"
 SIZES = (250, 500, 1000, 2000, 5000, 10_000, 20_000)
+QUALITIES = ("none", "epoch-1", "epoch-4", "adapted")
+"""Keys of an encoder-decoder's rows, the adaptation's quality rising."""
+OTHERS = (
+    "retrieval", "regression", "unet-clean", "unet-noise", "unet-noise-adabn", "unet-noise-shuffled"
+)  # fmt: skip
+"""Estimators beside the default in these rows."""
 LARGE = "struct:7"
 """The fab whose pairs are counted, with as many as the largest size."""
 
@@ -105,9 +111,7 @@ CLAIMS: dict[str, Claim] = {
     "loss": Claim("WGAN-GP is better than LSGAN", (
         ("adapted/nearest", "lsgan/nearest"), ("adapted/tuned", "lsgan/tuned"))),
     "encoder-decoder": Claim("retrieval is robust where an encoder-decoder is not", tuple(
-        (f"{keys}/tuned", f"{keys}/{unet}")
-        for keys in ("none", "epoch-1", "epoch-4", "adapted")
-        for unet in ("unet-clean", "unet-noise", "unet-noise-adabn", "unet-noise-shuffled"))),
+        (f"{keys}/tuned", f"{keys}/{other}") for keys in QUALITIES for other in OTHERS)),
     "one-model": Claim("one model a case is better than one for all", (
         ("cyclegan/nearest", "joint/nearest"), ("cyclegan/tuned", "joint/tuned")), CASES),
     "transfer": Claim("a case that starts from case 1 is better than one from new networks", (
