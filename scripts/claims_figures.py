@@ -11,17 +11,22 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from bench_claims import (
-    LARGE, OTHERS, PAIRS, PAIRS_METHODS, QUALITIES, SIZES, Fab, joined, law,
+    LARGE,
+    OTHERS,
+    PAIRS,
+    PAIRS_METHODS,
+    QUALITIES,
+    SIZES,
+    Fab,
+    joined,
+    law,
 )  # fmt: skip
 from matplotlib.figure import Figure
 
 from semtf.benchmark.rows import Rows
 from semtf.errors import InputError
-
-STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 
 
 def kept(fab: Fab) -> Rows:
@@ -53,7 +58,7 @@ def qualities(fabs: Sequence[Fab], seeds: Sequence[int]) -> Figure:
         ticks = [2, 3, 4, 6, 8, 12, 16]
         axes.set_yticks(ticks, list(map(str, ticks)), minor=False)
         axes.minorticks_off()
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
     return figure
 
 
@@ -82,14 +87,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     fabs = [Fab(name, arguments.work, PAIRS) for name in arguments.fabs]
-    with mpl.rc_context(STYLE):
-        made = {
-            "claims-encoder-decoder.png": qualities(fabs, arguments.seeds),
-            "claims-pairs.png": pairs(Fab(LARGE, arguments.work, max(SIZES)), [0]),
-        }
-        for name, figure in made.items():
-            figure.savefig(arguments.out / name, dpi=110)
-            print(arguments.out / name)
+    made = {
+        "claims-encoder-decoder.png": qualities(fabs, arguments.seeds),
+        "claims-pairs.png": pairs(Fab(LARGE, arguments.work, max(SIZES)), [0]),
+    }
+    for name, figure in made.items():
+        figure.savefig(arguments.out / name, dpi=110)
+        print(arguments.out / name)
 
 
 if __name__ == "__main__":
