@@ -211,12 +211,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--parts", default=",".join(PARTS))
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--batch", type=int, default=16, help="images of the part train's step")
-    parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--count", type=int, default=1000, help="images of the part batch")
+    parser.add_argument("--parts", default=",".join(PARTS), help="some of %(default)s")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[1, 2, 4], help="processes that train together"
+    )
+    parser.add_argument("--steps", type=int, default=40, help="timed steps, %(default)s")
+    parser.add_argument("--batch", type=int, default=16, help="images of a step, %(default)s")
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        nargs="+",
+        default=[10_000, 100_000, 1_000_000],
+        help="sizes of storages",
+    )
+    parser.add_argument(
+        "--count", type=int, default=1000, help="images of the part batch, %(default)s"
+    )
     parser.add_argument("--work", type=Path, help="folder for storages, 15 GB for a million pairs")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -2,13 +2,14 @@
 
 TensorFlow forms a cluster inside one call that holds Python's lock, has a time-out of an hour and
 takes no SIGTERM. So the workers meet here first: each listens on its own address until it has
-reached all the others, and prints for which it waits. An address that answers may be a worker that
-waits as well or one whose TensorFlow has started already.
+reached all the others, and prints for which it waits. A worker that waits greets who connects with
+a hash of its cluster; one whose TensorFlow has started already begins HTTP/2, as gRPC does.
 """
 
 import contextlib
 import faulthandler
 import functools
+import hashlib
 import json
 import os
 import signal
@@ -32,6 +33,9 @@ TIMEOUT_SECONDS = 60.0
 MESSAGE_SECONDS = 5.0
 PAUSE_SECONDS = 0.5
 JOBS = ("chief", "worker")
+GREETING = b"semtf worker of "
+HTTP2_SETTINGS = b"\x04"
+"""The fourth byte of what a gRPC server says first: the type of its frame."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,12 @@ class Cluster(NamedTuple):
     def others(self) -> tuple[Member, ...]:
         """All members but this one."""
         return tuple(member for member in self.members if member != self.this_member)
+
+    @property
+    def greeting(self) -> bytes:
+        """What each of its members says to who connects while it waits for the others."""
+        names = "\n".join(map(str, self.members))
+        return GREETING + hashlib.sha256(names.encode()).hexdigest().encode()
 
 
 def configured_cluster() -> Cluster | None:
@@ -106,7 +116,8 @@ def cluster_strategy(cluster: Cluster, prepare: Callable[[], None]) -> "tf.distr
     TensorFlow is loaded when the workers have met, and ``prepare`` is called before it starts.
 
     Raises:
-        InputError: this member's address is in use, or the time-out is no number.
+        InputError: this member's address is in use, another member has another TF_CONFIG, or the
+            time-out is no number.
         TrainingError: a worker did not answer in time.
     """
     return _formed(cluster, _timeout(), prepare)
@@ -128,14 +139,22 @@ def _meet(cluster: Cluster, timeout: float) -> None:
     """Wait until every other member has answered."""
     missing = list(cluster.others)
     end, next_message = time.monotonic() + timeout, time.monotonic()
-    with _listening(cluster.this_member):
-        while missing := [member for member in missing if not _answers(member)]:
+    with _listening(cluster):
+        while True:
+            first = {member: _first_bytes(member) for member in missing}
+            missing = [
+                member for member in missing if not _is_worker(member, first[member], cluster)
+            ]
+            if not missing:
+                return
             now = time.monotonic()
             names = ", ".join(map(str, missing))
             if now > end:
+                strange = [member.address for member in missing if first[member] is not None]
+                others = f" (no worker of semtf listens at {', '.join(strange)})" if strange else ""
                 raise TrainingError(
-                    f"{VARIABLE}: no answer from {names} within {timeout:g} s; start all workers, "
-                    f"check the addresses, or wait longer with {TIMEOUT}=SECONDS"
+                    f"{VARIABLE}: no answer from {names} within {timeout:g} s{others}; start all "
+                    f"workers, check the addresses, or wait longer with {TIMEOUT}=SECONDS"
                 )
             if now >= next_message:
                 next_message = now + MESSAGE_SECONDS
@@ -144,8 +163,9 @@ def _meet(cluster: Cluster, timeout: float) -> None:
 
 
 @contextlib.contextmanager
-def _listening(member: Member) -> Iterator[None]:
-    """Accept the others' connections on a member's port, as TensorFlow will later."""
+def _listening(cluster: Cluster) -> Iterator[None]:
+    """Greet the others on this member's port, where TensorFlow will listen later."""
+    member = cluster.this_member
     _, port = member.socket_address
     family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
     try:
@@ -154,11 +174,11 @@ def _listening(member: Member) -> Iterator[None]:
         )
     except OSError as error:
         raise InputError(
-            f"{VARIABLE}: {member} cannot listen on its port ({error.strerror}); is that worker "
+            f"{VARIABLE}: {member} cannot listen on its port ({_reason(error)}); is that worker "
             "running already, or has another task the same index?"
         ) from error
     ended = threading.Event()
-    thread = threading.Thread(target=_accept, args=(server, ended), daemon=True)
+    thread = threading.Thread(target=_greet, args=(server, cluster.greeting, ended), daemon=True)
     with server:
         server.settimeout(PAUSE_SECONDS)
         thread.start()
@@ -169,27 +189,47 @@ def _listening(member: Member) -> Iterator[None]:
             thread.join()
 
 
-def _accept(server: socket.socket, ended: threading.Event) -> None:
+def _reason(error: OSError) -> str:
+    # Python adds the address to the system's words.
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def _greet(server: socket.socket, greeting: bytes, ended: threading.Event) -> None:
     while not ended.is_set():
         with contextlib.suppress(OSError):
             connection, _ = server.accept()
-            connection.close()
+            with connection:
+                connection.sendall(greeting)
 
 
-def _answers(member: Member) -> bool:
+def _first_bytes(member: Member) -> bytes | None:
+    """What an address says to who connects; None where nothing listens there."""
     try:
-        with socket.create_connection(member.socket_address, timeout=2 * PAUSE_SECONDS):
-            return True
+        connection = socket.create_connection(member.socket_address, timeout=2 * PAUSE_SECONDS)
     except OSError:
+        return None
+    with connection, contextlib.suppress(OSError):
+        return connection.recv(256)
+    return b""
+
+
+def _is_worker(member: Member, first: bytes | None, cluster: Cluster) -> bool:
+    """Whether first bytes are those of a worker; raises InputError where it has another cluster."""
+    if not first:
         return False
+    if first.startswith(GREETING) and first != cluster.greeting:
+        raise InputError(
+            f"{VARIABLE}: {member} has another cluster than this {cluster.this_member.job} "
+            f"{cluster.this_member.index}; give all workers the same, but for their own index"
+        )
+    return first == cluster.greeting or first[3:4] == HTTP2_SETTINGS
 
 
 @contextlib.contextmanager
 def _bounded(cluster: Cluster, timeout: float) -> Iterator[None]:
     """End the process where the block, which may hold Python's lock, takes too long.
 
-    All members have answered, so this happens only where one ends at this very moment or has
-    another TF_CONFIG.
+    All members have answered, so this happens only where one ends at this very moment.
     """
     if cluster.others:
         _show(

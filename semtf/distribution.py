@@ -31,8 +31,8 @@ def choose_strategy(name: str = AUTO) -> "tf.distribute.Strategy":
         return cluster_strategy(cluster, grow_memory)
     if name == MULTIWORKER:
         raise InputError(
-            f"--strategy {MULTIWORKER}: {VARIABLE} names no cluster; docs/scale.md shows how it "
-            "is set"
+            f"--strategy {MULTIWORKER}: {VARIABLE} names no cluster; set it as docs/scale.md "
+            f"shows, or go on without other workers with --strategy {AUTO}"
         )
     import tensorflow as tf
 

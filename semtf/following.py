@@ -20,7 +20,7 @@ from semtf.adaptation.registry import adapter_class
 from semtf.adaptation.task import AdaptationTask
 from semtf.config import RunConfig
 from semtf.data.dataset import Dataset
-from semtf.errors import InputError
+from semtf.errors import InputError, TrainingError
 from semtf.orders import Kind, LostWorkerError
 from semtf.stages import CLASSIFIER_TASK, fit_classifier
 
@@ -35,8 +35,10 @@ def leading(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except LostWorkerError:
         raise
     except BaseException as error:
-        message = f"{type(error).__name__}: {error}"
-        orders.send(strategy, Kind.FAILED, " ".join(message.split()).encode())
+        known = isinstance(error, (InputError, TrainingError))
+        message = str(error) if known else f"{type(error).__name__}: {error}"
+        kind = Kind.REFUSED if isinstance(error, InputError) else Kind.FAILED
+        orders.send(strategy, kind, " ".join(message.split()).encode())
         raise
     orders.send(strategy, Kind.DONE)
 
@@ -62,8 +64,8 @@ def follow(strategy: tf.distribute.Strategy, open_data: Opener) -> RunConfig | N
         The chief's settings; None where nothing was trained.
 
     Raises:
-        InputError: the data differ from the chief's.
-        TrainingError: a worker was lost, or the chief ended with an error.
+        InputError: the data differ from the chief's, or the chief refuses its input.
+        TrainingError: a worker was lost, or the chief ended with another error.
     """
     config, dataset = None, None
     while (order := orders.receive(strategy)).kind != Kind.DONE:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from semtf.errors import TrainingError
+from semtf.errors import InputError, TrainingError
 
 RATES = 2
 WORD = np.dtype(np.int64)
@@ -35,6 +35,8 @@ class Kind(enum.IntEnum):
     """The training as a whole is over."""
     FAILED = 2
     """The chief ends with the error that the content tells."""
+    REFUSED = 9
+    """The chief ends because of the input, as the content tells."""
     TASK = 3
     """Build the networks that the content, JSON, describes."""
     STATE = 4
@@ -92,7 +94,8 @@ def receive(strategy: tf.distribute.Strategy) -> Order:
     """Wait for the chief's next order.
 
     Raises:
-        TrainingError: the chief ends with an error, or a worker is lost.
+        InputError: the chief ends because of the input.
+        TrainingError: the chief ends with another error, or a worker is lost.
     """
     header = _meet(strategy, np.zeros(2 + RATES, WORD))
     size = int(header[1])
@@ -100,8 +103,9 @@ def receive(strategy: tf.distribute.Strategy) -> Order:
     if size:
         content = _meet(strategy, np.zeros(-(-size // WORD.itemsize), WORD)).tobytes()[:size]
     order = Order(Kind(int(header[0])), tuple(header[2:].view(np.float64)), content)
-    if order.kind == Kind.FAILED:
-        raise TrainingError(f"the chief ended: {content.decode()}")
+    if order.kind in (Kind.FAILED, Kind.REFUSED):
+        error = InputError if order.kind == Kind.REFUSED else TrainingError
+        raise error(f"the chief ended: {content.decode()}")
     return order
 
 
@@ -145,8 +149,8 @@ def together(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except LOST as error:
         _broken.add(strategy)
         raise LostWorkerError(
-            "a worker does not answer any more; start all workers again with --resume, as many "
-            "as there are"
+            "a worker does not answer any more; start any number of workers again with --resume, "
+            "or go on without others with --resume --strategy auto and no TF_CONFIG"
         ) from error
     except BaseException:
         _broken.add(strategy)

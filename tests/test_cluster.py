@@ -4,13 +4,15 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from commands import free_ports, worker_config
 
-from semtf.cluster import Member, configured_cluster
+from semtf.cluster import Member, _greet, configured_cluster
+from semtf.distribution import follows
 from semtf.errors import InputError
 from tests.command import finish, start
 
@@ -108,6 +110,41 @@ def test_a_worker_that_does_not_come_is_waited_for_with_an_end() -> None:
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert f"no answer from worker 1 at {missing} within 2 s" in errors[0]
+
+
+@pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9.6\r\n"])
+def test_a_stranger_on_the_port_of_a_worker_is_told(said: bytes) -> None:
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        greeting = threading.Thread(target=_greet, args=(stranger, said, ended))
+        stranger.settimeout(0.2)
+        greeting.start()
+        (mine,) = (f"127.0.0.1:{port}" for port in free_ports(1))
+        its = f"127.0.0.1:{stranger.getsockname()[1]}"
+        code, _, errors = finish(worker([mine, its], 0, seconds=2))
+        ended.set()
+        greeting.join()
+    assert (code, len(errors)) == (1, 1)
+    assert f"no answer from worker 1 at {its} within 2 s (no worker of semtf listens" in errors[0]
+
+
+def test_workers_of_different_clusters_are_told() -> None:
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(3)]
+    first = worker(addresses[:2], 0)
+    second = worker(addresses, 1)
+    ends = [finish(process) for process in (first, second)]
+    # One of them may have ended before the other came.
+    found = [errors[0] for code, _, errors in ends if code == 2]
+    assert found
+    assert all("has another cluster than this worker" in error for error in found)
+
+
+def test_a_wrong_one_is_no_matter_where_it_is_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{")
+    for name in ("one", "mirrored", "tpu"):
+        assert not follows(name)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

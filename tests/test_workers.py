@@ -108,5 +108,5 @@ def test_a_chief_that_fails_tells_the_others(fab: Path, tmp_path: Path) -> None:
     assert "classification.batch 7: cannot be split evenly over 2 devices" in errors[0]
     assert "set it to 6 or 8" in errors[0]
     code, _, errors = finish(other)
-    assert code == 1
-    assert "the chief ended: InputError: classification.batch 7" in errors[0]
+    assert code == 2
+    assert "the chief ended: classification.batch 7" in errors[0]

@@ -3,9 +3,11 @@
 import importlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from semtf.errors import InputError
 from semtf.machine import available_cores
@@ -13,6 +15,9 @@ from semtf.progress import inform
 
 PORT = 6379
 """Where a Ray cluster listens unless it is told otherwise."""
+CLIENT_PORT = 10001
+"""Where it listens for ``ray://``."""
+ANSWER_SECONDS = 10.0
 
 
 def import_ray() -> Any:
@@ -26,6 +31,27 @@ def import_ray() -> Any:
     except ModuleNotFoundError as error:
         raise InputError(
             f'the package {error.name} is missing; install it with pip install "semtf[ray]"'
+        ) from error
+
+
+def check_address(address: str) -> None:
+    """Raise InputError where nothing listens at the address of a cluster: Ray would wait for it.
+
+    Args:
+        address: as of `connected`.
+    """
+    place = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    if place in ("", "auto", "local"):
+        return
+    named = f"--address {address}" + (f": RAY_ADDRESS={place}" if address == "auto" else "")
+    try:
+        parts = urlsplit(place if "://" in place else f"//{place}")
+        port = parts.port or (CLIENT_PORT if parts.scheme == "ray" else PORT)
+        socket.create_connection((parts.hostname or "", port), ANSWER_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{named}: no Ray cluster answers ({error}); start one with ray start --head, or use "
+            "--address local"
         ) from error
 
 
@@ -48,6 +74,7 @@ def connected(address: str) -> Iterator[Any]:
     if ray.is_initialized():  # the caller's own connection is neither changed nor closed
         yield ray
         return
+    check_address(address)
     _connect(ray, address)
     try:
         yield ray
@@ -58,15 +85,9 @@ def connected(address: str) -> Iterator[Any]:
 def _connect(ray: Any, address: str) -> None:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address == "auto":
-        try:
+        with suppress(ConnectionError):
             ray.init(address="auto", **quiet)
             return
-        except ConnectionError:
-            if os.environ.get("RAY_ADDRESS"):
-                raise InputError(
-                    f"--address auto: no Ray cluster answers at RAY_ADDRESS="
-                    f"{os.environ['RAY_ADDRESS']}; start one, or use --address local"
-                ) from None
     if address in ("auto", "local"):
         inform("no Ray cluster is running: workers start on this machine")
         ray.init(address="local", num_cpus=available_cores(), include_dashboard=False, **quiet)

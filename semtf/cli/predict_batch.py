@@ -75,9 +75,10 @@ def command(
     Bad images are left out and listed in rejected.parquet; manifest.json has the counts. The same
     command goes on after an interruption, from the shards that are complete.
     """
-    from semtf.batch.cluster import connected, import_ray
+    from semtf.batch.cluster import check_address, connected, import_ray
 
     import_ray()
+    check_address(address)
     from semtf.batch.job import run_batch
     from semtf.batch.options import BatchOptions
     from semtf.batch.workers import make_on_ray

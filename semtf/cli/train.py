@@ -123,7 +123,8 @@ def command(
     folders = fab_folders(fab)
     if resume and run is None:
         raise InputError("--resume: say which run with --run")
-    configured_cluster()  # says at once what is wrong with it
+    if config is not None or not resume:
+        follows((config or RunConfig()).strategy)  # says at once what is wrong with TF_CONFIG
     if data is None:
         data = find_data(case)
     _refuse_trained(run, case, resume)
@@ -152,11 +153,17 @@ def command(
         values = {"run": str(trained.path), "cases": list(trained.cases)}
         left = {"finished": False} if led and not trained.finished else {}
         click.echo(json.dumps(values | left))
+    elif not led:
+        click.echo("the chief has trained; its run folder has the result")
     else:
-        cases = ", ".join(map(str, trained.cases)) or "all that the chief named"
-        click.echo(f"{trained.path}: trained case {cases}")
-        if led and not trained.finished:
-            click.echo("Other processes train cases of this run; the last one finishes it.")
+        cases = ", ".join(map(str, trained.cases))
+        if trained.finished:
+            click.echo(f"{trained.path}: trained case {cases}")
+        else:
+            click.echo(
+                f"{trained.path}: has case {cases} so far; other processes train the rest, and the "
+                "last one finishes the run"
+            )
 
 
 def _report(

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import free_ports
 
 from semtf.batch import cluster
 from semtf.cli.main import run as semtf
@@ -33,6 +34,21 @@ def test_a_missing_package_is_one_line(
     assert error() == (
         f'error: the package {package} is missing; install it with pip install "semtf[ray]"'
     )
+
+
+def test_a_cluster_that_is_not_there_is_told_before_anything_is_written(
+    error, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(cluster, "import_ray", lambda: None)
+    (port,) = free_ports(1)
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        line = error("--address", address)
+        assert line.startswith(f"error: --address {address}: no Ray cluster answers (")
+        assert "ray start --head" in line
+    assert "no Ray cluster answers" in error("--address", "127.0.0.1:port")
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
+    assert f"--address auto: RAY_ADDRESS=127.0.0.1:{port}: no Ray cluster" in error()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_options(error, monkeypatch: pytest.MonkeyPatch) -> None:
