@@ -39,6 +39,7 @@ OTHERS = (
     "retrieval", "regression", "unet-clean", "unet-noise", "unet-noise-adabn", "unet-noise-shuffled"
 )  # fmt: skip
 """Estimators beside the default in these rows."""
+BEYOND = 10**9
 LARGE = "struct:7"
 """The fab whose pairs are counted, with as many as the largest size."""
 
@@ -272,6 +273,15 @@ def law(sizes: Sequence[int], errors: Sequence[float]) -> tuple[float, float, fl
     return best[1:]
 
 
+def pairs_for(error: float, fitted: tuple[float, float, float]) -> str:
+    """How many pairs a law needs for an error, in words."""
+    floor, scale, power = fitted
+    if error <= floor or power <= 0:
+        return "no number"
+    count = np.log10(scale / (error - floor)) / power
+    return f"{10**count:,.0f}" if count < np.log10(BEYOND) else f"more than {BEYOND:,}"
+
+
 def pairs_report(rows: Rows, seeds: Sequence[int]) -> str:
     """The error over the number of pairs, its law, and how many another 10 % would need."""
     head = "| method | " + " | ".join(map(str, SIZES)) + " | law | pairs for 10 % less |"
@@ -284,12 +294,11 @@ def pairs_report(rows: Rows, seeds: Sequence[int]) -> str:
             lines.append(f"| `{name}` |" + " not measured |" * (2 + len(SIZES)))
             continue
         floor, scale, power = law(SIZES, errors)
-        left = 0.9 * errors[-1] - floor
-        more = (
-            f"{(scale / left) ** (1 / power):,.0f}" if left > 0 and power > 0 else "none would do"
-        )
         cells = " | ".join(f"{error:.2f}" for error in errors)
-        lines.append(f"| `{name}` | {cells} | {floor:.2f} + {scale:.2f}·n^−{power:.2f} | {more} |")
+        lines.append(
+            f"| `{name}` | {cells} | {floor:.2f} + {scale:.2f}·n^−{power:.2f} | "
+            f"{pairs_for(0.9 * errors[-1], (floor, scale, power))} |"
+        )
     return "\n".join(lines)
 
 

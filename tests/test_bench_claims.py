@@ -65,6 +65,19 @@ def test_the_law_of_pairs_is_found(floor: float, power: float) -> None:
     assert found[2] == pytest.approx(power, abs=0.05)
 
 
+@pytest.mark.parametrize(
+    ("fitted", "expected"),
+    [
+        ((1.0, 10.0, 0.5), "100"),
+        ((2.0, 10.0, 0.5), "no number"),
+        ((0.0, 3.0, 0.0), "no number"),
+        ((0.0, 3.0, 0.01), "more than 1,000,000,000"),
+    ],
+)
+def test_pairs_for_an_error(fitted: tuple[float, float, float], expected: str) -> None:
+    assert bench_claims.pairs_for(2.0, fitted) == expected
+
+
 def test_all_methods_of_claims_are_known() -> None:
     for claim in bench_claims.CLAIMS.values():
         assert bench_claims.methods_of(claim)
