@@ -1,5 +1,7 @@
 """A small synthetic fab and a small run, made once for all tests."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,15 @@ def run(fab: Path, small_config: RunConfig, tmp_path_factory: pytest.TempPathFac
     from semtf import pipeline
 
     return pipeline.train(fab, run=tmp_path_factory.mktemp("runs") / "run", config=small_config)
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk can be mounted by root only")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

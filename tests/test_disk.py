@@ -4,8 +4,6 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from semtf.disk import explain_full_disk, probe_room, require_room
 from semtf.errors import InputError, TrainingError
 from semtf.run import Run
 from tests.command import finish, start
+from tests.full_disk import fill
 
 SMALL = (
     "--case", 2, "--adapter", "none", "--set", "classification.backbone=statistics",
@@ -28,30 +27,11 @@ def limited(size: int):
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-@pytest.fixture
-def tmpfs(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 24 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk can be mounted by root only")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 @pytest.fixture(scope="module")
 def packed(fab: Path) -> Path:
     """The data set, its images packed already: what is tested is what comes after that."""
     open_dataset(fab)
     return fab
-
-
-def fill(path: Path) -> None:
-    """Write until the disk is full."""
-    with suppress(OSError), path.open("wb", buffering=0) as file:
-        while file.write(bytes(1 << 16)):
-            pass
 
 
 def test_room_is_asked_for_before(tmp_path: Path) -> None:

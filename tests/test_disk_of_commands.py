@@ -16,7 +16,7 @@ from kills import contents
 from semtf.cli import main
 from semtf.lock import LOCK, Holder, lock_folder
 from semtf.run import Run
-from tests.test_disk import fill, tmpfs  # noqa: F401 - a fixture
+from tests.full_disk import fill
 
 Call = Callable[..., tuple[int, list[str]]]
 
@@ -41,7 +41,7 @@ SIMULATE = ("--pairs", "4", "--train", "4", "--test", "4")
 
 def test_a_full_disk_ends_a_simulation_in_one_line_and_leaves_nothing(
     semtf: Call,
-    tmpfs: Path,  # noqa: F811
+    tmpfs: Path,
 ) -> None:
     fill(tmpfs / "filler")
     code, errors = semtf("simulate", tmpfs / "data", *SIMULATE)
@@ -79,7 +79,7 @@ def test_a_full_disk_ends_a_command_in_one_line_and_loses_nothing(
     semtf: Call,
     fab: Path,
     run: Run,
-    tmpfs: Path,  # noqa: F811
+    tmpfs: Path,
 ) -> None:
     line, kilobytes = COMMANDS[name]
     if "{out}/run" in line:
@@ -104,7 +104,7 @@ def test_a_full_disk_ends_a_command_in_one_line_and_loses_nothing(
 
 
 @pytest.fixture
-def read_only(tmpfs: Path) -> Path:  # noqa: F811
+def read_only(tmpfs: Path) -> Path:
     """A disk that even root cannot write."""
     subprocess.run(["mount", "-o", "remount,ro", str(tmpfs)], check=True)
     return tmpfs

@@ -20,7 +20,7 @@ from semtf.errors import InputError, TrainingError
 from semtf.estimation.estimator import Estimator
 from semtf.metrology.hole import measure
 from semtf.run import Run
-from tests.test_disk import fill, tmpfs  # noqa: F401 - a fixture
+from tests.full_disk import fill
 
 SMALL = BatchOptions(shard_size=8)
 
@@ -151,7 +151,7 @@ def test_a_full_disk_ends_a_batch_in_one_line_and_the_next_goes_on(
     batch: Path,
     making,
     kilobytes: int,
-    tmpfs: Path,  # noqa: F811
+    tmpfs: Path,
 ) -> None:
     out = tmpfs / "out"
     (tmpfs / "reserve").write_bytes(bytes(1000 * kilobytes))

@@ -17,7 +17,7 @@ from semtf.cli.main import run as semtf
 from semtf.errors import InputError, TrainingError
 from semtf.estimation.storage_shards import shard_run
 from semtf.run import Run
-from tests.test_disk import fill, tmpfs  # noqa: F401 - a fixture
+from tests.full_disk import fill
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "semtf[ray]"')
 pytestmark = pytest.mark.slow
@@ -143,7 +143,7 @@ def test_a_disk_that_fills_up(
     run: Run,
     spoiled: Path,
     expected: dict[str, bytes],
-    tmpfs: Path,  # noqa: F811
+    tmpfs: Path,
 ) -> None:
     def full(count: int) -> None:
         if count == 0:
