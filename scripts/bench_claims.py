@@ -214,9 +214,9 @@ def verdict(effects: Sequence[tuple[float, float, float]]) -> str:
 
 def report(
     name: str,
+    claim: Claim,
     rows: dict[str, tuple[Rows, np.ndarray | None]],
     seeds: Sequence[int],
-    keys: str = KEYS,
 ) -> str:
     """A claim's table in Markdown: a row a comparison, a column a fab with its judged images.
 
@@ -224,7 +224,6 @@ def report(
     """
     from semtf.benchmark.scores import effect
 
-    claim = CLAIMS[name].with_keys(keys)
     lines = [
         f"### {name}: {claim.says}", "",
         "| better? | than | " + " | ".join(rows) + " | verdict |", "|---" * (3 + len(rows)) + "|",
@@ -335,7 +334,7 @@ def main(given: list[str] | None = None) -> None:
             for fab in (Fab(fab, work, arguments.pairs) for fab in arguments.fabs):
                 kept = fab.rows(methods_of(claim), seeds, cases=claim.cases)
                 rows[fab.name] = kept, fab.judged(claim)
-            print(report(name, rows, seeds, arguments.keys), end="\n\n", flush=True)
+            print(report(name, claim, rows, seeds), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

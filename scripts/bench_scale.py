@@ -1,6 +1,6 @@
-"""What more workers and more pairs cost: training, batches of images, and storages.
+"""What more workers, pairs and images cost: training, batches of images, and storages.
 
-    scripts/bench scale [--parts train,batch,storage] [--workers 1 2 4] [--steps 40]
+    scripts/bench scale [--parts train,batch,storage,names] [--workers 1 2 4] [--steps 40]
                         [--batch 16] [--pairs 10000 100000 1000000] [--count 1000] [--work DIR]
 
 - train: steps/s of a CycleGAN of the preset `quick` by as many processes on this machine, which
@@ -11,6 +11,8 @@
 - storage: bytes a pair, seconds to build a storage's index and to load it, and time of a query, by
   its size. More than 100,000 pairs are in parts, as `semtf shard` makes them, one of which is in
   memory at a time; the times of all parts are added. A part's pairs beyond 25,000 are mirrored.
+- names: seconds and memory in which `semtf predict-batch` lists a million images of a Parquet file,
+  before any worker starts.
 """
 
 import argparse
@@ -31,10 +33,13 @@ import numpy as np
 from commands import free_ports, spawn, worker_config
 from isolated import run_isolated
 
-PARTS = ("train", "batch", "storage")
+from semtf.cluster import configured_cluster
+
+PARTS = ("train", "batch", "storage", "names")
 WARM_UP = 5
 RENDERED = 25_000
 PART = 100_000
+NAMES = 1_000_000
 QUERIES = 512
 
 
@@ -57,11 +62,11 @@ def train(workers: int, steps: int, batch: int) -> dict[str, float]:
 
 def divide_cores() -> None:
     """Keep this worker of TF_CONFIG to its part of the cores, before TensorFlow counts them."""
-    cores = sorted(os.sched_getaffinity(0))
-    cluster = json.loads(os.environ.get("TF_CONFIG", "{}"))
-    if cluster:
-        index, workers = cluster["task"]["index"], len(cluster["cluster"]["worker"])
-        os.sched_setaffinity(0, cores[index::workers] or [cores[index % len(cores)]])
+    cluster, cores = configured_cluster(), sorted(os.sched_getaffinity(0))
+    if cluster is not None:
+        index = cluster.this_member.index
+        own = cores[index :: len(cluster.members)]
+        os.sched_setaffinity(0, own or [cores[index % len(cores)]])
 
 
 def work(steps: int, batch: int) -> None:
@@ -207,6 +212,36 @@ def search_storage(folder: Path) -> tuple[float, float, float]:
     return loaded, 1e3 / speed, resident()
 
 
+def report_names(work: Path | None) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        path = Path(folder) / "images.parquet"
+        names = [f"lot_{i // 1000:06d}/image_{i:09d}.png" for i in range(NAMES)]
+        images = pa.array([b"image"] * NAMES, pa.binary())
+        pq.write_table(pa.table({"name": names, "image": images}), path)
+        seconds, memory = run_isolated(list_names, path)
+    print(
+        f"| images | list (s) | GiB |\n|---|---|---|\n| {NAMES:,} | {seconds:.1f} | {memory:.2f} |"
+    )
+
+
+def list_names(path: Path) -> tuple[float, float]:
+    """Seconds and GiB of listing a file's images, as the driver of a batch does."""
+    from bench_retrieval import resident
+
+    from semtf.batch.inputs import list_images
+
+    before, start = resident(), time.perf_counter()
+    listing = list_images(str(path))
+    seconds = time.perf_counter() - start
+    memory = resident() - before
+    if len(listing) != NAMES:
+        raise SystemExit(f"{path}: {len(listing)} of {NAMES} images are listed")
+    return seconds, memory
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -242,6 +277,8 @@ def main() -> None:
         bench_batch.main(["--count", str(arguments.count)])
     if "storage" in parts:
         report_storage(arguments.pairs, arguments.work)
+    if "names" in parts:
+        report_names(arguments.work)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -148,18 +148,28 @@ def _meet(cluster: Cluster, timeout: float) -> None:
             if not missing:
                 return
             now = time.monotonic()
-            names = ", ".join(map(str, missing))
             if now > end:
-                strange = [member.address for member in missing if first[member] is not None]
-                others = f" (no worker of semtf listens at {', '.join(strange)})" if strange else ""
-                raise TrainingError(
-                    f"{VARIABLE}: no answer from {names} within {timeout:g} s{others}; start all "
-                    f"workers, check the addresses, or wait longer with {TIMEOUT}=SECONDS"
-                )
+                strange = [member for member in missing if first[member] is not None]
+                raise _unanswered(missing, strange, timeout)
             if now >= next_message:
                 next_message = now + MESSAGE_SECONDS
-                _show(f"waiting for {names}, {end - now:.0f} s at most")
+                _show(f"waiting for {_listed(missing)}, {end - now:.0f} s at most")
             time.sleep(PAUSE_SECONDS)  # a refused connection tells nothing of when to try again
+
+
+def _unanswered(
+    missing: Sequence[Member], strange: Sequence[Member], timeout: float
+) -> TrainingError:
+    addresses = ", ".join(member.address for member in strange)
+    others = f" (no worker of semtf listens at {addresses})" if strange else ""
+    return TrainingError(
+        f"{VARIABLE}: no answer from {_listed(missing)} within {timeout:g} s{others}; start all "
+        f"workers, check the addresses, or wait longer with {TIMEOUT}=SECONDS"
+    )
+
+
+def _listed(members: Sequence[Member]) -> str:
+    return ", ".join(map(str, members))
 
 
 @contextlib.contextmanager

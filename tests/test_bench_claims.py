@@ -37,11 +37,10 @@ def test_a_verdict_needs_the_same_sign_everywhere(
     assert bench_claims.verdict(effects) == expected
 
 
-def test_a_claim_becomes_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_becomes_a_table() -> None:
     claim = bench_claims.Claim("a helps", (("a/nearest", "b/nearest"), ("a/nearest", "c/nearest")))
-    monkeypatch.setitem(bench_claims.CLAIMS, "test", claim)
     found = {"struct:0": (rows(a=3.0, b=4.0), None), "tonal:0": (rows(a=2.0, b=4.0), None)}
-    text = bench_claims.report("test", found, [0])
+    text = bench_claims.report("test", claim, found, [0])
     assert "3.00 / 4.00: +25.0% (+25.0% to +25.0%)" in text
     assert "2.00 / 4.00: +50.0%" in text
     assert text.splitlines()[-4].endswith("| holds |")

@@ -62,7 +62,8 @@ def connected(address: str) -> Iterator[Any]:
     Args:
         address: ``"local"`` starts workers on this machine; a host name, with or without port, or
             a ``ray://`` URL is a cluster; ``"auto"`` is the cluster of this machine or of
-            ``RAY_ADDRESS`` where there is one, and else ``"local"``.
+            ``RAY_ADDRESS`` where there is one, and else ``"local"``. `check_address` comes before:
+            where nothing listens, Ray waits.
 
     Yields:
         The module.
@@ -74,7 +75,6 @@ def connected(address: str) -> Iterator[Any]:
     if ray.is_initialized():  # the caller's own connection is neither changed nor closed
         yield ray
         return
-    check_address(address)
     _connect(ray, address)
     try:
         yield ray
