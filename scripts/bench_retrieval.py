@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
-from challenge_size import IMAGES, World, full_size_run, stored_pairs, world
+from challenge_size import IMAGES, World, fab_images, full_size_run, stored_pairs, world
 from isolated import run_isolated
 from PIL import Image
 
@@ -149,7 +149,7 @@ def print_accuracy(
 
 def report_coverage(retriever: Retriever, world: World, queries: int) -> None:
     """Coverage of 90 % intervals: held-out pairs, and fab images, whose depth is known here."""
-    made = fitted(retriever, world.images[queries:], RunConfig())
+    made = fitted(retriever, fab_images(world.images[queries:]), RunConfig())
     average, intervals = made.average, made.intervals
     if average is None or intervals is None:
         raise SystemExit("one pair alone has no intervals")

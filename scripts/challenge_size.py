@@ -15,6 +15,7 @@ import numpy as np
 from semtf.adaptation import adapter
 from semtf.cases import CHALLENGE, Case, case_numbers
 from semtf.config import RetrievalConfig
+from semtf.data.image_sets import FabSet, ImageSet, name_array
 from semtf.estimation.preparation import prepare
 from semtf.retrieval.storage import Storage
 from semtf.run import Run
@@ -73,6 +74,12 @@ def stored_pairs(world: World, count: int, case: int = CASE.case) -> Storage:
     return Storage(world.keys[:count], world.values[:count], names, case)
 
 
+def fab_images(images: np.ndarray, case: int = CASE.case) -> FabSet:
+    """Images ``[n, H, W]`` as those of the fab, each a site of its own."""
+    names = name_array(map(str, range(len(images))))
+    return ImageSet(images, names).as_fab(case)
+
+
 def full_size_run(run: Path, made: World, queries: int, work: Path) -> Path:
     """A run folder with that many pairs in each case, and images of all cases to estimate.
 
@@ -99,14 +106,14 @@ def full_size_run(run: Path, made: World, queries: int, work: Path) -> Path:
             values=part.values[order],
             names=part.names,
         )
-        prepare(storage, made.images[-TUNING:], config, whole.storage(case))
+        prepare(storage, fab_images(made.images[-TUNING:], case), config, whole.storage(case))
         seconds = time.perf_counter() - start
         print(f"case {case}: stored, tuned, calibrated in {seconds:.0f} s", flush=True)
-    np.save(folder / IMAGES, _fab_images(queries))
+    np.save(folder / IMAGES, _drawn_images(queries))
     return folder
 
 
-def _fab_images(count: int) -> np.ndarray:
+def _drawn_images(count: int) -> np.ndarray:
     """Images of the fab, the cases taking turns, uint8 ``[count, H, W]``."""
     source = open_source(None, 1, 0, -(-count // len(CHALLENGE)), seed=1)
 

@@ -161,4 +161,4 @@ def _store(run: Run, dataset: Dataset, case: int, folder: Path) -> None:
         values=np.asarray(simulator.depth),
         names=simulator.bases,
     )
-    prepare(storage, fab.images, run.config, folder)
+    prepare(storage, fab, run.config, folder)

@@ -17,7 +17,7 @@ from semtf.config import AdaptationConfig, RunConfig
 from semtf.data.image_sets import FabSet, SimulatorSet
 from semtf.data.png import read_png
 from semtf.estimation.models import EstimatorModels
-from semtf.estimation.preparation import Prepared, fab_sample, fitted, read_prepared
+from semtf.estimation.preparation import Prepared, fitted, read_prepared
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.storage import Storage
 
@@ -49,8 +49,7 @@ def prepared(case: CaseWorld, name: str) -> Prepared:
     def make() -> Prepared:
         models, run = _own_models(case, name), case.world.run
         if models is None or run is None:
-            images = fab_sample(case.fab.images, case.config.seed)
-            return fitted(retriever_of(case, name), images, case.config)
+            return fitted(retriever_of(case, name), case.fab, case.config)
         return read_prepared(models, case.number, run.storage(case.number))
 
     return case.once(f"estimators {name}", make)
@@ -93,8 +92,7 @@ def keys_estimators(
         fab: the fab's images of the case.
         config: the settings of a run.
     """
-    retriever = built(keys, simulator, config)
-    return fitted(retriever, fab_sample(fab.images, config.seed), config)
+    return fitted(built(keys, simulator, config), fab, config)
 
 
 def keys_storage(keys: Keys, simulator: SimulatorSet) -> Storage:

@@ -6,6 +6,9 @@ principal components; what these leave is taken as independent from pixel to pix
 error is such a mixture times its own σ.
 """
 
+import dataclasses
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from semtf.errors import InputError
+from semtf.json_fields import parse_json
 
 ERRORS = "error_patterns.npy"
+SCALES = "measurement_scales.json"
 PATTERNS = 32
 SURE = 1e-3
 """σ in grey levels below which a pixel has no error."""
@@ -22,16 +27,20 @@ SURE = 1e-3
 Maps = npt.NDArray[np.float32]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
 class ErrorPatterns:
     """A low-rank covariance of errors over σ.
 
     Attributes:
         patterns: float32 ``[r, H, W]``: their outer products sum to the covariance.
         rest: float32 ``[H, W]``, the standard deviation of what is independent.
+        scales: what uncertainties of measurements are multiplied by, by quantity
+            (`semtf.estimation.measurement_scales`); by 1 where it is not named.
     """
 
-    def __init__(self, patterns: Maps, rest: Maps) -> None:
-        self.patterns, self.rest = patterns, rest
+    patterns: Maps
+    rest: Maps
+    scales: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, error: Maps, sigma: Maps) -> "ErrorPatterns":
@@ -55,9 +64,11 @@ class ErrorPatterns:
         return np.asarray(depth + sigma * ratio, np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write ``error_patterns.npy``: the patterns, and the rest behind them."""
+        """Write ``error_patterns.npy``, the patterns and the rest behind them, and the scales."""
         stacked = np.concatenate([self.patterns, self.rest[None]])
         np.save(folder / ERRORS, stacked, allow_pickle=False)
+        text = json.dumps(dict(self.scales), indent=2) + "\n"
+        (folder / SCALES).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "ErrorPatterns | None":
@@ -70,4 +81,14 @@ class ErrorPatterns:
                 raise ValueError(f"shape {list(stacked.shape)}")
         except (OSError, EOFError, ValueError) as error:
             raise InputError(f"{folder / ERRORS}: cannot be read ({error}); train again") from error
-        return cls(stacked[:-1], stacked[-1])
+        return cls(stacked[:-1], stacked[-1], _scales(folder / SCALES))
+
+
+def _scales(path: Path) -> dict[str, float]:
+    if not path.exists():  # runs of older versions
+        return {}
+    try:
+        values = parse_json(path.read_text(encoding="utf-8"))
+        return {str(name): float(value) for name, value in values.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); train again") from error

@@ -9,16 +9,19 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from semtf.config import RunConfig
+from semtf.data.image_sets import FabSet
 from semtf.errors import InputError
 from semtf.estimation.averaging import ESTIMATORS, Average, choose_average
 from semtf.estimation.calibration import calibrate
 from semtf.estimation.intervals import INTERVALS, Intervals
-from semtf.estimation.joint import ERRORS, ErrorPatterns
+from semtf.estimation.joint import ERRORS, SCALES, ErrorPatterns
 from semtf.estimation.maxima import MAXIMA, Maxima
+from semtf.estimation.measurement_scales import with_scales
 from semtf.estimation.models import EstimatorModels
 from semtf.estimation.regression import COEFFICIENTS, COMPONENTS
 from semtf.json_fields import parse_json
 from semtf.noise.model import NOISE, OFFSET, PATTERNS, NoiseModel
+from semtf.noise.sampling import mean_patterns
 from semtf.retrieval.held_out import find_noise
 from semtf.retrieval.retriever import Retriever
 from semtf.retrieval.retriever_files import save_retriever
@@ -29,7 +32,7 @@ LIMIT = "similarity.json"
 TRIALS = "tuning.json"
 FITTED = (
     LIMIT, MAXIMA, TRIALS, INTERVALS, NOISE, OFFSET, PATTERNS, ESTIMATORS, COMPONENTS, COEFFICIENTS,
-    ERRORS,
+    ERRORS, SCALES,
 )  # fmt: skip
 """Files beside a storage that hold what was fitted to it, and stay when pairs are added."""
 FAB_IMAGES = 400
@@ -78,9 +81,7 @@ def read_prepared(models: EstimatorModels, case: int, folder: Path) -> Prepared:
     )
 
 
-def prepare(
-    storage: Storage, images: npt.NDArray[np.uint8], config: RunConfig, folder: Path
-) -> None:
+def prepare(storage: Storage, fab: FabSet, config: RunConfig, folder: Path) -> None:
     """Index a storage and fit to it all that an estimate needs.
 
     Writes the index, ``tuning.json`` (how weights compare), ``noise.json``, the regression,
@@ -88,13 +89,12 @@ def prepare(
 
     Args:
         storage: of one case, in ``folder``.
-        images: the fab's images of that case ``[n, H, W]``; up to 400 of them are used.
+        fab: the fab's images of that case.
         config: the run's settings.
         folder: where all is written.
     """
-    images = fab_sample(images, config.seed)
     retriever = Retriever.build(storage, config.retrieval, config.seed)
-    prepared = fitted(retriever, images, config)
+    prepared = fitted(retriever, fab, config)
     if prepared.trials:
         text = json.dumps([trial._asdict() for trial in prepared.trials], indent=1)
         (folder / TRIALS).write_text(text + "\n", encoding="utf-8")
@@ -102,45 +102,53 @@ def prepare(
         if part is not None:
             part.save(folder)
     save_retriever(prepared.retriever, folder)
+    images = fab_sample(fab, config.seed)
     write_limit(prepared.retriever, images, folder)
     Maxima.of(images.max(axis=(1, 2))).save(folder)
 
 
-def fitted(retriever: Retriever, images: npt.NDArray[np.uint8], config: RunConfig) -> Prepared:
+def fitted(retriever: Retriever, fab: FabSet, config: RunConfig) -> Prepared:
     """Fit weights, the fab's noise, the regression and the intervals, without labels.
+
+    Held-out queries have the fab's noise, and each another error of the keys' mean image: what
+    few sites leave unknown of it is an error that all keys share.
 
     Without ``retrieval.tune`` the weights stay as the settings say, and they alone make the
     estimate.
 
     Args:
         retriever: of one case, as `Retriever.build` makes it.
-        images: fab images of that case ``[n, H, W]``.
+        fab: the fab's images of that case; up to 400 are looked at one by one.
         config: the run's settings.
     """
     seed, count = config.seed, len(retriever.storage)
     trials: list[WeightTrial] = []
     if count < FEWEST_PAIRS:
         return Prepared(retriever, trials)
+    images = fab_sample(fab, seed)
     noise = find_noise(retriever, images, seed)
+    storage = retriever.storage
+    unsure = mean_patterns((fab.images, fab.sites), (storage.keys, storage.measurements[0]))
+    doubted = noise.with_patterns(unsure)
     if config.retrieval.tune:
-        retriever, trials = tune(retriever, images, noise, seed)
+        retriever, trials = tune(retriever, images, doubted, seed)
     pairs = np.random.default_rng(seed).permutation(count)[:QUERIES]
-    average, estimates = choose_average(retriever, noise, pairs, images, seed)
+    average, estimates = choose_average(retriever, doubted, pairs, images, seed)
     if not config.retrieval.tune:
         average = average.retrieval_alone()
     intervals = calibrate(retriever, average, estimates)
     combined = estimates.combined(average.share)
-    errors = ErrorPatterns.of(
-        estimates.truth - combined.depth.numpy(),
-        intervals.sigma(combined, tf.constant(estimates.similarity)).numpy(),
-    )
+    depth = combined.depth.numpy()
+    sigma = intervals.sigma(combined, tf.constant(estimates.similarity)).numpy()
+    errors = ErrorPatterns.of(estimates.truth - depth, sigma)
+    errors = with_scales(errors, depth, sigma, estimates.truth)
     return Prepared(retriever, trials, noise, average, intervals, errors)
 
 
-def fab_sample(images: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
+def fab_sample(fab: FabSet, seed: int) -> npt.NDArray[np.uint8]:
     """Up to 400 of a case's fab images: what the fitting of a storage needs of them."""
-    chosen = np.random.default_rng(seed).permutation(len(images))[:FAB_IMAGES]
-    return np.asarray(images[np.sort(chosen)])
+    chosen = np.random.default_rng(seed).permutation(len(fab))[:FAB_IMAGES]
+    return np.asarray(fab.images[np.sort(chosen)])
 
 
 def write_limit(retriever: Retriever, images: npt.NDArray[np.uint8], folder: Path) -> None:

@@ -2,7 +2,8 @@
 
 The law of propagation of uncertainty (JCGM 100, section 5.2) with the covariance of
 `semtf.estimation.joint`: what a measurement changes with each pixel, times what the pixels err
-together. `semtf.estimation.uncertain_measurements` does the same by draws, for all measurements.
+together, times the scale of the quantity. `semtf.estimation.uncertain_measurements` does the same
+by draws, for all measurements.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ import tensorflow as tf
 from semtf.autograph import no_autograph
 from semtf.estimation.joint import ErrorPatterns
 from semtf.metrology.graph import NAMES, measured
+from semtf.metrology.hole import quantity
 
 UNKNOWN = -1.0
 """Instead of a measurement or an uncertainty that there is not; none of them can be negative."""
@@ -36,6 +38,10 @@ class ErrorModel(tf.Module):
             stacked[i, -1] = one.rest
         # The last row stands for cases whose errors are not known.
         self.patterns = tf.Variable(stacked, trainable=False, name="patterns")
+        scales = np.ones((len(stacked), len(NAMES)), np.float32)
+        for i, one in enumerate(errors.values()):
+            scales[i] = [one.scales.get(quantity(name), 1.0) for name in NAMES]
+        self.scales = tf.Variable(scales, trainable=False, name="scales")
 
     @no_autograph
     def measurements(
@@ -85,5 +91,5 @@ class ErrorModel(tf.Module):
         u_known = measurable & (row < len(self.cases))
         return (
             tf.where(measurable, own, UNKNOWN),
-            tf.where(u_known, tf.sqrt(variance), UNKNOWN),
+            tf.where(u_known, self.scales[row] * tf.sqrt(variance), UNKNOWN),
         )

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from semtf.estimation.joint import ErrorPatterns
-from semtf.metrology.hole import measure
+from semtf.metrology.hole import measure, quantity
 
 DRAWS = 32
 PREFIX = "u_"
@@ -25,7 +25,9 @@ def uncertainties(
     """Standard uncertainty of each measurement of one depth map, by column with ``u_`` before it.
 
     Each draw is measured as the map is (JCGM 101, the Monte Carlo method); the uncertainty is the
-    standard deviation over the draws. Where less than half of them have a measurement it is NaN.
+    standard deviation over the draws, times the scale of its quantity
+    (`semtf.estimation.measurement_scales`). Where less than half of them have a measurement it is
+    NaN.
 
     Args:
         depth, sigma: estimate ``[H, W]``, grey levels.
@@ -44,4 +46,7 @@ def uncertainties(
     spread = table.std(ddof=1).where(table.notna().mean() >= LEAST)
     if not np.any(sigma > 0):
         spread *= 0.0
-    return {f"{PREFIX}{name}": float(value) for name, value in spread.items()}
+    return {
+        f"{PREFIX}{name}": float(value) * patterns.scales.get(quantity(str(name)), 1.0)
+        for name, value in spread.items()
+    }

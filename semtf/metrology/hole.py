@@ -141,6 +141,11 @@ def _checked(depth: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return maps
 
 
+def quantity(column: str) -> str:
+    """What a column of `measure` is of, whatever the unit: ``area`` of ``area_px2``."""
+    return column[: column.rindex("_")].removesuffix("_px2")
+
+
 def edge(depth: npt.NDArray[Any]) -> contours.Contour | None:
     """The edge that `measure` measures, of one depth map ``[H, W]``; None without a whole hole."""
     return _segmented(_checked(depth)[0]).edge

@@ -1,5 +1,6 @@
 """A fab's noise: what has to be added to adapted keys so that they look like its images."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,11 @@ class NoiseModel:
             if self.sizes.get(name, 0.0) > 0:
                 images = kind.add(images, generator, self.sizes[name])
         return np.asarray(images, np.float32)
+
+    def with_patterns(self, patterns: Images) -> "NoiseModel":
+        """The same with further patterns ``[r, H, W]``."""
+        own = self.patterns if len(self.patterns) else patterns[:0]
+        return dataclasses.replace(self, patterns=np.concatenate([own, patterns]))
 
     @property
     def groups(self) -> dict[str, tuple[float, str]]:

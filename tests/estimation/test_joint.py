@@ -1,5 +1,6 @@
 """Joint errors: patterns found again, draws of them, and what they say of measurements."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -64,11 +65,19 @@ def test_the_volume_is_what_lies_below_the_plate() -> None:
 
 def test_on_disk(patterns: ErrorPatterns, tmp_path: Path) -> None:
     assert ErrorPatterns.load(tmp_path) is None
-    patterns.save(tmp_path)
+    dataclasses.replace(patterns, scales={"area": 1.5}).save(tmp_path)
     loaded = ErrorPatterns.load(tmp_path)
     assert loaded is not None
+    assert loaded.scales == {"area": 1.5}
     np.testing.assert_array_equal(loaded.patterns, patterns.patterns)
     np.testing.assert_array_equal(loaded.rest, patterns.rest)
+    (tmp_path / "measurement_scales.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"measurement_scales\.json"):
+        ErrorPatterns.load(tmp_path)
+    (tmp_path / "measurement_scales.json").unlink()  # as in runs of older versions
+    older = ErrorPatterns.load(tmp_path)
+    assert older is not None
+    assert not older.scales
     (tmp_path / "error_patterns.npy").write_bytes(b"no array")
     with pytest.raises(InputError, match=r"error_patterns\.npy"):
         ErrorPatterns.load(tmp_path)
