@@ -79,7 +79,8 @@ def _with_keys(name: str, keys: str) -> str:
 CLAIMS: dict[str, Claim] = {
     "adaptation": Claim("adapted keys are better than the simulator's", (
         ("adapted/nearest", "none/nearest"), ("adapted/tuned", "none/tuned"),
-        ("adapted/tuned", "moment/tuned"), ("adapted/tuned", "percentile/tuned"))),
+        ("adapted/tuned", "moment/tuned"), ("adapted/tuned", "percentile/tuned"),
+        ("auto/tuned", "adapted/tuned"), ("auto/tuned", "moment/tuned"))),
     "neighbours": Claim("several neighbours are better than one", (
         ("adapted/softmax-8", "adapted/nearest"), ("adapted/softmax-32", "adapted/softmax-8"))),
     "weights": Claim("softmax is not the best weight function", (

@@ -9,7 +9,6 @@ import numpy as np
 from semtf.adaptation import adapter
 from semtf.adaptation.base import Adapter
 from semtf.adaptation.task import AdaptationTask
-from semtf.adapter_table import ADAPTERS
 from semtf.benchmark.registry import EPOCHS
 from semtf.benchmark.training import FINISHED, Keys, epoch_file, fitted_adapter
 from semtf.benchmark.world import CaseWorld, MissingPartError
@@ -170,7 +169,7 @@ def _adapter(case: CaseWorld, name: str) -> Adapter:
     else:
         # The networks learn from all pairs: only what is stored of them may be fewer.
         simulator, fab = case.world.dataset.simulator(case.number), case.fab
-        if ADAPTERS[config.adapter].trained and name != "cold" and case.number != first:
+        if adapter.trained(config) and name != "cold" and case.number != first:
             adapter_of(case.world.case(first), name)
             start = network_folder(case.world.case(first), name)
     if name == "cold" and case.number == first:

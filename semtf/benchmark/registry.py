@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from semtf.adapter_table import ADAPTERS
+from semtf.adapter_table import ADAPTERS, AUTO
 from semtf.config import WEIGHTS
 from semtf.errors import InputError
 
@@ -55,6 +55,12 @@ def _keys() -> dict[str, Part]:
         if name != "none":
             parts[name] = Part(name, info.description, info.trained, common=True)
     parts |= {
+        AUTO: Part(
+            "auto",
+            "every adapter but CUT fitted, and the best one chosen without labels",
+            True,
+            True,
+        ),
         "lsgan": Part("LSGAN", "a CycleGAN with LSGAN's loss in place of WGAN-GP", True, True),
         "joint": Part("one CycleGAN", "one CycleGAN for all cases together", True, True),
         "cold": Part("no warm start", "a CycleGAN a case, none starts from the first", True, True),

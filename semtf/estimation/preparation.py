@@ -110,8 +110,9 @@ def prepare(storage: Storage, fab: FabSet, config: RunConfig, folder: Path) -> N
 def fitted(retriever: Retriever, fab: FabSet, config: RunConfig) -> Prepared:
     """Fit weights, the fab's noise, the regression and the intervals, without labels.
 
-    Held-out queries have the fab's noise, and each another error of the keys' mean image: what
-    few sites leave unknown of it is an error that all keys share.
+    Where estimators are averaged and calibrated, held-out queries have the fab's noise and each
+    another error of the keys' mean image: what few sites leave unknown of it is an error that all
+    keys share.
 
     Without ``retrieval.tune`` the weights stay as the settings say, and they alone make the
     estimate.
@@ -127,11 +128,12 @@ def fitted(retriever: Retriever, fab: FabSet, config: RunConfig) -> Prepared:
         return Prepared(retriever, trials)
     images = fab_sample(fab, seed)
     noise = find_noise(retriever, images, seed)
+    if config.retrieval.tune:
+        # An error that all keys share only blurs how weights differ.
+        retriever, trials = tune(retriever, images, noise, seed)
     storage = retriever.storage
     unsure = mean_patterns((fab.images, fab.sites), (storage.keys, storage.measurements[0]))
     doubted = noise.with_patterns(unsure)
-    if config.retrieval.tune:
-        retriever, trials = tune(retriever, images, doubted, seed)
     pairs = np.random.default_rng(seed).permutation(count)[:QUERIES]
     average, estimates = choose_average(retriever, doubted, pairs, images, seed)
     if not config.retrieval.tune:

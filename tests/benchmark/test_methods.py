@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from semtf.adapter_table import SELECTION, chosen_adapter
 from semtf.benchmark import encoder_decoder
 from semtf.benchmark import keys as benchmark_keys
 from semtf.benchmark.benchmark import benchmark, estimates
@@ -111,6 +112,18 @@ def test_keys_of_every_kind(world: World, fab: Path) -> None:
     assert abs(percentile.mean() - case.fab.images.mean()) < abs(
         none.mean() - case.fab.images.mean()
     )
+
+
+def test_keys_of_the_adapter_that_auto_chose(
+    dataset: Dataset, fab: Path, small_config: RunConfig, tmp_path: Path
+) -> None:
+    settings = {"adaptation.candidates": '["none", "moment"]'}
+    config = small_config.with_settings(settings)
+    case = World(dataset, fab / "truth", Settings(config, tmp_path), cases=[1]).case(1)
+    found = keys_of(case, "auto")
+    folder = tmp_path / "auto" / "seed_0" / "case_1"
+    assert (folder / SELECTION).exists()
+    np.testing.assert_array_equal(found, keys_of(case, chosen_adapter(folder)))
 
 
 def test_what_is_trained_is_kept(world: World) -> None:

@@ -27,7 +27,7 @@ def test_names_patterns_and_groups_choose_each_method_once() -> None:
 def test_the_default_trains_nothing_and_all_has_every_adapter_and_weight_function() -> None:
     assert not any(method.trains for method in chosen("default"))
     everything = recommended()
-    for adapter in set(ADAPTERS) - {"none"}:
+    for adapter in {*ADAPTERS, "auto"} - {"none"}:
         assert f"{adapter}/nearest" in everything
     for weights in set(WEIGHTS) - {"nearest"}:
         assert f"adapted/{weights}-32" in everything
