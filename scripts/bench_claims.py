@@ -58,12 +58,12 @@ class Claim(NamedTuple):
     judged: int | None = None
 
     def with_keys(self, keys: str) -> "Claim":
-        """The claim about these keys in place of the adapted ones."""
-        comparisons = tuple(
+        """The claim about these keys in place of the adapted ones, each comparison once."""
+        comparisons = dict.fromkeys(
             (_with_keys(first, keys), _with_keys(second, keys))
             for first, second in self.comparisons
         )
-        return self._replace(comparisons=comparisons)
+        return self._replace(comparisons=tuple(comparisons))
 
     @property
     def names(self) -> list[str]:
