@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from semtf.cluster import VARIABLE, cluster_strategy, configured_cluster
+from semtf.cluster import VARIABLE, configured_cluster
+from semtf.cluster_meeting import cluster_strategy
 from semtf.errors import InputError
 
 if TYPE_CHECKING:

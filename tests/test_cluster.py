@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from commands import free_ports, worker_config
 
-from semtf.cluster import Member, _greet, configured_cluster
+from semtf.cluster import Member, configured_cluster
+from semtf.cluster_meeting import _greet
 from semtf.distribution import follows
 from semtf.errors import InputError
 from tests.command import finish, start
