@@ -1,6 +1,7 @@
 """Fit an adapter to a case and read it again, by its name in the config."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from semtf.adaptation import (
@@ -70,15 +71,27 @@ def _trial(task: AdaptationTask, name: str, folder: Path, warm_start: Path | Non
     """Fit one candidate and judge it; a candidate that was judged before is read again."""
     folder.mkdir(exist_ok=True)
     if not (folder / TRIAL).exists():
-        began = time.perf_counter()
         start = warm_start if warm_start and warm_start.is_dir() else None
-        result, failure = None, None
-        try:
-            result = evaluate_criterion(task, adapter_class(name).fit(task, folder, start))
-        except TrainingError as error:
-            failure = str(error)
-        AdapterTrial(name, time.perf_counter() - began, result, failure).save(folder / TRIAL)
+        found = judged(task, name, lambda: adapter_class(name).fit(task, folder, start))
+        found.save(folder / TRIAL)
     return AdapterTrial.load(folder / TRIAL)
+
+
+def judged(task: AdaptationTask, name: str, fitted: Callable[[], Adapter]) -> AdapterTrial:
+    """What the label-free criterion says of an adapter, or why its training failed.
+
+    Args:
+        task: images and settings.
+        name: of the adapter.
+        fitted: gives it; its seconds are those of the trial.
+    """
+    began = time.perf_counter()
+    result, failure = None, None
+    try:
+        result = evaluate_criterion(task, fitted())
+    except TrainingError as error:
+        failure = str(error)
+    return AdapterTrial(name, time.perf_counter() - began, result, failure)
 
 
 def evaluate_criterion(task: AdaptationTask, adapter: Adapter) -> Criterion:

@@ -1,14 +1,17 @@
 """The keys of a case by the first half of a method's name, and what is fitted to them."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from semtf.adaptation import adapter
+from semtf.adaptation import adapter, adapter_selection
 from semtf.adaptation.base import Adapter
 from semtf.adaptation.task import AdaptationTask
+from semtf.adapter_table import AUTO
 from semtf.benchmark.registry import EPOCHS
 from semtf.benchmark.training import FINISHED, Keys, epoch_file, fitted_adapter
 from semtf.benchmark.world import CaseWorld, MissingPartError
@@ -160,6 +163,8 @@ def _adapter(case: CaseWorld, name: str) -> Adapter:
     if run is not None and (name == "adapted" or _same(config, run.config.adaptation, name)):
         return adapter.load(run.adaptation(case.number), run.config.image, run.config.adaptation)
     name = config.adapter if name == "adapted" else name
+    if name == AUTO:
+        return _chosen(case, config)
     first = case.world.numbers[0]
     folder = network_folder(case, name)
     start = None
@@ -174,19 +179,42 @@ def _adapter(case: CaseWorld, name: str) -> Adapter:
             start = network_folder(case.world.case(first), name)
     if name == "cold" and case.number == first:
         return adapter_of(case, "cyclegan")
-    task = AdaptationTask(
-        simulator,
-        fab,
-        case.config.image,
-        config,
-        seed=case.config.seed + case.number,
-        average_depth=None if name == "joint" else case.world.dataset.site_depths(case.number),
-    )
+    average_depth = None if name == "joint" else case.world.dataset.site_depths(case.number)
+    task = _task(case, config, simulator, fab, average_depth)
     known = (folder / FINISHED).exists()
     found, seconds = fitted_adapter(task, folder, start, EPOCHS if name == LONG else ())
     if known:
         case.saved += seconds
     return found
+
+
+def _chosen(case: CaseWorld, config: AdaptationConfig) -> Adapter:
+    """The adapter that `auto` takes of its candidates, none of which is fitted for it alone."""
+    dataset, folder = case.world.dataset, network_folder(case, AUTO)
+    average_depth = dataset.site_depths(case.number)
+    task = _task(case, config, dataset.simulator(case.number), case.fab, average_depth)
+    fitted: dict[str, Adapter] = {}
+
+    def fit(name: str) -> Adapter:
+        fitted[name] = adapter_of(case, name)
+        return fitted[name]
+
+    trials = [adapter.judged(task, name, partial(fit, name)) for name in config.candidates]
+    name, reason = adapter_selection.choose(trials)
+    folder.mkdir(parents=True, exist_ok=True)
+    adapter_selection.write(folder, trials, name, reason)
+    return fitted[name]
+
+
+def _task(
+    case: CaseWorld,
+    config: AdaptationConfig,
+    simulator: SimulatorSet,
+    fab: FabSet,
+    average_depth: npt.NDArray[np.float64] | None,
+) -> AdaptationTask:
+    seed = case.config.seed + case.number
+    return AdaptationTask(simulator, fab, case.config.image, config, seed, average_depth)
 
 
 def network_folder(case: CaseWorld, name: str) -> Path:

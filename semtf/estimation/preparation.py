@@ -85,7 +85,8 @@ def prepare(storage: Storage, fab: FabSet, config: RunConfig, folder: Path) -> N
     """Index a storage and fit to it all that an estimate needs.
 
     Writes the index, ``tuning.json`` (how weights compare), ``noise.json``, the regression,
-    ``similarity.json``, ``maxima.json``, ``intervals.json`` and ``error_patterns.npy``.
+    ``similarity.json``, ``maxima.json``, ``intervals.json``, ``error_patterns.npy`` and
+    ``measurement_scales.json``.
 
     Args:
         storage: of one case, in ``folder``.

@@ -1,9 +1,8 @@
 """A fab's noise: what has to be added to adapted keys so that they look like its images."""
 
-import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +52,7 @@ class NoiseModel:
     def with_patterns(self, patterns: Images) -> "NoiseModel":
         """The same with further patterns ``[r, H, W]``."""
         own = self.patterns if len(self.patterns) else patterns[:0]
-        return dataclasses.replace(self, patterns=np.concatenate([own, patterns]))
+        return replace(self, patterns=np.concatenate([own, patterns]))
 
     @property
     def groups(self) -> dict[str, tuple[float, str]]:

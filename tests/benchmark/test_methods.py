@@ -123,6 +123,9 @@ def test_keys_of_the_adapter_that_auto_chose(
     found = keys_of(case, "auto")
     folder = tmp_path / "auto" / "seed_0" / "case_1"
     assert (folder / SELECTION).exists()
+    # The candidates are those of the other names: none is fitted a second time.
+    assert (tmp_path / "moment" / "seed_0" / "case_1" / FINISHED).exists()
+    assert not [part for part in folder.iterdir() if part.is_dir()]
     np.testing.assert_array_equal(found, keys_of(case, chosen_adapter(folder)))
 
 
